@@ -1,0 +1,207 @@
+//! JSON that every reader understands alike, within bounds.
+//!
+//! Two readers of one manifest must not see two manifests (CVE-2021-41190), so what readers are
+//! known to differ on is refused: keys that occur twice, a byte order mark, bytes behind the end,
+//! text that is not UTF-8. The bounds keep a small body from becoming much memory.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// The deepest nesting of arrays and objects. Manifests need 5; 32 leaves room for extensions.
+pub const DEPTH_MAX: usize = 32;
+
+/// The most values in one document, those in arrays and objects counted each.
+///
+/// The most descriptors of a manifest, with 26 values each: a descriptor of an index has 7, and
+/// annotations take one each. A value costs 40 bytes and its text, so all take about 10 MiB.
+pub const VALUES_MAX: usize = 26 * 10_000;
+
+/// A JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Json {
+    Null,
+    Bool,
+    /// An integer from 0 to 2^64 - 1, written as one.
+    Unsigned(u64),
+    /// Any other number.
+    Number,
+    Text(Box<str>),
+    Array(Box<[Json]>),
+    Object(Object),
+}
+
+/// The members of a JSON object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Object(Box<[(Box<str>, Json)]>);
+
+impl Object {
+    /// The value under `key`; `null` counts as absent, as it does for the clients, which are
+    /// written in Go.
+    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(key)).ok()?;
+        Some(&self.0[at].1).filter(|value| **value != Json::Null)
+    }
+
+    /// The members, in the order of their keys.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(key, value)| (&**key, value))
+    }
+}
+
+/// Why bytes are not JSON that all understand alike.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// It begins with a byte order mark.
+    #[error("the JSON begins with a byte order mark; it must begin with `{{`")]
+    ByteOrderMark,
+    /// Not UTF-8.
+    #[error("byte {at} of the JSON is not UTF-8")]
+    NotUtf8 {
+        /// The offset, from 0.
+        at: usize,
+    },
+    /// Not JSON, or more than one value.
+    #[error("not JSON: {reason}")]
+    Syntax {
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// An object with two values for one key.
+    #[error("the key `{key}` occurs twice in one object of the JSON")]
+    DuplicateKey {
+        /// The key, or its beginning if it is long.
+        key: String,
+    },
+    /// Nested too deeply.
+    #[error("the JSON is nested more than {DEPTH_MAX} deep")]
+    TooDeep,
+    /// Too many values.
+    #[error("the JSON has more than {VALUES_MAX} values")]
+    TooManyValues,
+}
+
+/// The value that `bytes` are the text of; space may surround it.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err(JsonError::ByteOrderMark);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 {
+        at: error.valid_up_to(),
+    })?;
+    let walk = Walk::default();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let place = Place {
+        walk: &walk,
+        depth: 0,
+    };
+    let value = place
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| {
+        walk.refusal.take().unwrap_or_else(|| JsonError::Syntax {
+            reason: error.to_string(),
+        })
+    })
+}
+
+/// What is known of the document so far. Cells, since every open object and array refers to it.
+#[derive(Default)]
+struct Walk {
+    values: Cell<usize>,
+    /// Why the walk was given up; serde can only carry a text.
+    refusal: Cell<Option<JsonError>>,
+}
+
+/// Where the next value stands.
+#[derive(Clone, Copy)]
+struct Place<'w> {
+    walk: &'w Walk,
+    /// The arrays and objects around it.
+    depth: usize,
+}
+
+impl Place<'_> {
+    fn refuse<E: Error>(self, refusal: JsonError) -> E {
+        let error = E::custom(&refusal);
+        self.walk.refusal.set(Some(refusal));
+        error
+    }
+
+    /// The place of the values within the array or object that stands here.
+    fn inside<E: Error>(self) -> Result<Self, E> {
+        let depth = self.depth + 1;
+        if DEPTH_MAX < depth {
+            return Err(self.refuse(JsonError::TooDeep));
+        }
+        Ok(Self { depth, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = Json;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Json, D::Error> {
+        let values = self.walk.values.get() + 1;
+        if VALUES_MAX < values {
+            return Err(self.refuse(JsonError::TooManyValues));
+        }
+        self.walk.values.set(values);
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Place<'_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Json, E> {
+        Ok(Json::Bool)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Json, E> {
+        Ok(Json::Unsigned(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Json, E> {
+        Ok(u64::try_from(number).map_or(Json::Number, Json::Unsigned))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Number)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Json, A::Error> {
+        let inside = self.inside()?;
+        let mut values = Vec::new();
+        while let Some(value) = from.next_element_seed(inside)? {
+            values.push(value);
+        }
+        Ok(Json::Array(values.into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Json, A::Error> {
+        let inside = self.inside()?;
+        let mut members: Vec<(Box<str>, Json)> = Vec::new();
+        while let Some(key) = from.next_key()? {
+            members.push((key, from.next_value_seed(inside)?));
+        }
+        members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        if let Some(pair) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let key = pair[0].0.chars().take(64).collect();
+            return Err(self.refuse(JsonError::DuplicateKey { key }));
+        }
+        Ok(Json::Object(Object(members.into())))
+    }
+}

@@ -1,0 +1,224 @@
+//! Refusals and faults as status, code and message: the one place that knows which is which.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use layerhouse_oci::error_code::Code;
+use layerhouse_oci::route::RouteError;
+
+use super::body::ResponseBody;
+use super::{Answer, json};
+use crate::auth::Refusal;
+use crate::fault::{Fault, FaultKind};
+use crate::registry::blobs::DeleteBlobError;
+use crate::registry::manifests::{DeleteManifestError, PushManifestError};
+use crate::registry::uploads::{FinishUploadError, OpenUploadError, PushChunkError};
+
+/// An answer that is not what the client asked for.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: Code,
+    message: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), headers: Vec::new() }
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// `{"errors": [{"code", "message"}]}` (distribution-spec, "Error Codes").
+    pub(super) fn into_answer(self) -> Answer {
+        let content = serde_json::json!({
+            "errors": [{ "code": self.code.as_str(), "message": self.message }]
+        });
+        let mut answer: Response<ResponseBody> =
+            json(self.status, "application/json", content.to_string().into_bytes());
+        for (name, value) in self.headers {
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+
+    fn later(self) -> Self {
+        self.with(header::RETRY_AFTER, HeaderValue::from_static("5"))
+    }
+}
+
+/// The log gets the whole truth, once; the client learns what it can do, and no path of ours.
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        tracing::error!(%fault, "a request failed");
+        let unavailable =
+            |message| Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message);
+        match fault.kind() {
+            FaultKind::DiskFull => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                Code::Unavailable,
+                "the disk of this registry is full and nothing was stored; pulls and deletes go on, \
+                 push again when its operator has freed space",
+            ),
+            FaultKind::ReadOnly => {
+                unavailable("the disk of this registry is read-only; pulls go on").later()
+            }
+            FaultKind::Device => unavailable(
+                "the disk of this registry failed; pushes are refused until it is repaired",
+            )
+            .later(),
+            FaultKind::Exhausted => unavailable("this registry is overloaded; try again").later(),
+            FaultKind::Stopping => unavailable("this registry is stopping; try again").later(),
+            FaultKind::Damaged => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Unknown,
+                "what is stored here is damaged; push it again to heal it",
+            ),
+            FaultKind::Other => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Unknown,
+                "the registry failed; its log says why",
+            ),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::ReadOnly | Refusal::DeleteOff => {
+                Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, refusal.to_string())
+            }
+        }
+    }
+}
+
+impl From<RouteError> for ApiError {
+    fn from(error: RouteError) -> Self {
+        let bad = |code, message: String| Self::new(StatusCode::BAD_REQUEST, code, message);
+        match error {
+            RouteError::NotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                Code::NameUnknown,
+                "there is nothing here; a registry's paths begin with /v2/",
+            ),
+            RouteError::MethodNotAllowed { allow } => Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Code::Unsupported,
+                format!("here one may use {allow}"),
+            )
+            .with(header::ALLOW, HeaderValue::from_static(allow)),
+            RouteError::Name(error) => bad(Code::NameInvalid, error.to_string()),
+            RouteError::Reference(error) => bad(Code::TagInvalid, error.to_string()),
+            RouteError::Digest(error) => bad(Code::DigestInvalid, error.to_string()),
+            // As for a session that is not there: what it looks like is ours to know.
+            RouteError::Upload(_) => PushChunkError::Unknown.into(),
+        }
+    }
+}
+
+impl From<OpenUploadError> for ApiError {
+    fn from(error: OpenUploadError) -> Self {
+        let message = error.to_string();
+        match error {
+            OpenUploadError::TooMany => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message).later()
+            }
+            OpenUploadError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<PushChunkError> for ApiError {
+    fn from(error: PushChunkError) -> Self {
+        let message = error.to_string();
+        match error {
+            PushChunkError::Unknown => {
+                Self::new(StatusCode::NOT_FOUND, Code::BlobUploadUnknown, message)
+            }
+            PushChunkError::Busy => {
+                Self::new(StatusCode::CONFLICT, Code::BlobUploadInvalid, message).later()
+            }
+            PushChunkError::OutOfOrder { .. } => {
+                Self::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, message)
+            }
+            PushChunkError::WrongSize { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, Code::SizeInvalid, message)
+            }
+            PushChunkError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
+            }
+            PushChunkError::Broken(_) => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, Code::BlobUploadInvalid, message)
+                    .with(header::CONNECTION, HeaderValue::from_static("close"))
+            }
+            PushChunkError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<FinishUploadError> for ApiError {
+    fn from(error: FinishUploadError) -> Self {
+        let message = error.to_string();
+        match error {
+            FinishUploadError::DigestMismatch { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
+            }
+            FinishUploadError::Chunk(error) => error.into(),
+            FinishUploadError::Open(error) => error.into(),
+            FinishUploadError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<DeleteBlobError> for ApiError {
+    fn from(error: DeleteBlobError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeleteBlobError::Unknown => {
+                Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, message)
+            }
+            // The specification leaves a registry 405 for a delete that it does not do.
+            DeleteBlobError::Needed { .. } => {
+                Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
+            }
+            DeleteBlobError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<PushManifestError> for ApiError {
+    fn from(error: PushManifestError) -> Self {
+        let message = error.to_string();
+        match error {
+            PushManifestError::Invalid(_) => {
+                Self::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, message)
+            }
+            PushManifestError::DigestMismatch { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
+            }
+            PushManifestError::Missing { .. } => {
+                Self::new(StatusCode::NOT_FOUND, Code::ManifestBlobUnknown, message)
+            }
+            PushManifestError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<DeleteManifestError> for ApiError {
+    fn from(error: DeleteManifestError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeleteManifestError::Unknown => {
+                Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
+            }
+            DeleteManifestError::Needed { .. } => {
+                Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
+            }
+            DeleteManifestError::Fault(fault) => fault.into(),
+        }
+    }
+}

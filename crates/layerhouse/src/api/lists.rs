@@ -1,0 +1,141 @@
+//! Lists: `_catalog`, `tags/list` (end-8), `referrers` (end-12), a page at a time.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Request, StatusCode};
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::error_code::Code;
+use layerhouse_oci::media_type::OCI_INDEX;
+use serde_json::{Value, json};
+
+use super::blobs::set;
+use super::error::ApiError;
+use super::{Answer, request};
+use crate::auth::{Granted, GrantedBrowse, Pull};
+use crate::meta::manifests::Referrer;
+use crate::registry::Registry;
+use crate::registry::pages::PageQuery;
+
+/// Most entries of one page.
+const PAGE_MAX: usize = 1000;
+/// Repositories on a page when the client does not say, as registry:2.
+const CATALOG_PAGE: usize = 100;
+
+const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// GET `/v2/_catalog?n&last`.
+pub(super) fn catalog<B>(
+    registry: &Registry,
+    browse: GrantedBrowse,
+    request: &Request<B>,
+) -> Result<Answer, ApiError> {
+    let last = request::query(request, "last");
+    let limit = page_limit(request, CATALOG_PAGE)?;
+    let page =
+        registry.list_repositories(browse, PageQuery { after: last.as_deref(), limit })?;
+    let content = json!({ "repositories": page.items });
+    let mut answer = list("application/json", &content);
+    if page.has_more
+        && let Some(last) = page.items.last()
+    {
+        link_next(&mut answer, "/v2/_catalog", &[("last", last), ("n", &limit.to_string())]);
+    }
+    Ok(answer)
+}
+
+/// GET `/v2/<name>/tags/list?n&last` (end-8).
+pub(super) fn tags<B>(
+    registry: &Registry,
+    pull: &Granted<Pull>,
+    request: &Request<B>,
+) -> Result<Answer, ApiError> {
+    let last = request::query(request, "last");
+    let limit = page_limit(request, PAGE_MAX)?;
+    let query = PageQuery { after: last.as_deref(), limit };
+    let page = registry.list_tags(pull, query)?.ok_or_else(|| {
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            Code::NameUnknown,
+            "there is no such repository",
+        )
+    })?;
+    let name = pull.repository().as_str();
+    let mut answer = list("application/json", &json!({ "name": name, "tags": page.items }));
+    if page.has_more
+        && let Some(last) = page.items.last()
+    {
+        let path = format!("/v2/{name}/tags/list");
+        link_next(&mut answer, &path, &[("last", last), ("n", &limit.to_string())]);
+    }
+    Ok(answer)
+}
+
+/// GET `/v2/<name>/referrers/<digest>?artifactType` (end-12).
+pub(super) fn referrers<B>(
+    registry: &Registry,
+    pull: &Granted<Pull>,
+    subject: &Digest,
+    request: &Request<B>,
+) -> Result<Answer, ApiError> {
+    let last = request::query(request, "last");
+    let artifact_type = request::query(request, "artifactType");
+    let page =
+        registry.list_referrers(pull, subject, artifact_type.as_deref(), last.as_deref())?;
+    let manifests: Vec<Value> = page.items.iter().map(descriptor).collect();
+    let content =
+        json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
+    let mut answer = list(OCI_INDEX, &content);
+    if artifact_type.is_some() {
+        let filters = HeaderValue::from_static("artifactType");
+        answer.headers_mut().insert(FILTERS_APPLIED, filters);
+    }
+    if page.has_more
+        && let Some(last) = page.items.last()
+    {
+        let path = format!("/v2/{}/referrers/{subject}", pull.repository());
+        let mut query = vec![("last", last.digest.as_str())];
+        query.extend(artifact_type.as_deref().map(|artifact_type| ("artifactType", artifact_type)));
+        link_next(&mut answer, &path, &query);
+    }
+    Ok(answer)
+}
+
+fn descriptor(referrer: &Referrer) -> Value {
+    let mut descriptor = json!({
+        "mediaType": referrer.media_type,
+        "digest": referrer.digest.as_str(),
+        "size": referrer.size_bytes,
+    });
+    if let Some(artifact_type) = &referrer.artifact_type {
+        descriptor["artifactType"] = json!(artifact_type);
+    }
+    if let Some(annotations) = &referrer.annotations
+        && let Ok(annotations) = serde_json::from_str::<Value>(annotations)
+    {
+        descriptor["annotations"] = annotations;
+    }
+    descriptor
+}
+
+/// `n`: how many the client wants, never more than a page.
+fn page_limit<B>(request: &Request<B>, default: usize) -> Result<usize, ApiError> {
+    let Some(text) = request::query(request, "n") else { return Ok(default) };
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            Code::PaginationNumberInvalid,
+            "n is how many entries to list: a whole number",
+        ));
+    }
+    // A number too long to be read is more than a page, too.
+    Ok(text.parse().unwrap_or(PAGE_MAX).min(PAGE_MAX))
+}
+
+/// `Link: <…>; rel="next"` (RFC 8288); a path alone, which clients resolve against the request.
+fn link_next(answer: &mut Answer, path: &str, query: &[(&str, &str)]) {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    set(answer, header::LINK, &format!("<{path}?{query}>; rel=\"next\""));
+}
+
+fn list(media_type: &'static str, content: &Value) -> Answer {
+    super::json(StatusCode::OK, media_type, content.to_string().into_bytes())
+}

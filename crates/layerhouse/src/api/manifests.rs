@@ -1,0 +1,163 @@
+//! Manifests: GET, HEAD, PUT and DELETE `/v2/<name>/manifests/<reference>` (end-3, end-7, end-9).
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use layerhouse_oci::accept::{Negotiated, negotiate};
+use layerhouse_oci::error_code::Code;
+use layerhouse_oci::manifest::Manifest;
+use layerhouse_oci::media_type::MediaType;
+use layerhouse_oci::reference::Reference;
+
+use super::blobs::set;
+use super::body::{RequestBody, ResponseBody};
+use super::error::ApiError;
+use super::{Answer, CONTENT_DIGEST, request};
+use crate::auth::{Delete, Granted, Pull, Push};
+use crate::config::Timeouts;
+use crate::meta::manifests::StoredManifest;
+use crate::registry::Registry;
+use crate::registry::uploads::{Incoming as _, PushChunkError};
+
+/// Largest manifest: 27 indexes of 1,000 platforms at 300 bytes; the spec asks for 4 megabytes.
+const MANIFEST_BYTES_MAX: usize = 8 << 20;
+const _: () = assert!(4_000_000 <= MANIFEST_BYTES_MAX);
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+
+/// GET and HEAD (end-3).
+pub(super) fn pull<B>(
+    registry: &Registry,
+    pull: &Granted<Pull>,
+    reference: &Reference,
+    request: &Request<B>,
+) -> Result<Answer, ApiError> {
+    let stored = registry.pull_manifest(pull, reference)?.ok_or_else(unknown)?;
+    let accept: Vec<&str> = request
+        .headers()
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let is_by_tag = matches!(reference, Reference::Tag(_));
+    let served = match negotiate(&accept, stored.kind, is_by_tag) {
+        Negotiated::AsStored => stored,
+        Negotiated::PlatformChild => {
+            default_platform(registry, pull, &stored)?.ok_or_else(|| not_acceptable(&stored))?
+        }
+        Negotiated::NotAcceptable => return Err(not_acceptable(&stored)),
+    };
+    let is_known = request::is_known(request.headers(), served.digest.as_str());
+    let mut answer = Response::new(ResponseBody::Empty);
+    set(&mut answer, CONTENT_DIGEST, served.digest.as_str());
+    set(&mut answer, header::ETAG, &format!("\"{}\"", served.digest));
+    let media_type = HeaderValue::from_static(served.kind.media_type());
+    answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    if is_known {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        *answer.body_mut() = ResponseBody::from(served.content);
+    }
+    Ok(answer)
+}
+
+/// The linux/amd64 image of an index, for clients that know no index, as registry:2 serves them.
+fn default_platform(
+    registry: &Registry,
+    pull: &Granted<Pull>,
+    index: &StoredManifest,
+) -> Result<Option<StoredManifest>, ApiError> {
+    let Ok(manifest) = Manifest::parse(&index.content, None) else { return Ok(None) };
+    let child = manifest.manifests.into_iter().find(|child| {
+        child
+            .platform
+            .as_ref()
+            .is_some_and(|platform| platform.os == "linux" && platform.architecture == "amd64")
+    });
+    let Some(child) = child else { return Ok(None) };
+    Ok(registry.pull_manifest(pull, &Reference::Digest(child.digest))?)
+}
+
+/// PUT (end-7).
+pub(super) async fn push(
+    registry: &Registry,
+    push: &Granted<Push>,
+    reference: &Reference,
+    request: Request<Incoming>,
+    timeouts: Timeouts,
+) -> Result<Answer, ApiError> {
+    let content_type = content_type(&request)?;
+    let length_bytes = request::length_bytes(request.headers());
+    if length_bytes.is_some_and(|length_bytes| (MANIFEST_BYTES_MAX as u64) < length_bytes) {
+        return Err(too_large());
+    }
+    let mut body = RequestBody::new(request.into_body(), timeouts);
+    let mut content = Vec::new();
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(PushChunkError::from)?;
+        if MANIFEST_BYTES_MAX < content.len() + bytes.len() {
+            return Err(too_large());
+        }
+        content.extend_from_slice(&bytes);
+    }
+    let pushed = registry.push_manifest(push, reference, content_type.as_ref(), content).await?;
+    let mut answer = Response::new(ResponseBody::Empty);
+    *answer.status_mut() = StatusCode::CREATED;
+    let location = format!("/v2/{}/manifests/{}", push.repository(), pushed.digest);
+    set(&mut answer, header::LOCATION, &location);
+    set(&mut answer, CONTENT_DIGEST, pushed.digest.as_str());
+    if let Some(subject) = &pushed.subject {
+        set(&mut answer, SUBJECT, subject.as_str());
+    }
+    Ok(answer)
+}
+
+/// DELETE (end-9).
+pub(super) async fn delete(
+    registry: &Registry,
+    delete: &Granted<Delete>,
+    reference: &Reference,
+) -> Result<Answer, ApiError> {
+    registry.delete_manifest(delete, reference).await?;
+    let mut answer = Response::new(ResponseBody::Empty);
+    *answer.status_mut() = StatusCode::ACCEPTED;
+    Ok(answer)
+}
+
+fn content_type<B>(request: &Request<B>) -> Result<Option<MediaType>, ApiError> {
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(None) };
+    let text = value.to_str().unwrap_or("");
+    text.parse().map(Some).map_err(|error| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            Code::ManifestInvalid,
+            format!("Content-Type: {error}"),
+        )
+    })
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        Code::ManifestUnknown,
+        "there is no such manifest or tag in this repository",
+    )
+}
+
+fn not_acceptable(stored: &StoredManifest) -> ApiError {
+    let media_type = stored.kind.media_type();
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        Code::ManifestUnknown,
+        format!("the manifest is a {media_type}, which the Accept header does not name"),
+    )
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        Code::SizeInvalid,
+        format!("a manifest may have {MANIFEST_BYTES_MAX} bytes at most"),
+    )
+    .with(header::CONNECTION, HeaderValue::from_static("close"))
+}

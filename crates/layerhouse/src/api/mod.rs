@@ -1,0 +1,242 @@
+//! HTTP, and only here: routes, headers, status codes. A handler reads a request, asks `auth`, calls
+//! one operation of `registry` and says what came of it.
+
+mod blobs;
+mod body;
+mod connection;
+mod error;
+pub(crate) mod listen;
+mod lists;
+mod manifests;
+mod request;
+mod uploads;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use body::ResponseBody;
+use error::ApiError;
+use futures_util::FutureExt;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use layerhouse_oci::route::Route;
+use tokio::sync::watch;
+
+use crate::auth::{Identity, Policy};
+use crate::config::Timeouts;
+use crate::fault::{Fault, FaultKind};
+use crate::registry::Registry;
+
+/// Longest path and query: 255 bytes of name, a digest, and a query of names and digests, many times.
+const URI_BYTES_MAX: usize = 8 << 10;
+/// Largest head of a request, without its first line.
+const HEADER_BYTES_MAX: usize = 32 << 10;
+/// Longest text of a client's that is logged.
+const LOGGED_BYTES_MAX: usize = 1 << 10;
+
+/// `Docker-Distribution-API-Version`, by which Docker tells a registry from a web server.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+pub(crate) type Answer = Response<ResponseBody>;
+
+/// What the handlers share.
+pub(crate) struct Api {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) policy: Policy,
+    /// Added to every answer: what a browser UI on another host needs.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) is_stopping: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// Answers one request; whatever happens within, it is an answer.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let began = Instant::now();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let agent = request.headers().get(header::USER_AGENT).cloned();
+        let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let api = Arc::clone(&self);
+        let result = if is_read {
+            caught(api.handle(request)).await
+        } else {
+            // On its own task, a write that began is finished though its client went away.
+            let task = tokio::spawn(caught(api.handle(request)));
+            task.await.unwrap_or_else(|_| Err(panicked()))
+        };
+        let mut answer = result.unwrap_or_else(ApiError::into_answer);
+        self.complete(&method, &mut answer);
+        log(&method, &path, agent.as_ref(), &answer, began);
+        answer
+    }
+
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, ApiError> {
+        request::check_size(&request)?;
+        request::check_framing(&request)?;
+        let path = request.uri().path();
+        match path {
+            "/" => return Ok(Response::new(ResponseBody::Empty)),
+            "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
+            "/readyz" => return self.ready().await,
+            _ => {}
+        }
+        let route = Route::parse(request.method().as_str(), path)?;
+        self.dispatch(route, request).await
+    }
+
+    async fn dispatch(
+        self: Arc<Self>,
+        route: Route,
+        request: Request<Incoming>,
+    ) -> Result<Answer, ApiError> {
+        // Nobody signs in yet; `auth` decides all the same, so that no route can forget to ask.
+        let who = Identity::Anonymous;
+        let policy = self.policy;
+        match route {
+            Route::Base => Ok(json(StatusCode::OK, "application/json", "{}".into())),
+            Route::Preflight => Ok(preflight()),
+            Route::Catalog => lists::catalog(&self.registry, policy.browse(&who)?, &request),
+            Route::ListTags { repository } => {
+                lists::tags(&self.registry, &policy.pull(&who, &repository)?, &request)
+            }
+            Route::ListReferrers { repository, subject } => {
+                let pull = policy.pull(&who, &repository)?;
+                lists::referrers(&self.registry, &pull, &subject, &request)
+            }
+            Route::PullManifest { repository, reference } => {
+                let pull = policy.pull(&who, &repository)?;
+                manifests::pull(&self.registry, &pull, &reference, &request)
+            }
+            Route::PushManifest { repository, reference } => {
+                let push = policy.push(&who, &repository)?;
+                manifests::push(&self.registry, &push, &reference, request, self.timeouts).await
+            }
+            Route::DeleteManifest { repository, reference } => {
+                let delete = policy.delete(&who, &repository)?;
+                manifests::delete(&self.registry, &delete, &reference).await
+            }
+            Route::PullBlob { repository, digest } => {
+                let pull = policy.pull(&who, &repository)?;
+                blobs::pull(&self.registry, &pull, &digest, &request).await
+            }
+            Route::DeleteBlob { repository, digest } => {
+                let delete = policy.delete(&who, &repository)?;
+                blobs::delete(&self.registry, &delete, &digest).await
+            }
+            Route::StartUpload { repository } => {
+                let push = policy.push(&who, &repository)?;
+                uploads::start(&self, &who, &push, request).await
+            }
+            Route::UploadStatus { repository, upload } => {
+                let push = policy.push(&who, &repository)?;
+                uploads::status(&self.registry, &push, &upload)
+            }
+            Route::PushChunk { repository, upload } => {
+                let push = policy.push(&who, &repository)?;
+                uploads::push_chunk(&self, &push, &upload, request).await
+            }
+            Route::FinishUpload { repository, upload } => {
+                let push = policy.push(&who, &repository)?;
+                uploads::finish(&self, &push, &upload, request).await
+            }
+            Route::CancelUpload { repository, upload } => {
+                let push = policy.push(&who, &repository)?;
+                uploads::cancel(&self.registry, &push, &upload).await
+            }
+        }
+    }
+
+    /// Whether pushes can be taken: 200, or 503 with the reason in the log.
+    async fn ready(&self) -> Result<Answer, ApiError> {
+        if *self.is_stopping.borrow() {
+            return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
+        }
+        let registry = Arc::clone(&self.registry);
+        let checked = tokio::task::spawn_blocking(move || registry.check_ready()).await;
+        Ok(match checked {
+            Ok(Ok(())) => plain(StatusCode::OK, "ready\n"),
+            Ok(Err(fault)) => {
+                tracing::warn!(%fault, "not ready");
+                plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: pushes are refused, see the log\n")
+            }
+            Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        })
+    }
+
+    /// What every answer has, and what none to HEAD has.
+    fn complete(&self, method: &Method, answer: &mut Answer) {
+        let length_bytes = answer.body().length_bytes();
+        let status = answer.status();
+        let has_length = status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
+        let headers = answer.headers_mut();
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        if has_length && !headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length_bytes));
+        }
+        if method == Method::HEAD {
+            *answer.body_mut() = ResponseBody::Empty;
+        }
+    }
+}
+
+/// A panic in one request is its 500 and harms no other.
+async fn caught(
+    handling: impl Future<Output = Result<Answer, ApiError>>,
+) -> Result<Answer, ApiError> {
+    AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> ApiError {
+    ApiError::from(Fault::plain(FaultKind::Other, "a request handler panicked"))
+}
+
+fn json(status: StatusCode, media_type: &'static str, content: Vec<u8>) -> Answer {
+    let mut answer = Response::new(ResponseBody::from(content));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    answer
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Answer {
+    json(status, "text/plain; charset=utf-8", text.into())
+}
+
+fn preflight() -> Answer {
+    let mut answer = Response::new(ResponseBody::Empty);
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    answer.headers_mut().insert(header::ALLOW, allow);
+    answer
+}
+
+/// One line for each request. What a client sent is written escaped and cut.
+fn log(
+    method: &Method,
+    path: &str,
+    agent: Option<&HeaderValue>,
+    answer: &Answer,
+    began: Instant,
+) {
+    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    tracing::info!(
+        %method,
+        path = cut(path),
+        status = answer.status().as_u16(),
+        size_bytes = answer.body().length_bytes(),
+        duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        agent = cut(agent.as_deref().unwrap_or("")),
+        "request"
+    );
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LOGGED_BYTES_MAX)]
+}

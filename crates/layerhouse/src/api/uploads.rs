@@ -1,0 +1,184 @@
+//! Uploads: POST, then PATCH and PUT on the session (end-4 to end-6), its status (end-13), its end.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::error_code::Code;
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::upload_id::UploadId;
+
+use super::blobs::set;
+use super::body::{RequestBody, ResponseBody};
+use super::error::ApiError;
+use super::{Answer, Api, CONTENT_DIGEST, request};
+use crate::auth::{Granted, Identity, Push};
+use crate::registry::Registry;
+use crate::registry::blobs::MountSource;
+use crate::registry::uploads::{FinishUploadError, PushChunkError};
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// POST: a mount (end-11), a whole blob (end-4b), or a new session (end-4a).
+pub(super) async fn start(
+    api: &Api,
+    who: &Identity,
+    push: &Granted<Push>,
+    request: Request<Incoming>,
+) -> Result<Answer, ApiError> {
+    let registry = &api.registry;
+    if let Some(mount) = request::query(&request, "mount") {
+        let digest: Digest = parse_digest(&mount)?;
+        let from = request::query(&request, "from");
+        if let Some(source) = mount_source(api, who, from.as_deref())
+            && registry.mount_blob(push, &digest, source).await?
+        {
+            return Ok(created(push.repository(), &digest));
+        }
+    } else if let Some(digest) = request::query(&request, "digest") {
+        let digest = parse_digest(&digest)?;
+        let chunk = request::chunk(request.headers())?;
+        let mut body = RequestBody::new(request.into_body(), api.timeouts);
+        registry.push_blob(push, &digest, chunk, &mut body).await?;
+        return Ok(created(push.repository(), &digest));
+    }
+    let upload = registry.open_upload(push).await?;
+    Ok(progress(StatusCode::ACCEPTED, push.repository(), &upload, 0))
+}
+
+/// Where a mount may look. No right to a source, and a source whose name cannot be, are like one that
+/// is not there: the client uploads instead.
+fn mount_source(api: &Api, who: &Identity, from: Option<&str>) -> Option<MountSource> {
+    match from {
+        None => api.policy.browse(who).ok().map(MountSource::Anywhere),
+        Some(from) => {
+            let from: RepositoryName = from.parse().ok()?;
+            api.policy.pull(who, &from).ok().map(MountSource::Repository)
+        }
+    }
+}
+
+/// GET and HEAD of the session (end-13).
+pub(super) fn status(
+    registry: &Registry,
+    push: &Granted<Push>,
+    upload: &UploadId,
+) -> Result<Answer, ApiError> {
+    let held_bytes = registry.upload_status(push, upload).ok_or(PushChunkError::Unknown)?;
+    Ok(progress(StatusCode::NO_CONTENT, push.repository(), upload, held_bytes))
+}
+
+/// PATCH (end-5): with `Content-Range` at its place, without at the end.
+pub(super) async fn push_chunk(
+    api: &Api,
+    push: &Granted<Push>,
+    upload: &UploadId,
+    request: Request<Incoming>,
+) -> Result<Answer, ApiError> {
+    let chunk = request::chunk(request.headers())?;
+    let mut body = RequestBody::new(request.into_body(), api.timeouts);
+    let held_bytes = api
+        .registry
+        .push_chunk(push, upload, chunk, &mut body)
+        .await
+        .map_err(|error| refused(error, push.repository(), upload))?;
+    Ok(progress(StatusCode::ACCEPTED, push.repository(), upload, held_bytes))
+}
+
+/// PUT (end-6): the last chunk, if any, and the digest of the whole.
+pub(super) async fn finish(
+    api: &Api,
+    push: &Granted<Push>,
+    upload: &UploadId,
+    request: Request<Incoming>,
+) -> Result<Answer, ApiError> {
+    let digest = request::query(&request, "digest").ok_or_else(|| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            Code::DigestInvalid,
+            "name the digest of the blob: PUT <location>?digest=sha256:…",
+        )
+    })?;
+    let digest = parse_digest(&digest)?;
+    let chunk = request::chunk(request.headers())?;
+    let mut body = RequestBody::new(request.into_body(), api.timeouts);
+    api.registry.finish_upload(push, upload, &digest, chunk, &mut body).await.map_err(|error| {
+        match error {
+            FinishUploadError::Chunk(error) => refused(error, push.repository(), upload),
+            FinishUploadError::DigestMismatch { .. }
+            | FinishUploadError::Open(_)
+            | FinishUploadError::Fault(_) => error.into(),
+        }
+    })?;
+    Ok(created(push.repository(), &digest))
+}
+
+/// DELETE of the session.
+pub(super) async fn cancel(
+    registry: &Registry,
+    push: &Granted<Push>,
+    upload: &UploadId,
+) -> Result<Answer, ApiError> {
+    registry.cancel_upload(push, upload).await?;
+    let mut answer = Response::new(ResponseBody::Empty);
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
+}
+
+/// A refused chunk; one that is out of order is told where to go on.
+fn refused(error: PushChunkError, repository: &RepositoryName, upload: &UploadId) -> ApiError {
+    let held_bytes = match &error {
+        PushChunkError::OutOfOrder { source } => Some(source.held_bytes),
+        PushChunkError::Unknown
+        | PushChunkError::Busy
+        | PushChunkError::WrongSize { .. }
+        | PushChunkError::TooLarge { .. }
+        | PushChunkError::Broken(_)
+        | PushChunkError::Fault(_) => None,
+    };
+    let refusal = ApiError::from(error);
+    let Some(held_bytes) = held_bytes else { return refusal };
+    let value = |text: &str| HeaderValue::from_str(text).expect("checked names are visible ASCII");
+    refusal
+        .with(header::LOCATION, value(&session_path(repository, upload)))
+        .with(header::RANGE, value(&held_range(held_bytes)))
+        .with(UPLOAD_ID, value(upload.as_str()))
+}
+
+fn progress(
+    status: StatusCode,
+    repository: &RepositoryName,
+    upload: &UploadId,
+    held_bytes: u64,
+) -> Answer {
+    let mut answer = Response::new(ResponseBody::Empty);
+    *answer.status_mut() = status;
+    set(&mut answer, header::LOCATION, &session_path(repository, upload));
+    set(&mut answer, header::RANGE, &held_range(held_bytes));
+    set(&mut answer, UPLOAD_ID, upload.as_str());
+    answer
+}
+
+/// A path without a host, so that it is right behind every proxy; all clients resolve it.
+fn session_path(repository: &RepositoryName, upload: &UploadId) -> String {
+    format!("/v2/{repository}/blobs/uploads/{upload}")
+}
+
+/// `0-<last byte held>`; nothing held is `0-0` too, as registry:2 says it and its clients expect.
+fn held_range(held_bytes: u64) -> String {
+    format!("0-{}", held_bytes.saturating_sub(1))
+}
+
+fn created(repository: &RepositoryName, digest: &Digest) -> Answer {
+    let mut answer = Response::new(ResponseBody::Empty);
+    *answer.status_mut() = StatusCode::CREATED;
+    set(&mut answer, header::LOCATION, &format!("/v2/{repository}/blobs/{digest}"));
+    set(&mut answer, CONTENT_DIGEST, digest.as_str());
+    answer
+}
+
+fn parse_digest(text: &str) -> Result<Digest, ApiError> {
+    text.parse::<Digest>().map_err(|error| {
+        ApiError::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, error.to_string())
+    })
+}

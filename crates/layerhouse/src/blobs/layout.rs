@@ -1,0 +1,110 @@
+//! Where things are under the root: registry:2's paths, and our own beside them.
+//!
+//! Paths are made of checked names, digests and ids only; no text of a request reaches the disk.
+
+use std::path::{Path, PathBuf};
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::tag::Tag;
+use layerhouse_oci::upload_id::UploadId;
+
+/// The paths of one data directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What is ours alone: database, lock, staged uploads.
+    pub(crate) fn own(&self) -> PathBuf {
+        self.root.join("layerhouse")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.own().join("layerhouse.db")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.own().join("lock")
+    }
+
+    /// Space held back for the database, given up when the disk is full.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.own().join("reserve")
+    }
+
+    /// Staged uploads: on the file system of the blobs, so that publishing copies nothing.
+    pub(crate) fn stages(&self) -> PathBuf {
+        self.own().join("uploads")
+    }
+
+    pub(crate) fn stage(&self, upload: &UploadId) -> PathBuf {
+        self.stages().join(upload.as_str())
+    }
+
+    /// Files that are on their way to another place: never needed after a restart.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.own().join("scratch")
+    }
+
+    /// Damaged files, kept for a human to look at.
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.own().join("quarantine")
+    }
+
+    fn registry(&self) -> PathBuf {
+        self.root.join("docker/registry/v2")
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.registry().join("blobs")
+    }
+
+    pub(crate) fn repositories(&self) -> PathBuf {
+        self.registry().join("repositories")
+    }
+
+    /// `blobs/<algorithm>/<first two digits>/<digits>`, which holds the file `data`.
+    pub(crate) fn blob_directory(&self, digest: &Digest) -> PathBuf {
+        let mut path = self.blobs();
+        path.push(digest.algorithm().name());
+        path.push(&digest.hex()[..2]);
+        path.push(digest.hex());
+        path
+    }
+
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blob_directory(digest).join("data")
+    }
+
+    fn repository(&self, name: &RepositoryName) -> PathBuf {
+        self.repositories().join(name.as_str())
+    }
+
+    /// The directory of the link that makes a blob exist in a repository.
+    pub(crate) fn layer_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
+        self.repository(name).join("_layers").join(digest.algorithm().name()).join(digest.hex())
+    }
+
+    /// The directory of the link that makes a manifest exist in a repository.
+    pub(crate) fn manifest_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
+        let mut path = self.repository(name).join("_manifests/revisions");
+        path.push(digest.algorithm().name());
+        path.push(digest.hex());
+        path
+    }
+
+    /// The directory of a tag: `current/link`, and `index` with every digest it ever had.
+    pub(crate) fn tag(&self, name: &RepositoryName, tag: &Tag) -> PathBuf {
+        self.repository(name).join("_manifests/tags").join(tag.as_str())
+    }
+}

@@ -1,0 +1,289 @@
+//! Bytes, and files only here: staged while they arrive, published under their digest, read, removed.
+//!
+//! `registry` owns the order in which bytes and rows are written; nothing here knows of rows. Calls
+//! block: `registry` makes those that write, sync or hash from threads that may wait.
+
+mod layout;
+pub(crate) mod links;
+pub(crate) mod publish;
+pub(crate) mod read;
+pub(crate) mod stage;
+pub(crate) mod survey;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(crate) use layout::Layout;
+use layerhouse_oci::digest::Algorithm;
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
+
+use crate::fault::{Fault, FaultKind};
+use crate::steps::Steps;
+
+/// Held back for the database while the disk is otherwise full: a delete needs a few pages of it, a
+/// group of 128 deletes at 20 pages of 4 KiB needs 10 MiB.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// The files of one registry, on one file system.
+pub(crate) struct Store {
+    layout: Layout,
+    steps: Steps,
+    /// Held for the life of the store; the kernel lets go of it when the process dies.
+    _lock: File,
+    /// Uploads are refused when fewer bytes than this are free.
+    free_bytes_min: u64,
+    /// A device failed under us: what its cache says of earlier writes cannot be trusted.
+    failed: AtomicBool,
+    buffers: read::Buffers,
+}
+
+/// Why a data directory cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "another layerhouse (process {holder}) serves {root}; stop it, or choose another directory \
+         with --root"
+    )]
+    InUse { root: String, holder: String },
+    #[error(
+        "{root} holds images but no database of Layerhouse: they belong to another registry, or the \
+         database was lost. Nothing was changed. Choose an empty directory with --root, or put the \
+         backup of {database} back"
+    )]
+    Foreign { root: String, database: String },
+    #[error("{0}")]
+    Fault(#[from] Fault),
+}
+
+impl Store {
+    /// Opens a data directory, making what is missing, and locks it.
+    ///
+    /// # Errors
+    /// Another process serves it, it holds what we did not write, or it cannot be written.
+    pub(crate) fn open(root: &Path, steps: Steps, free_bytes_min: u64) -> Result<Self, OpenError> {
+        let layout = Layout::new(root);
+        let doing = |path: &Path| format!("preparing {}", path.display());
+        for directory in [layout.stages(), layout.scratch(), layout.quarantine()] {
+            make_directories(&directory).map_err(|error| Fault::io(doing(&directory), error))?;
+        }
+        let lock = take_lock(&layout)?;
+        let adopted = layout.database().exists();
+        if !adopted && (has_blobs(&layout) || has_entries(&layout.repositories())) {
+            return Err(OpenError::Foreign {
+                root: root.display().to_string(),
+                database: layout.database().display().to_string(),
+            });
+        }
+        make_directories(&layout.repositories())
+            .and_then(|()| make_prefixes(&layout))
+            .map_err(|error| Fault::io(doing(&layout.blobs()), error))?;
+        empty(&layout.scratch()).map_err(|error| Fault::io(doing(&layout.scratch()), error))?;
+        let store = Self {
+            layout,
+            steps,
+            _lock: lock,
+            free_bytes_min,
+            failed: AtomicBool::new(false),
+            buffers: read::Buffers::default(),
+        };
+        store.refill_reserve();
+        Ok(store)
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Free bytes of the file system that we may use.
+    ///
+    /// # Errors
+    /// The file system does not answer.
+    pub(crate) fn free_bytes(&self) -> Result<u64, Fault> {
+        let space = statvfs(self.layout.root())
+            .map_err(|error| Fault::io("asking for free space", error.into()))?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// Refuses to take more bytes when the file system is nearly full or failed.
+    ///
+    /// # Errors
+    /// As said; both name what the operator should do.
+    pub(crate) fn check_room(&self) -> Result<(), Fault> {
+        self.check_healthy()?;
+        let free_bytes = self.free_bytes()?;
+        if free_bytes < self.free_bytes_min {
+            return Err(Fault::plain(
+                FaultKind::DiskFull,
+                format!(
+                    "{free_bytes} bytes are free, {} are kept for the database",
+                    self.free_bytes_min
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// The device failed before: a sync that fails is never tried again, for the kernel forgets what
+    /// it could not write (here the second fsync after an EIO says "done").
+    pub(crate) fn check_healthy(&self) -> Result<(), Fault> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(Fault::plain(
+                FaultKind::Device,
+                "the disk failed earlier; pushes stay refused until it is repaired and the server \
+                 restarted",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes note of a fault; after a device error the store takes no more writes.
+    pub(crate) fn note(&self, fault: Fault) -> Fault {
+        if fault.kind() == FaultKind::Device && !self.failed.swap(true, Ordering::SeqCst) {
+            tracing::error!(%fault, "the disk failed: pushes are refused from now on, pulls go on");
+        }
+        fault
+    }
+
+    /// Whether a small file can be written and removed again, for `/readyz`.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub(crate) fn probe(&self) -> Result<(), Fault> {
+        self.check_healthy()?;
+        let path = self.layout.scratch().join("probe");
+        fs::write(&path, b"ready")
+            .and_then(|()| fs::remove_file(&path))
+            .map_err(|error| Fault::io("writing a probe file", error))
+    }
+
+    /// Gives the reserve back to the file system, so that a delete can be recorded on a full disk.
+    pub(crate) fn release_reserve(&self) {
+        if let Err(error) = OpenOptions::new()
+            .write(true)
+            .open(self.layout.reserve())
+            .and_then(|file| file.set_len(0))
+        {
+            tracing::warn!(%error, "the reserve could not be released");
+        }
+    }
+
+    /// Takes the reserve again, if there is room for it.
+    pub(crate) fn refill_reserve(&self) {
+        let fill = || -> io::Result<()> {
+            if self.free_bytes().is_ok_and(|free_bytes| free_bytes < 4 * RESERVE_BYTES) {
+                return Ok(());
+            }
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(self.layout.reserve())?;
+            if file.metadata()?.len() < RESERVE_BYTES {
+                fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = fill() {
+            tracing::warn!(%error, "no space could be held back for the database");
+        }
+    }
+}
+
+fn take_lock(layout: &Layout) -> Result<File, OpenError> {
+    let path = layout.lock();
+    let doing = || format!("locking {}", path.display());
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(|error| Fault::io(doing(), error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = match holder.trim() {
+                "" => "unknown".to_owned(),
+                id => id.to_owned(),
+            };
+            return Err(OpenError::InUse { root: layout.root().display().to_string(), holder });
+        }
+        Err(error) => return Err(Fault::io(doing(), error.into()).into()),
+    }
+    // Only for the message above, so a full disk is no reason not to start.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+fn has_entries(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Whether any blob's directory is there: blobs/<algorithm>/<prefix>/<digits>.
+fn has_blobs(layout: &Layout) -> bool {
+    let below = |directory: &Path| -> Vec<std::path::PathBuf> {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let prefixes = below(&layout.blobs()).into_iter().flat_map(|algorithm| below(&algorithm));
+    prefixes.into_iter().any(|prefix| has_entries(&prefix))
+}
+
+fn empty(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "an unknown entry was left alone");
+        }
+    }
+    Ok(())
+}
+
+/// Makes a directory and its parents, and makes each new one durable in its parent.
+fn make_directories(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().ok_or(error)?;
+            make_directories(parent)?;
+            make_directories(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the directories that blobs are spread over, so that publishing never makes one that another
+/// publication then takes for durable.
+fn make_prefixes(layout: &Layout) -> io::Result<()> {
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let directory = layout.blobs().join(algorithm.name());
+        make_directories(&directory)?;
+        let mut is_new = false;
+        for prefix in 0..=u8::MAX {
+            match fs::create_dir(directory.join(format!("{prefix:02x}"))) {
+                Ok(()) => is_new = true,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if is_new {
+            sync_directory(&directory)?;
+        }
+    }
+    Ok(())
+}
+
+/// Without this a power cut can undo a link or a new directory although its content was synced.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,92 @@
+//! Publishing: staged, verified and synced bytes get their digest for a name; and the way back.
+
+use std::fs;
+use std::io;
+
+use layerhouse_oci::digest::Digest;
+use rustix::io::Errno;
+
+use super::stage::{Stage, VerifiedBlob};
+use super::{Store, sync_directory};
+use crate::fault::Fault;
+
+impl Store {
+    /// Gives a synced stage its digest for a second name, durably; the caller holds the digest's
+    /// lease, writes the row next, and then removes the staging name.
+    ///
+    /// A link and not a rename: until the row is committed the staging name says that the file under
+    /// `blobs/` is not accounted for, so a crash in between leaks nothing. What was there under the
+    /// digest is replaced: a push heals a damaged copy.
+    ///
+    /// # Errors
+    /// The disk is full or failed; nothing was published.
+    pub(crate) fn publish(&self, stage: &Stage, blob: &VerifiedBlob) -> Result<(), Fault> {
+        let publish = || -> io::Result<()> {
+            let staged = self.layout().stage(stage.upload());
+            let directory = self.layout().blob_directory(blob.digest());
+            let data = directory.join("data");
+            self.steps.take("publish.directory")?;
+            // Synced below, with the link: one flush of the journal makes both durable.
+            let is_new = match fs::create_dir(&directory) {
+                Ok(()) => true,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+                Err(error) => return Err(error),
+            };
+            self.steps.take("publish.link")?;
+            match fs::hard_link(&staged, &data) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let fresh = self.layout().scratch().join(stage.upload().as_str());
+                    fs::hard_link(&staged, &fresh)?;
+                    fs::rename(&fresh, &data)?;
+                }
+                Err(error) if has_no_links(&error) => fs::rename(&staged, &data)?,
+                Err(error) => return Err(error),
+            }
+            self.steps.take("publish.sync")?;
+            sync_directory(&directory)?;
+            match directory.parent() {
+                Some(prefix) if is_new => sync_directory(prefix),
+                _ => Ok(()),
+            }
+        };
+        publish().map_err(|error| self.note(Fault::io("publishing a blob", error)))
+    }
+
+    /// Removes published bytes; the caller holds the digest's lease and saw that no row names them.
+    pub(crate) fn unpublish(&self, digest: &Digest) {
+        let directory = self.layout().blob_directory(digest);
+        match fs::remove_file(directory.join("data")) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(%digest, %error, "a blob's file could not be removed");
+                return;
+            }
+        }
+        // Fails while something else is in it, which is then not ours to remove.
+        let _ = fs::remove_dir(directory);
+    }
+
+    /// Takes a damaged file out of service; the next push of the digest puts a good one there.
+    pub(crate) fn quarantine(&self, digest: &Digest) {
+        let kept = self.layout().quarantine().join(digest.as_str().replace(':', "-"));
+        match fs::rename(self.layout().blob(digest), &kept) {
+            Ok(()) => tracing::error!(
+                %digest,
+                kept = %kept.display(),
+                "a blob is damaged and was taken out of service; push it again to heal it"
+            ),
+            Err(error) => tracing::error!(%digest, %error, "a damaged blob could not be moved away"),
+        }
+    }
+}
+
+/// Some file systems (FAT, some network ones) have no links: there a crash may leave one blob that no
+/// row names, which `verify` lists.
+fn has_no_links(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK)
+    )
+}

@@ -1,0 +1,131 @@
+//! Time and randomness, so that nothing else asks the system for them and tests decide both.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// This long after `earlier`; zero if the clock went backwards.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// Where the time comes from.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Source>);
+
+#[derive(Debug)]
+enum Source {
+    System,
+    Manual { now_ms: AtomicI64, moved: Notify },
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Arc::new(Source::System))
+    }
+
+    /// A clock that stands at `start` until [`Clock::advance`] moves it.
+    #[must_use]
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Arc::new(Source::Manual { now_ms: AtomicI64::new(start.0), moved: Notify::new() }))
+    }
+
+    /// The present moment.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn now(&self) -> Timestamp {
+        match &*self.0 {
+            Source::Manual { now_ms, .. } => Timestamp(now_ms.load(Ordering::SeqCst)),
+            Source::System => {
+                let since_epoch =
+                    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+                Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
+    /// Moves a manual clock forward and wakes who sleeps; a system clock does not move.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual { now_ms, moved } = &*self.0 {
+            now_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            moved.notify_waiters();
+        }
+    }
+
+    /// Waits until `duration` has passed on this clock.
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        match &*self.0 {
+            Source::System => tokio::time::sleep(duration).await,
+            Source::Manual { moved, .. } => {
+                let start = self.now();
+                loop {
+                    // Registered before the look at the clock, so an advance in between is seen.
+                    let moved = moved.notified();
+                    if duration <= self.now().since(start) {
+                        return;
+                    }
+                    moved.await;
+                }
+            }
+        }
+    }
+}
+
+/// Where unguessable numbers come from.
+#[derive(Clone, Debug)]
+pub struct Random(Arc<Seed>);
+
+#[derive(Debug)]
+enum Seed {
+    System,
+    Fixed(Mutex<u64>),
+}
+
+impl Random {
+    /// The operating system's generator.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Arc::new(Seed::System))
+    }
+
+    /// A sequence decided by `seed`, for tests only: it can be guessed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Seed::Fixed(Mutex::new(seed))))
+    }
+
+    /// 128 random bits.
+    pub(crate) fn bits(&self) -> u128 {
+        match &*self.0 {
+            Seed::System => {
+                let mut bytes = [0; 16];
+                getrandom::fill(&mut bytes).expect("the kernel gives random bytes once it is up");
+                u128::from_le_bytes(bytes)
+            }
+            Seed::Fixed(state) => {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                u128::from(splitmix(&mut state)) << 64 | u128::from(splitmix(&mut state))
+            }
+        }
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): enough spread for test ids.
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,21 @@
+//! Layerhouse: a container-image registry in one binary.
+//!
+//! `ARCHITECTURE.md` has the picture. Arrows point one way: `api` → `registry` → `meta`, `blobs` →
+//! the vocabulary crate `layerhouse-oci`; `auth` lends `registry` its proofs of permission, `jobs` call
+//! `registry` as `api` does. `tests/it/architecture.rs` reads the imports and keeps it so.
+
+mod api;
+mod auth;
+mod blobs;
+pub mod clock;
+pub mod config;
+mod fault;
+mod jobs;
+mod meta;
+mod registry;
+mod server;
+mod steps;
+
+pub use blobs::OpenError;
+pub use registry::verify::{Finding, Report, verify};
+pub use server::{Environment, Running, StartError, start};

@@ -1,0 +1,162 @@
+//! Arguments, then the configuration, then `serve` or `verify`.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use layerhouse::config::{Arguments, Config, LISTEN_DEFAULT, ROOT_DEFAULT};
+use layerhouse::{Environment, Running, start, verify};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// A container-image registry in one binary. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the registry
+    Serve(ServeArguments),
+    /// Check a data directory that no server uses: every row, every byte
+    Verify(VerifyArguments),
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    /// Where to listen, as 127.0.0.1:5000 or :5000
+    #[arg(long, value_name = "ADDR", help = format!("Where to listen, as HOST:PORT or :PORT [default: {LISTEN_DEFAULT}]"))]
+    listen: Option<String>,
+    /// Where the data is
+    #[arg(long, value_name = "DIR", help = format!("The data directory [default: ./{ROOT_DEFAULT}]"))]
+    root: Option<PathBuf>,
+    /// A configuration file in registry:2's format
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArguments {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let result = match line.command {
+        Some(Command::Verify(arguments)) => return check(&arguments.root),
+        Some(Command::Serve(arguments)) => serve(arguments),
+        None => serve(line.serve),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say_error(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until a signal says stop.
+fn serve(arguments: ServeArguments) -> Result<(), String> {
+    let ServeArguments { listen, root, config } = arguments;
+    let config = Config::load(&Arguments { listen, root, config }).map_err(|error| error.to_string())?;
+    start_log(&config.log_filter)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime cannot start: {error}"))?;
+    runtime.block_on(async {
+        let server =
+            start(&config, Environment::system()).await.map_err(|error| error.to_string())?;
+        greet(&server, &config.root);
+        wait_for_stop().await?;
+        server.stop().await;
+        Ok(())
+    })
+}
+
+/// The first SIGTERM or SIGINT asks for a stop; a second one does not wait for it.
+async fn wait_for_stop() -> Result<(), String> {
+    let fault = |error| format!("signals cannot be received: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: requests in flight are finished");
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+/// What a newcomer needs to know, in a few lines.
+fn greet(server: &Running, root: &Path) {
+    let address = server.address();
+    // Docker takes loopback addresses without TLS; an address for all interfaces is no name to push to.
+    let host = if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    say(&format!(
+        "Layerhouse {} is an open registry at http://{host}\n\
+         Data: {}\n\
+         \n\
+         Push a first image:\n\
+         \x20 docker tag IMAGE {host}/IMAGE\n\
+         \x20 docker push {host}/IMAGE\n\
+         See what is there:\n\
+         \x20 curl http://{host}/v2/_catalog\n",
+        env!("CARGO_PKG_VERSION"),
+        root.display(),
+    ));
+}
+
+fn check(root: &Path) -> ExitCode {
+    match verify(root) {
+        Ok(report) => {
+            say(&report.to_string());
+            if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            say_error(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Text for people on a terminal, JSON for machines; both escape what clients sent.
+fn start_log(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log level: {error}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    }
+    Ok(())
+}
+
+/// Nobody may read it: a closed pipe is no reason to end.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn say_error(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "layerhouse: {text}");
+}

@@ -1,0 +1,131 @@
+//! Which link files of registry:2's layout may differ from the rows.
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::tag::Tag;
+
+use super::Transaction;
+use crate::fault::{Fault, FaultKind};
+
+/// A thing that registry:2 records by a link file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    Layer(Digest),
+    Manifest(Digest),
+    Tag(Tag),
+}
+
+/// A link file to be made as the rows are.
+#[derive(Clone, Debug)]
+pub(crate) struct StaleLink {
+    pub(crate) repository: RepositoryName,
+    pub(crate) link: Link,
+    change: i64,
+}
+
+/// What the rows say of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    Absent,
+    Present,
+    /// The tag points at this manifest.
+    PointsAt(Digest),
+}
+
+impl Link {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Layer(_) => "layer",
+            Self::Manifest(_) => "manifest",
+            Self::Tag(_) => "tag",
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Layer(digest) | Self::Manifest(digest) => digest.as_str(),
+            Self::Tag(tag) => tag.as_str(),
+        }
+    }
+}
+
+/// Notes that a link file may differ from the rows; in the transaction that changes the rows.
+pub(crate) fn mark_stale(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+    link: &Link,
+) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO stale_links (repository, kind, name, change) VALUES ($1, $2, $3, 1)
+         ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
+        &[repository.as_str().into(), link.kind().into(), link.name().into()],
+    )?;
+    Ok(())
+}
+
+/// Some links to look at, at most `limit`.
+pub(crate) fn stale(tx: &Transaction<'_>, limit: usize) -> Result<Vec<StaleLink>, Fault> {
+    tx.query(
+        "SELECT repository, kind, name, change FROM stale_links LIMIT $1",
+        &[super::limit(limit)],
+        |row| {
+            let kind = row.text(1)?;
+            let link = match kind.as_str() {
+                "layer" => Link::Layer(row.parsed(2)?),
+                "manifest" => Link::Manifest(row.parsed(2)?),
+                "tag" => Link::Tag(row.parsed(2)?),
+                _ => return Err(Fault::plain(FaultKind::Damaged, "a link of unknown kind")),
+            };
+            Ok(StaleLink { repository: row.parsed(0)?, link, change: row.int(3)? })
+        },
+    )
+}
+
+/// What the rows say now.
+pub(crate) fn state(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+    link: &Link,
+) -> Result<LinkState, Fault> {
+    let values = [repository.as_str().into(), link.name().into()];
+    let found = match link {
+        Link::Layer(_) => tx.exists(
+            "SELECT 1 FROM repositories
+             JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
+             WHERE repositories.name = $1 AND repository_blobs.digest = $2",
+            &values,
+        )?,
+        Link::Manifest(_) => tx.exists(
+            "SELECT 1 FROM repositories
+             JOIN manifests ON manifests.repository_id = repositories.id
+             WHERE repositories.name = $1 AND manifests.digest = $2",
+            &values,
+        )?,
+        Link::Tag(_) => {
+            let digest = tx.query_one(
+                "SELECT tags.digest FROM repositories
+                 JOIN tags ON tags.repository_id = repositories.id
+                 WHERE repositories.name = $1 AND tags.name = $2",
+                &values,
+                |row| row.parsed(0),
+            )?;
+            return Ok(digest.map_or(LinkState::Absent, LinkState::PointsAt));
+        }
+    };
+    Ok(if found { LinkState::Present } else { LinkState::Absent })
+}
+
+/// The file is as the rows were; keeps the mark if they changed again since.
+pub(crate) fn mark_written(tx: &Transaction<'_>, written: &StaleLink) -> Result<(), Fault> {
+    tx.execute(
+        "DELETE FROM stale_links
+         WHERE repository = $1 AND kind = $2 AND name = $3 AND change = $4",
+        &[
+            written.repository.as_str().into(),
+            written.link.kind().into(),
+            written.link.name().into(),
+            written.change.into(),
+        ],
+    )?;
+    Ok(())
+}

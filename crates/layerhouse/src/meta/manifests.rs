@@ -1,0 +1,237 @@
+//! Manifests: their bytes as received, and what they name.
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::media_type::ManifestKind;
+
+use super::blobs::{bytes, size};
+use super::repositories::RepositoryId;
+use super::{Transaction, Value};
+use crate::clock::Timestamp;
+use crate::fault::{Fault, FaultKind};
+
+/// A manifest as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredManifest {
+    pub(crate) digest: Digest,
+    pub(crate) kind: ManifestKind,
+    pub(crate) content: Vec<u8>,
+}
+
+/// A manifest about to be stored; the digests were checked against the content.
+#[derive(Debug)]
+pub(crate) struct NewManifest {
+    pub(crate) digest: Digest,
+    pub(crate) kind: ManifestKind,
+    pub(crate) content: Vec<u8>,
+    pub(crate) subject: Option<Digest>,
+    pub(crate) artifact_type: Option<String>,
+    /// A JSON object, or nothing.
+    pub(crate) annotations: Option<String>,
+}
+
+/// Stores a manifest, or its bytes once more: a push heals what was damaged.
+pub(crate) fn put(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &NewManifest,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO manifests (repository_id, digest, media_type, size, content, subject,
+                                artifact_type, annotations, pushed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (repository_id, digest)
+         DO UPDATE SET content = excluded.content, size = excluded.size,
+                       media_type = excluded.media_type, pushed_at = excluded.pushed_at",
+        &[
+            repository.0.into(),
+            manifest.digest.as_str().into(),
+            manifest.kind.media_type().into(),
+            size(manifest.content.len() as u64).into(),
+            manifest.content.as_slice().into(),
+            manifest.subject.as_ref().map(Digest::as_str).into(),
+            manifest.artifact_type.as_deref().into(),
+            manifest.annotations.as_deref().into(),
+            now.0.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Records that a manifest needs a blob of its repository.
+pub(crate) fn need_blob(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    blob: &Digest,
+) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO manifest_blobs (repository_id, manifest, digest) VALUES ($1, $2, $3)
+         ON CONFLICT DO NOTHING",
+        &[repository.0.into(), manifest.as_str().into(), blob.as_str().into()],
+    )?;
+    Ok(())
+}
+
+/// Records that an index needs a manifest of its repository.
+pub(crate) fn need_child(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    child: &Digest,
+) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO manifest_children (repository_id, manifest, digest) VALUES ($1, $2, $3)
+         ON CONFLICT DO NOTHING",
+        &[repository.0.into(), manifest.as_str().into(), child.as_str().into()],
+    )?;
+    Ok(())
+}
+
+/// Whether the repository has this manifest.
+pub(crate) fn exists(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM manifests WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+    )
+}
+
+/// Whether any repository has this manifest.
+pub(crate) fn exists_anywhere(tx: &Transaction<'_>, digest: &Digest) -> Result<bool, Fault> {
+    tx.exists("SELECT 1 FROM manifests WHERE digest = $1 LIMIT 1", &[digest.as_str().into()])
+}
+
+/// A manifest by digest, of the repository of this name.
+pub(crate) fn by_digest(
+    tx: &Transaction<'_>,
+    repository: &str,
+    digest: &str,
+) -> Result<Option<StoredManifest>, Fault> {
+    tx.query_one(
+        "SELECT manifests.digest, manifests.media_type, manifests.content FROM repositories
+         JOIN manifests ON manifests.repository_id = repositories.id
+         WHERE repositories.name = $1 AND manifests.digest = $2",
+        &[repository.into(), digest.into()],
+        read,
+    )
+}
+
+/// The manifest that a tag points at, in one statement: a reader sees the old or the new.
+pub(crate) fn by_tag(
+    tx: &Transaction<'_>,
+    repository: &str,
+    tag: &str,
+) -> Result<Option<StoredManifest>, Fault> {
+    tx.query_one(
+        "SELECT manifests.digest, manifests.media_type, manifests.content FROM repositories
+         JOIN tags ON tags.repository_id = repositories.id
+         JOIN manifests ON manifests.repository_id = tags.repository_id
+                       AND manifests.digest = tags.digest
+         WHERE repositories.name = $1 AND tags.name = $2",
+        &[repository.into(), tag.into()],
+        read,
+    )
+}
+
+/// The bytes of a manifest, from whichever repository has them.
+pub(crate) fn content_anywhere(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+) -> Result<Option<Vec<u8>>, Fault> {
+    tx.query_one(
+        "SELECT content FROM manifests WHERE digest = $1 LIMIT 1",
+        &[digest.as_str().into()],
+        |row| row.bytes(0),
+    )
+}
+
+/// An index of the repository that names this manifest, if one does.
+pub(crate) fn needed_by(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<Digest>, Fault> {
+    tx.query_one(
+        "SELECT manifest FROM manifest_children
+         WHERE repository_id = $1 AND digest = $2 AND manifest <> $2 LIMIT 1",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| row.parsed(0),
+    )
+}
+
+/// Removes a manifest and what it needed; whether it was there. The caller removed its tags and made
+/// sure that no index needs it.
+pub(crate) fn remove(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "DELETE FROM manifests WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+    )?;
+    Ok(rows == 1)
+}
+
+/// A manifest that names another as its subject, as the referrers API lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct Referrer {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) artifact_type: Option<String>,
+    /// A JSON object, or nothing.
+    pub(crate) annotations: Option<String>,
+}
+
+/// Which referrers of a subject to list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReferrersQuery<'a> {
+    pub(crate) subject: &'a Digest,
+    pub(crate) artifact_type: Option<&'a str>,
+    pub(crate) after: Option<&'a str>,
+    pub(crate) limit: usize,
+}
+
+/// Referrers of a subject by digest; the subject itself need not exist.
+pub(crate) fn referrers(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    query: ReferrersQuery<'_>,
+) -> Result<Vec<Referrer>, Fault> {
+    let artifact_type: Value<'_> = query.artifact_type.into();
+    tx.query(
+        "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
+         WHERE repository_id = $1 AND subject = $2 AND digest > $3
+           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4)
+         ORDER BY digest LIMIT $5",
+        &[
+            repository.0.into(),
+            query.subject.as_str().into(),
+            query.after.unwrap_or("").into(),
+            artifact_type,
+            super::limit(query.limit),
+        ],
+        |row| {
+            Ok(Referrer {
+                digest: row.parsed(0)?,
+                media_type: row.text(1)?,
+                size_bytes: bytes(row.int(2)?),
+                artifact_type: row.optional_text(3)?,
+                annotations: row.optional_text(4)?,
+            })
+        },
+    )
+}
+
+fn read(row: &super::Row<'_>) -> Result<StoredManifest, Fault> {
+    let media_type = row.text(1)?;
+    let kind = ManifestKind::from_media_type(&media_type).ok_or_else(|| {
+        Fault::plain(FaultKind::Damaged, format!("a stored manifest has the type {media_type:?}"))
+    })?;
+    Ok(StoredManifest { digest: row.parsed(0)?, kind, content: row.bytes(2)? })
+}

@@ -1,0 +1,185 @@
+//! Facts, in SQL, and SQL only here. A function is one sentence about data; `registry` decides which
+//! of them make a transaction.
+//!
+//! One SQL text serves every engine, so statements keep to what SQLite and PostgreSQL share: `$n`
+//! parameters, ids and times from the application, `ON CONFLICT`, `RETURNING`, keyset paging.
+//! Operations are plain functions that wait for nothing but the database: SQLite runs a read in 5 µs
+//! where it stands, and an engine behind a socket would run the same function on a blocking thread.
+
+pub(crate) mod blobs;
+pub(crate) mod links;
+pub(crate) mod manifests;
+mod migrations;
+pub(crate) mod repositories;
+mod sqlite;
+pub(crate) mod tags;
+pub(crate) mod uploads;
+pub(crate) mod verify;
+
+pub(crate) use sqlite::{Database, Durability};
+use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+
+use crate::fault::{Fault, FaultKind};
+
+/// A parameter of a statement.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        value.map_or(Self::Null, Self::Text)
+    }
+}
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl rusqlite::ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match *self {
+            Self::Null => ToSqlOutput::Owned(SqlValue::Null),
+            Self::Int(value) => ToSqlOutput::Owned(SqlValue::Integer(value)),
+            Self::Text(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
+            Self::Bytes(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value)),
+        })
+    }
+}
+
+/// One transaction, or for reads one statement after the other on one connection.
+pub(crate) struct Transaction<'a> {
+    connection: &'a rusqlite::Connection,
+}
+
+/// A row of an answer; columns are numbered from 0.
+pub(super) struct Row<'a>(&'a rusqlite::Row<'a>);
+
+impl Row<'_> {
+    pub(super) fn int(&self, column: usize) -> Result<i64, Fault> {
+        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+    }
+    pub(super) fn text(&self, column: usize) -> Result<String, Fault> {
+        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+    }
+    pub(super) fn optional_text(&self, column: usize) -> Result<Option<String>, Fault> {
+        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+    }
+    pub(super) fn bytes(&self, column: usize) -> Result<Vec<u8>, Fault> {
+        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+    }
+    /// A column that we wrote from a checked type, read back into it.
+    pub(super) fn parsed<T: std::str::FromStr>(&self, column: usize) -> Result<T, Fault>
+    where
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        self.text(column)?
+            .parse()
+            .map_err(|error: T::Err| Fault::new(FaultKind::Damaged, "reading a stored name", error))
+    }
+}
+
+impl Transaction<'_> {
+    /// Runs a statement; the number of rows it changed.
+    pub(super) fn execute(&self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Fault> {
+        let run = || -> rusqlite::Result<usize> {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            bind(&mut statement, values)?;
+            statement.raw_execute()
+        };
+        run().map_err(|error| database_fault("changing the database", error))
+    }
+
+    /// Calls `read` for each row of an answer, until it fails.
+    pub(super) fn each(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let fault = |error| database_fault("reading the database", error);
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        bind(&mut statement, values).map_err(fault)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(fault)? {
+            read(&Row(row))?;
+        }
+        Ok(())
+    }
+
+    /// All rows of an answer; the caller's SQL bounds their number.
+    pub(super) fn query<T>(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut found = Vec::new();
+        self.each(sql, values, |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The first row of an answer, if there is one.
+    pub(super) fn query_one<T>(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        Ok(self.query(sql, values, read)?.into_iter().next())
+    }
+
+    /// Whether an answer has a row.
+    pub(super) fn exists(&self, sql: &'static str, values: &[Value<'_>]) -> Result<bool, Fault> {
+        Ok(self.query_one(sql, values, |_| Ok(()))?.is_some())
+    }
+}
+
+/// SQLite takes `$3` for a *name* and numbers names by first appearance: bind by the number itself.
+fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    for index in 1..=statement.parameter_count() {
+        let number: usize = statement
+            .parameter_name(index)
+            .and_then(|name| name.get(1..)?.parse().ok())
+            .expect("our statements name their parameters $1 to $n");
+        statement.raw_bind_parameter(index, values[number - 1])?;
+    }
+    Ok(())
+}
+
+/// Sorts a database error by what an operator can do about it.
+fn database_fault(doing: &'static str, error: rusqlite::Error) -> Fault {
+    use rusqlite::ErrorCode as Code;
+    let kind = match error.sqlite_error_code() {
+        Some(Code::DiskFull) => FaultKind::DiskFull,
+        Some(Code::ReadOnly) => FaultKind::ReadOnly,
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => FaultKind::Damaged,
+        Some(Code::SystemIoFailure) => FaultKind::Device,
+        Some(Code::CannotOpen | Code::OutOfMemory) => FaultKind::Exhausted,
+        _ => FaultKind::Other,
+    };
+    Fault::new(kind, doing, error)
+}
+
+/// A bound on rows as a parameter.
+fn limit(rows: usize) -> Value<'static> {
+    Value::Int(i64::try_from(rows).unwrap_or(i64::MAX))
+}

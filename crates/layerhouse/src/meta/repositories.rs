@@ -1,0 +1,60 @@
+//! Repositories: their names and ids.
+
+use layerhouse_oci::name::RepositoryName;
+
+use super::Transaction;
+use crate::clock::Timestamp;
+use crate::fault::Fault;
+
+/// The key of a repository; names may change one day, ids do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RepositoryId(pub(super) i64);
+
+/// The repository called `name`, if anything was ever pushed to it.
+pub(crate) fn find(
+    tx: &Transaction<'_>,
+    name: &RepositoryName,
+) -> Result<Option<RepositoryId>, Fault> {
+    tx.query_one("SELECT id FROM repositories WHERE name = $1", &[name.as_str().into()], |row| {
+        Ok(RepositoryId(row.int(0)?))
+    })
+}
+
+/// The repository called `name`, made now if need be.
+pub(crate) fn find_or_create(
+    tx: &Transaction<'_>,
+    name: &RepositoryName,
+    now: Timestamp,
+) -> Result<RepositoryId, Fault> {
+    if let Some(id) = find(tx, name)? {
+        return Ok(id);
+    }
+    let id = next_id(tx, now)?;
+    tx.execute(
+        "INSERT INTO repositories (id, name, created_at) VALUES ($1, $2, $3)",
+        &[id.into(), name.as_str().into(), now.0.into()],
+    )?;
+    Ok(RepositoryId(id))
+}
+
+/// An id above every other: the time with room for 2²⁰ repositories in each millisecond, so that ids
+/// need no sequence and grow with time.
+fn next_id(tx: &Transaction<'_>, now: Timestamp) -> Result<i64, Fault> {
+    let highest = tx
+        .query_one("SELECT COALESCE(MAX(id), 0) FROM repositories", &[], |row| row.int(0))?
+        .unwrap_or(0);
+    Ok((now.0 << 20).max(highest + 1))
+}
+
+/// Names after `after` in byte order, at most `limit` of them.
+pub(crate) fn list(
+    tx: &Transaction<'_>,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<String>, Fault> {
+    tx.query(
+        "SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2",
+        &[after.unwrap_or("").into(), super::limit(limit)],
+        |row| row.text(0),
+    )
+}

@@ -1,0 +1,305 @@
+//! The embedded engine: one writer thread that commits in groups, and readers that run where the
+//! caller stands.
+//!
+//! A group is as many waiting operations as there are, each in a savepoint of its own, then one
+//! COMMIT, and only then the answers: a group costs one flush however many pushes are in it, and no
+//! answer is given before what it promises is durable. Measured in `docs/explanation/storage.md`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Transaction, database_fault, migrations};
+use crate::fault::{Fault, FaultKind};
+use crate::steps::Steps;
+
+/// Operations in one group: at 70 µs each a full group is answered in 10 ms.
+const GROUP_OPERATIONS_MAX: usize = 128;
+/// Operations waiting for the writer; a caller beyond them waits, which slows its client down.
+const WAITING_OPERATIONS_MAX: usize = 1024;
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// A power cut: the commit is flushed to the disk first.
+    PowerCut,
+    /// The death of this process: for facts that a client makes again when they are lost, such as an
+    /// upload that was opened and has no bytes yet.
+    ProcessDeath,
+}
+
+/// The database of one registry; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Database(Arc<Engine>);
+
+struct Engine {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    /// `None` once closed.
+    writer: Mutex<Option<mpsc::Sender<Operation>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// An operation that waits for the writer.
+struct Operation {
+    durability: Durability,
+    /// Runs the statements; says whether to keep them, and how to answer once that is durable.
+    run: Box<dyn FnOnce(&Connection) -> (Verdict, Answer) + Send>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    Undo,
+}
+
+/// Sends the operation's result; with a message, the commit failed and that is the result.
+type Answer = Box<dyn FnOnce(Option<&CommitFailure>) + Send>;
+
+/// Why a whole group failed.
+struct CommitFailure {
+    kind: FaultKind,
+    message: String,
+}
+
+impl Database {
+    /// Opens or creates the database file and brings its schema up to date.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is damaged, or belongs to a newer release.
+    pub(crate) fn open(path: &Path, steps: Steps) -> Result<Self, Fault> {
+        let connection = connect(path)?;
+        migrations::run(&connection)?;
+        let (sender, receiver) = mpsc::channel(WAITING_OPERATIONS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("database writer".to_owned())
+            .spawn(move || write_groups(connection, receiver, &steps))
+            .map_err(|error| Fault::io("starting the database writer", error))?;
+        Ok(Self(Arc::new(Engine {
+            path: path.to_owned(),
+            readers: Mutex::new(Vec::new()),
+            writer: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// Runs `look` on a reader, here and now: a lookup is 5 µs, a hop to another thread 30 to 50.
+    ///
+    /// # Errors
+    /// Those of `look`, and a fault if no reader can be opened.
+    pub(crate) fn read<T, E: From<Fault>>(
+        &self,
+        look: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // As many readers come to be as threads read at once, for a reader is never held across an
+        // await: the worker threads and at most the blocking pool bound them.
+        let idle = self.readers().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.0.path)?,
+        };
+        let result = look(&Transaction { connection: &connection });
+        self.readers().push(connection);
+        result
+    }
+
+    /// Runs `change` as a transaction of its own that survives a power cut, and returns its result.
+    ///
+    /// `change` may share a commit with others; its error undoes it alone.
+    ///
+    /// # Errors
+    /// Those of `change`, and a fault if the commit fails: then nothing of it was kept.
+    pub(crate) async fn write<T, E>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        self.write_lasting(Durability::PowerCut, change).await
+    }
+
+    /// As [`Database::write`], with the durability chosen.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub(crate) async fn write_lasting<T, E>(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        let stopping = || Fault::plain(FaultKind::Stopping, "the database is closed");
+        let (sender, receiver) = oneshot::channel();
+        let run = Box::new(move |connection: &Connection| {
+            let result = catch_unwind(AssertUnwindSafe(|| change(&Transaction { connection })))
+                .unwrap_or_else(|_| {
+                    Err(Fault::plain(FaultKind::Other, "a database operation panicked").into())
+                });
+            let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::Undo };
+            let answer: Answer = Box::new(move |failure| {
+                let result = match (result, failure) {
+                    (Ok(_), Some(failure)) => {
+                        Err(Fault::new(failure.kind, "committing", failure.message.clone()).into())
+                    }
+                    (result, _) => result,
+                };
+                // Nobody waits for it if the client went away; the change stands all the same.
+                let _ = sender.send(result);
+            });
+            (verdict, answer)
+        });
+        let writer = {
+            let writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.clone().ok_or_else(stopping)?
+        };
+        writer.send(Operation { durability, run }).await.map_err(|_| stopping())?;
+        drop(writer);
+        receiver.await.map_err(|_| stopping())?
+    }
+
+    /// Finishes what waits, folds the write-ahead log into the database file and closes it.
+    ///
+    /// Blocks: call it from a thread that may wait.
+    pub(crate) fn close(&self) {
+        drop(self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the database writer panicked");
+        }
+        self.readers().clear();
+    }
+
+    fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.0.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens one connection.
+///
+/// The VFS `unix-excl` keeps the index of the write-ahead log in this process's memory. With the
+/// usual one it is a mapped file, and touching it after the file system turned read-only kills the
+/// process with SIGBUS; it also keeps other processes from writing behind our back.
+fn connect(path: &Path) -> Result<Connection, Fault> {
+    let open = || -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, c"unix-excl")?;
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA busy_timeout = 10000;
+             PRAGMA cache_size = -8192;
+             PRAGMA journal_size_limit = 67108864;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(128);
+        Ok(connection)
+    };
+    open().map_err(|error| {
+        let fault = database_fault("", error);
+        let shown = path.display();
+        match fault.kind() {
+            FaultKind::Damaged => Fault::new(
+                FaultKind::Damaged,
+                format!(
+                    "the database {shown} is damaged; put a backup of it in its place, or move it \
+                     away and the blobs with it to start anew"
+                ),
+                fault,
+            ),
+            kind => Fault::new(kind, format!("opening the database {shown}"), fault),
+        }
+    })
+}
+
+/// The writer thread: takes groups until every sender is gone.
+fn write_groups(connection: Connection, mut waiting: mpsc::Receiver<Operation>, steps: &Steps) {
+    let mut held_back = None;
+    while let Some(first) = held_back.take().or_else(|| waiting.blocking_recv()) {
+        held_back = write_group(&connection, first, &mut waiting, steps);
+    }
+    // A clean stop leaves one file that any SQLite can open, and nothing to recover.
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(%error, "the write-ahead log could not be folded into the database");
+    }
+}
+
+/// Commits one group that begins with `first`; an operation that did not fit is handed back.
+fn write_group(
+    connection: &Connection,
+    first: Operation,
+    waiting: &mut mpsc::Receiver<Operation>,
+    steps: &Steps,
+) -> Option<Operation> {
+    let execute = |sql| connection.prepare_cached(sql)?.raw_execute().map(|_| ());
+    let durability = first.durability;
+    // Between transactions this only changes when the log is flushed; it costs no I/O.
+    let prepared = connection
+        .execute_batch(match durability {
+            Durability::PowerCut => "PRAGMA synchronous = FULL",
+            Durability::ProcessDeath => "PRAGMA synchronous = NORMAL",
+        })
+        .and_then(|()| execute("BEGIN IMMEDIATE"));
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut outcome: Result<(), rusqlite::Error> = prepared;
+    let mut next = Some(first);
+    let mut held_back = None;
+    while let Some(operation) = next.take() {
+        if operation.durability != durability {
+            held_back = Some(operation);
+            break;
+        }
+        if outcome.is_ok() {
+            outcome = execute("SAVEPOINT operation");
+        }
+        let (verdict, answer) = (operation.run)(connection);
+        answers.push(answer);
+        if outcome.is_ok() {
+            // A full disk makes SQLite abandon the whole transaction, not the savepoint alone: the
+            // next statement then fails, and with it the group.
+            outcome = match verdict {
+                Verdict::Keep => execute("RELEASE operation"),
+                Verdict::Undo => execute("ROLLBACK TO operation")
+                    .and_then(|()| execute("RELEASE operation")),
+            };
+        }
+        if outcome.is_err() {
+            break;
+        }
+        if answers.len() < GROUP_OPERATIONS_MAX {
+            next = waiting.try_recv().ok();
+        }
+    }
+    let outcome = outcome
+        .map_err(|error| database_fault("writing a group", error))
+        .and_then(|()| {
+            steps.take("database.commit").map_err(|error| Fault::io("committing", error))?;
+            execute("COMMIT").map_err(|error| database_fault("committing", error))?;
+            steps.take("database.committed").map_err(|error| Fault::io("committed", error))
+        });
+    let failure = outcome.err().map(|fault| {
+        tracing::error!(%fault, "a group of database writes failed");
+        if !connection.is_autocommit()
+            && let Err(error) = execute("ROLLBACK")
+        {
+            tracing::error!(%error, "the failed group could not be rolled back");
+        }
+        CommitFailure { kind: fault.kind(), message: fault.to_string() }
+    });
+    for answer in answers {
+        answer(failure.as_ref());
+    }
+    held_back
+}

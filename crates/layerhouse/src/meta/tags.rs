@@ -1,0 +1,117 @@
+//! Tags and the record of their moves.
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::tag::Tag;
+
+use super::repositories::RepositoryId;
+use super::Transaction;
+use crate::clock::Timestamp;
+use crate::fault::Fault;
+
+/// Points the tag at a manifest of its repository; what it pointed at before.
+pub(crate) fn move_tag(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    tag: &Tag,
+    manifest: &Digest,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Option<Digest>, Fault> {
+    let before = find(tx, repository, tag)?;
+    tx.execute(
+        "INSERT INTO tags (repository_id, name, digest, moved_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (repository_id, name)
+         DO UPDATE SET digest = excluded.digest, moved_at = excluded.moved_at",
+        &[repository.0.into(), tag.as_str().into(), manifest.as_str().into(), now.0.into()],
+    )?;
+    // A push of what the tag points at already is no move.
+    if before.as_ref() != Some(manifest) {
+        record(tx, repository, tag, before.as_ref(), Some(manifest), actor, now)?;
+    }
+    Ok(before)
+}
+
+/// Removes the tag alone; what it pointed at, if it was there.
+pub(crate) fn remove(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    tag: &Tag,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Option<Digest>, Fault> {
+    let Some(before) = find(tx, repository, tag)? else { return Ok(None) };
+    tx.execute(
+        "DELETE FROM tags WHERE repository_id = $1 AND name = $2",
+        &[repository.0.into(), tag.as_str().into()],
+    )?;
+    record(tx, repository, tag, Some(&before), None, actor, now)?;
+    Ok(Some(before))
+}
+
+/// The manifest that the tag points at.
+pub(crate) fn find(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    tag: &Tag,
+) -> Result<Option<Digest>, Fault> {
+    tx.query_one(
+        "SELECT digest FROM tags WHERE repository_id = $1 AND name = $2",
+        &[repository.0.into(), tag.as_str().into()],
+        |row| row.parsed(0),
+    )
+}
+
+/// Every tag that points at a manifest.
+pub(crate) fn pointing_at(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+) -> Result<Vec<Tag>, Fault> {
+    tx.query(
+        "SELECT name FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY name",
+        &[repository.0.into(), manifest.as_str().into()],
+        |row| row.parsed(0),
+    )
+}
+
+/// Tags after `after` in byte order, at most `limit` of them.
+pub(crate) fn list(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<String>, Fault> {
+    tx.query(
+        "SELECT name FROM tags WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3",
+        &[repository.0.into(), after.unwrap_or("").into(), super::limit(limit)],
+        |row| row.text(0),
+    )
+}
+
+fn record(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    tag: &Tag,
+    from: Option<&Digest>,
+    to: Option<&Digest>,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let highest = tx
+        .query_one("SELECT COALESCE(MAX(id), 0) FROM tag_events", &[], |row| row.int(0))?
+        .unwrap_or(0);
+    tx.execute(
+        "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            (now.0 << 20).max(highest + 1).into(),
+            repository.0.into(),
+            tag.as_str().into(),
+            from.map(Digest::as_str).into(),
+            to.map(Digest::as_str).into(),
+            actor.into(),
+            now.0.into(),
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Questions that only `verify` asks: every row of a kind, and whether the database is sound.
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::tag::Tag;
+
+use super::blobs::bytes;
+use super::repositories::RepositoryId;
+use super::{Row, Transaction};
+use crate::fault::Fault;
+
+/// A blob's row.
+#[derive(Clone, Debug)]
+pub(crate) struct BlobRow {
+    pub(crate) digest: Digest,
+    pub(crate) size_bytes: u64,
+    /// Some repository links it.
+    pub(crate) is_linked: bool,
+}
+
+/// A manifest's row.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestRow {
+    pub(crate) repository: RepositoryName,
+    pub(crate) repository_id: RepositoryId,
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) content: Vec<u8>,
+}
+
+/// What the engine itself finds wrong, in its words.
+pub(crate) fn check_database(tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+    let mut found = tx.query("PRAGMA integrity_check", &[], |row| row.text(0))?;
+    found.retain(|line| line != "ok");
+    found.extend(tx.query("PRAGMA foreign_key_check", &[], |row| {
+        Ok(format!("a row of {} points at a missing row of {}", row.text(0)?, row.text(2)?))
+    })?);
+    Ok(found)
+}
+
+/// Every blob.
+pub(crate) fn each_blob(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(BlobRow) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT digest, size,
+                EXISTS (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)
+         FROM blobs ORDER BY digest",
+        &[],
+        |row| {
+            look(BlobRow {
+                digest: row.parsed(0)?,
+                size_bytes: bytes(row.int(1)?),
+                is_linked: row.int(2)? != 0,
+            })
+        },
+    )
+}
+
+/// Every manifest.
+pub(crate) fn each_manifest(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(ManifestRow) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT repositories.name, repositories.id, manifests.digest, manifests.media_type,
+                manifests.content
+         FROM manifests JOIN repositories ON repositories.id = manifests.repository_id",
+        &[],
+        |row: &Row<'_>| {
+            look(ManifestRow {
+                repository: row.parsed(0)?,
+                repository_id: RepositoryId(row.int(1)?),
+                digest: row.parsed(2)?,
+                media_type: row.text(3)?,
+                content: row.bytes(4)?,
+            })
+        },
+    )
+}
+
+/// Every tag: its repository, its name, the manifest it points at, and whether that is there.
+pub(crate) fn each_tag(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryName, Tag, Digest, bool) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT repositories.name, tags.name, tags.digest, manifests.digest IS NOT NULL
+         FROM tags JOIN repositories ON repositories.id = tags.repository_id
+         LEFT JOIN manifests ON manifests.repository_id = tags.repository_id
+                            AND manifests.digest = tags.digest",
+        &[],
+        |row| look(row.parsed(0)?, row.parsed(1)?, row.parsed(2)?, row.int(3)? != 0),
+    )
+}
+
+/// Every link of a blob to a repository.
+pub(crate) fn each_link(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryName, Digest) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT repositories.name, repository_blobs.digest FROM repository_blobs
+         JOIN repositories ON repositories.id = repository_blobs.repository_id",
+        &[],
+        |row| look(row.parsed(0)?, row.parsed(1)?),
+    )
+}

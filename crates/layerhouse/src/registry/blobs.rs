@@ -1,0 +1,347 @@
+//! Blobs as a caller sees them: linked in a repository, whole, and hashing to their digest.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::{future::Future, pin::Pin};
+
+use bytes::Bytes;
+use layerhouse_oci::digest::{Digest, Hasher};
+use layerhouse_oci::name::RepositoryName;
+use tokio::task::JoinHandle;
+
+use super::{Registry, blocking};
+use crate::auth::{Delete, Granted, GrantedBrowse, Pull, Push};
+use crate::blobs::Store;
+use crate::blobs::read::{BlobFile, Window};
+use crate::fault::{Fault, FaultKind};
+use crate::meta;
+use crate::meta::links::Link;
+
+/// A file that this process has not hashed yet is hashed before it is served, up to this size: 40 ms.
+/// A larger one is hashed while it is served, and the connection is cut if it is damaged.
+const HASHED_FIRST_MAX_BYTES: u64 = 64 << 20;
+
+/// A blob, open.
+#[derive(Debug)]
+pub(crate) struct BlobContent {
+    pub(crate) digest: Digest,
+    file: BlobFile,
+    /// It must be hashed while it is read.
+    is_unverified: bool,
+}
+
+/// Why a blob's link was not removed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeleteBlobError {
+    #[error("there is no such blob in this repository")]
+    Unknown,
+    #[error("manifest {manifest} of this repository needs the blob; delete the manifest first")]
+    Needed { manifest: Digest },
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Registry {
+    /// The blob of this digest in a repository; `None` if it is not linked there, or if its bytes are
+    /// missing or damaged: then a client that asks before it pushes sends them again.
+    ///
+    /// `is_whole` says that all of it will be read, from the start.
+    ///
+    /// # Errors
+    /// The disk or the database failed.
+    pub(crate) async fn pull_blob(
+        &self,
+        pull: &Granted<Pull>,
+        digest: &Digest,
+        is_whole: bool,
+    ) -> Result<Option<BlobContent>, Fault> {
+        let Some(file) = self.linked_file(pull.repository(), digest)? else { return Ok(None) };
+        let mut is_unverified = !self.verified.contains(digest, file.version());
+        if is_unverified && !(is_whole && HASHED_FIRST_MAX_BYTES < file.size_bytes()) {
+            if !self.verify_file(digest).await? {
+                return Ok(None);
+            }
+            is_unverified = false;
+        }
+        Ok(Some(BlobContent { digest: digest.clone(), file, is_unverified }))
+    }
+
+    /// The size in bytes of a blob in a repository; `None` as [`Registry::pull_blob`].
+    ///
+    /// # Errors
+    /// The disk or the database failed.
+    pub(crate) fn blob_size(
+        &self,
+        pull: &Granted<Pull>,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Fault> {
+        Ok(self.linked_file(pull.repository(), digest)?.map(|file| file.size_bytes()))
+    }
+
+    fn linked_file(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobFile>, Fault> {
+        let size_bytes =
+            self.database.read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
+        match size_bytes {
+            Some(size_bytes) => self.whole_file(digest, size_bytes),
+            None => Ok(None),
+        }
+    }
+
+    /// The published file, if it is as long as it was.
+    pub(super) fn whole_file(
+        &self,
+        digest: &Digest,
+        size_bytes: u64,
+    ) -> Result<Option<BlobFile>, Fault> {
+        let file = self.store.open_blob(digest)?;
+        match file {
+            Some(file) if file.size_bytes() == size_bytes => Ok(Some(file)),
+            Some(file) => {
+                tracing::error!(
+                    %digest,
+                    size_bytes,
+                    found_bytes = file.size_bytes(),
+                    "a blob's file has the wrong size; push it again to heal it"
+                );
+                Ok(None)
+            }
+            None => {
+                tracing::error!(%digest, "a blob's file is missing; push it again to heal it");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Hashes a published file once for all who wait for it; whether it is good.
+    async fn verify_file(&self, digest: &Digest) -> Result<bool, Fault> {
+        let _lease = self.leases.take(digest).await;
+        let Some(file) = self.store.open_blob(digest)? else { return Ok(false) };
+        if self.verified.contains(digest, file.version()) {
+            return Ok(true);
+        }
+        let (store, asked) = (Arc::clone(&self.store), digest.clone());
+        let is_good = blocking(move || {
+            let is_good = store.rehash(&asked)?;
+            if is_good == Some(false) {
+                store.quarantine(&asked);
+            }
+            Ok::<_, Fault>(is_good == Some(true))
+        })
+        .await??;
+        if is_good {
+            self.verified.insert(digest, file.version());
+        }
+        Ok(is_good)
+    }
+
+    /// A reader of the bytes from `first` to before `end`.
+    pub(crate) fn read_blob(
+        self: &Arc<Self>,
+        content: BlobContent,
+        first: u64,
+        end: u64,
+    ) -> BlobReader {
+        let hasher = content.is_unverified.then(|| Hasher::new(content.digest.algorithm()));
+        BlobReader { registry: Arc::clone(self), content, at: first, end, hasher, reading: None }
+    }
+
+    /// Links a blob that another repository has (end-11); whether it could be done.
+    ///
+    /// No right to the source, no such source and no such blob are all one answer.
+    ///
+    /// # Errors
+    /// The disk or the database failed.
+    pub(crate) async fn mount_blob(
+        &self,
+        push: &Granted<Push>,
+        digest: &Digest,
+        from: MountSource,
+    ) -> Result<bool, Fault> {
+        let _lease = self.leases.take(digest).await;
+        let size_bytes = self.database.read(|tx| match &from {
+            MountSource::Repository(pull) => {
+                meta::blobs::size_in(tx, pull.repository().as_str(), digest)
+            }
+            MountSource::Anywhere(_) => meta::blobs::size_anywhere(tx, digest),
+        })?;
+        let Some(size_bytes) = size_bytes else { return Ok(false) };
+        if self.whole_file(digest, size_bytes)?.is_none() {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let (repository, digest) = (push.repository().clone(), digest.clone());
+        let is_mounted = self
+            .database
+            .write(move |tx| {
+                // The source may have gone since it was looked at; the lease keeps the bytes.
+                let is_there = match &from {
+                    MountSource::Repository(pull) => {
+                        meta::blobs::size_in(tx, pull.repository().as_str(), &digest)?
+                    }
+                    MountSource::Anywhere(_) => meta::blobs::size_anywhere(tx, &digest)?,
+                }
+                .is_some();
+                if is_there {
+                    let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
+                    if meta::blobs::link(tx, repository_id, &digest, now)? {
+                        meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?;
+                    }
+                }
+                Ok::<_, Fault>(is_there)
+            })
+            .await?;
+        self.links_wanted.notify_one();
+        Ok(is_mounted)
+    }
+
+    /// Removes a blob from a repository (end-10). Its bytes stay, as in registry:2, until they are
+    /// collected.
+    ///
+    /// # Errors
+    /// As [`DeleteBlobError`] says.
+    pub(crate) async fn delete_blob(
+        &self,
+        delete: &Granted<Delete>,
+        digest: &Digest,
+    ) -> Result<(), DeleteBlobError> {
+        self.make_room_for_delete();
+        let (repository, digest) = (delete.repository().clone(), digest.clone());
+        self.database
+            .write(move |tx| {
+                let repository_id = meta::repositories::find(tx, &repository)?
+                    .ok_or(DeleteBlobError::Unknown)?;
+                if let Some(manifest) = meta::blobs::needed_by(tx, repository_id, &digest)? {
+                    return Err(DeleteBlobError::Needed { manifest });
+                }
+                if !meta::blobs::unlink(tx, repository_id, &digest)? {
+                    return Err(DeleteBlobError::Unknown);
+                }
+                Ok(meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?)
+            })
+            .await?;
+        self.links_wanted.notify_one();
+        Ok(())
+    }
+}
+
+/// Where a mount may take a blob from.
+#[derive(Clone, Debug)]
+pub(crate) enum MountSource {
+    /// `from=`, and the caller may pull there.
+    Repository(Granted<Pull>),
+    /// No `from`: whichever repository has it, for a caller who may see them all.
+    Anywhere(GrantedBrowse),
+}
+
+impl BlobContent {
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.file.size_bytes()
+    }
+}
+
+/// Reads a blob window by window: from the page cache where it stands, else on a thread that may wait.
+#[derive(Debug)]
+pub(crate) struct BlobReader {
+    registry: Arc<Registry>,
+    content: BlobContent,
+    at: u64,
+    end: u64,
+    /// For a blob that is hashed while it is read.
+    hasher: Option<Hasher>,
+    reading: Option<JoinHandle<std::io::Result<(Bytes, Option<Hasher>)>>>,
+}
+
+impl BlobReader {
+    /// Bytes still to come.
+    pub(crate) fn remaining_bytes(&self) -> u64 {
+        self.end - self.at
+    }
+
+    /// The next window; `None` at the end. After an error the answer cannot be completed.
+    pub(crate) fn poll_window(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Fault>>> {
+        if self.at == self.end {
+            return Poll::Ready(None);
+        }
+        if self.reading.is_none() {
+            let buffers = self.registry.store.buffers();
+            if self.hasher.is_none() {
+                match self.content.file.cached_window(buffers, self.at, self.end) {
+                    Ok(Window::Ready(window)) => return Poll::Ready(Some(Ok(self.pass(window)))),
+                    Ok(Window::OnDisk) => {}
+                    Err(error) => return Poll::Ready(Some(Err(self.broken(error)))),
+                }
+            }
+            self.reading = Some(self.read_from_disk());
+        }
+        let reading = self.reading.as_mut().expect("it was begun above");
+        let result = ready!(Pin::new(reading).poll(context));
+        self.reading = None;
+        Poll::Ready(Some(match result {
+            Ok(Ok((window, hasher))) => {
+                self.hasher = hasher;
+                let window = self.pass(window);
+                // The last window is held back until the whole is known to be good.
+                if self.at == self.end && !self.settle() {
+                    return Poll::Ready(Some(Err(Fault::plain(
+                        FaultKind::Damaged,
+                        format!("blob {} does not hash to its digest", self.content.digest),
+                    ))));
+                }
+                Ok(window)
+            }
+            Ok(Err(error)) => Err(self.broken(error)),
+            Err(error) => Err(Fault::new(FaultKind::Other, "reading a blob", error)),
+        }))
+    }
+
+    fn read_from_disk(&mut self) -> JoinHandle<std::io::Result<(Bytes, Option<Hasher>)>> {
+        let file = self.content.file.clone();
+        let store = Arc::clone(&self.registry.store);
+        let (at, end) = (self.at, self.end);
+        let mut hasher = self.hasher.take();
+        tokio::task::spawn_blocking(move || {
+            let window = file.window(store.buffers(), at, end)?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&window);
+            }
+            Ok((window, hasher))
+        })
+    }
+
+    fn pass(&mut self, window: Bytes) -> Bytes {
+        self.at += window.len() as u64;
+        assert!(self.at <= self.end, "a window ends where it was told to");
+        window
+    }
+
+    /// At the end of a blob that was hashed on the way: whether it is good.
+    fn settle(&mut self) -> bool {
+        let Some(hasher) = self.hasher.take() else { return true };
+        let is_good = hasher.finish() == self.content.digest;
+        if is_good {
+            self.registry.verified.insert(&self.content.digest, self.content.file.version());
+        } else {
+            quarantine_unless_replaced(&self.registry.store, &self.content);
+        }
+        is_good
+    }
+
+    fn broken(&self, error: std::io::Error) -> Fault {
+        Fault::io(format!("reading blob {}", self.content.digest), error)
+    }
+}
+
+/// A push may have healed the digest since the damaged file was opened.
+fn quarantine_unless_replaced(store: &Arc<Store>, content: &BlobContent) {
+    let current = store.open_blob(&content.digest).ok().flatten();
+    if current.is_some_and(|current| current.version() == content.file.version()) {
+        store.quarantine(&content.digest);
+    }
+}

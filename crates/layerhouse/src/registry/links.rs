@@ -1,0 +1,92 @@
+//! Makes registry:2's link files as the rows are, behind the requests that changed them.
+
+use std::sync::Arc;
+
+use layerhouse_oci::digest::Digest;
+
+use super::{Registry, blocking};
+use crate::fault::Fault;
+use crate::meta::links::{Link, LinkState, StaleLink};
+use crate::meta::{self, Durability};
+
+/// Links written between two commits.
+const BATCH_MAX: usize = 256;
+
+impl Registry {
+    /// Waits until link files may be stale.
+    pub(crate) async fn links_wanted(&self) {
+        self.links_wanted.notified().await;
+    }
+
+    /// Writes some stale links; how many. Zero means that all are as the rows are.
+    ///
+    /// # Errors
+    /// The disk or the database failed; the links stay marked.
+    pub(crate) async fn write_links(&self) -> Result<usize, Fault> {
+        let batch = self.database.read(|tx| meta::links::stale(tx, BATCH_MAX))?;
+        for stale in &batch {
+            self.write_link(stale).await?;
+        }
+        let written = batch.len();
+        if 0 < written {
+            // Lost in a power cut, the marks come back and the files are written once more.
+            self.database
+                .write_lasting(Durability::ProcessDeath, move |tx| {
+                    batch.iter().try_for_each(|stale| meta::links::mark_written(tx, stale))
+                })
+                .await?;
+        }
+        Ok(written)
+    }
+
+    async fn write_link(&self, stale: &StaleLink) -> Result<(), Fault> {
+        let state = self.database.read(|tx| meta::links::state(tx, &stale.repository, &stale.link))?;
+        let repository = stale.repository.clone();
+        let store = Arc::clone(&self.store);
+        match (stale.link.clone(), state) {
+            (Link::Layer(digest), state) => {
+                let is_present = state == LinkState::Present;
+                blocking(move || store.write_layer_link(&repository, &digest, is_present)).await?
+            }
+            (Link::Tag(tag), state) => {
+                let target = match state {
+                    LinkState::PointsAt(digest) => Some(digest),
+                    LinkState::Absent | LinkState::Present => None,
+                };
+                blocking(move || store.write_tag_link(&repository, &tag, target.as_ref())).await?
+            }
+            (Link::Manifest(digest), LinkState::Present) => {
+                let content =
+                    self.database.read(|tx| meta::manifests::content_anywhere(tx, &digest))?;
+                blocking(move || {
+                    if let Some(content) = content {
+                        store.write_manifest_copy(&digest, &content)?;
+                    }
+                    store.write_manifest_link(&repository, &digest, true)
+                })
+                .await?
+            }
+            (Link::Manifest(digest), LinkState::Absent | LinkState::PointsAt(_)) => {
+                let gone = digest.clone();
+                blocking(move || store.write_manifest_link(&repository, &gone, false)).await??;
+                self.remove_manifest_copy(&digest).await
+            }
+        }
+    }
+
+    /// Removes the copy of a manifest's bytes that no repository has any more.
+    async fn remove_manifest_copy(&self, digest: &Digest) -> Result<(), Fault> {
+        // The same bytes may be published as a blob right now: its row counts, under the lease.
+        let _lease = self.leases.take(digest).await;
+        let is_used = self.database.read(|tx| {
+            Ok::<_, Fault>(
+                meta::manifests::exists_anywhere(tx, digest)? || meta::blobs::exists(tx, digest)?,
+            )
+        })?;
+        if !is_used {
+            let (store, digest) = (Arc::clone(&self.store), digest.clone());
+            blocking(move || store.unpublish(&digest)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! What a registry does: pull, push, upload, tag, list, delete. It owns the order in which bytes and
+//! rows are written: bytes first and row second to create, row first to delete.
+
+pub(crate) mod blobs;
+mod leases;
+pub(crate) mod links;
+pub(crate) mod manifests;
+pub(crate) mod pages;
+mod receive;
+pub(crate) mod recovery;
+mod sessions;
+pub(crate) mod uploads;
+mod verified;
+pub(crate) mod verify;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::blobs::{OpenError, Store};
+use crate::clock::{Clock, Random};
+use crate::fault::{Fault, FaultKind};
+use crate::meta::Database;
+use crate::steps::Steps;
+
+/// Bounds of what clients may hold open and send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Upload sessions open at once.
+    pub(crate) uploads_max: usize,
+    /// Bytes held by all open upload sessions.
+    pub(crate) held_bytes_max: u64,
+    /// A session that received nothing for this long is purged.
+    pub(crate) upload_idle_max: Duration,
+    /// A session older than this is purged.
+    pub(crate) upload_age_max: Duration,
+    /// Largest blob.
+    pub(crate) blob_bytes_max: u64,
+    /// Uploads are refused when fewer bytes are free on the disk.
+    pub(crate) free_bytes_min: u64,
+}
+
+/// A registry on one data directory.
+pub(crate) struct Registry {
+    store: Arc<Store>,
+    database: Database,
+    clock: Clock,
+    random: Random,
+    limits: Limits,
+    leases: leases::Leases,
+    sessions: sessions::Sessions,
+    verified: verified::Verified,
+    /// Rung when link files became stale.
+    links_wanted: Notify,
+}
+
+impl Registry {
+    /// Opens the registry on a data directory and settles what a crash left.
+    ///
+    /// # Errors
+    /// The directory cannot be served; the message says what to do.
+    pub(crate) fn open(
+        root: &Path,
+        limits: Limits,
+        clock: Clock,
+        random: Random,
+        steps: Steps,
+    ) -> Result<Self, OpenError> {
+        let store = Arc::new(Store::open(root, steps.clone(), limits.free_bytes_min)?);
+        let database = Database::open(&store.layout().database(), steps)?;
+        let registry = Self {
+            store,
+            database,
+            clock,
+            random,
+            limits,
+            leases: leases::Leases::default(),
+            sessions: sessions::Sessions::default(),
+            verified: verified::Verified::default(),
+            links_wanted: Notify::new(),
+        };
+        registry.recover()?;
+        Ok(registry)
+    }
+
+    /// Whether pushes can be taken: for `/readyz`. Blocks.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub(crate) fn check_ready(&self) -> Result<(), Fault> {
+        self.store.probe()?;
+        self.store.check_room()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Finishes what was acknowledged and closes the database. Blocks.
+    pub(crate) fn close(&self) {
+        self.database.close();
+    }
+
+    /// Makes room for the record of a delete on a disk that is full.
+    fn make_room_for_delete(&self) {
+        /// A delete's group of the write-ahead log, with room to spare.
+        const NEEDED_BYTES: u64 = 4 << 20;
+        if self.store.free_bytes().is_ok_and(|free_bytes| free_bytes < NEEDED_BYTES) {
+            self.store.release_reserve();
+        }
+    }
+}
+
+/// Runs blocking work where it may wait; its panic is a fault of the caller's operation alone.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Fault::new(FaultKind::Other, "a blocking task", error))
+}

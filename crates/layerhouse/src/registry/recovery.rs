@@ -1,0 +1,67 @@
+//! What a start does about what a crash left: nothing is guessed, nothing acknowledged is touched.
+
+use std::collections::HashMap;
+
+use layerhouse_oci::digest::Algorithm;
+
+use super::Registry;
+use super::sessions::Session;
+use crate::blobs::stage::StagedFile;
+use crate::fault::Fault;
+use crate::meta;
+
+impl Registry {
+    /// Takes up the open sessions, and clears away what belongs to none.
+    pub(super) fn recover(&self) -> Result<(), Fault> {
+        let uploads = self.database.read(meta::uploads::all)?;
+        let mut staged: HashMap<_, StagedFile> = self
+            .store
+            .stages()?
+            .into_iter()
+            .map(|file| (file.upload.clone(), file))
+            .collect();
+        // The bound on sessions does not hold here: a client may go on with what was promised.
+        for upload in uploads {
+            let session =
+                Session::new(upload.id, upload.repository, upload.principal, upload.started_at);
+            session.touch(self.clock.now());
+            if let Some(file) = staged.remove(&session.id) {
+                if file.is_linked {
+                    self.settle_publication(&file)?;
+                }
+                session.set_held_bytes(file.size_bytes);
+            }
+            let _ = self.sessions.open(session, usize::MAX, u64::MAX);
+        }
+        for file in staged.into_values() {
+            if file.is_linked {
+                self.settle_publication(&file)?;
+            }
+            tracing::info!(
+                upload = %file.upload,
+                size_bytes = file.size_bytes,
+                "the bytes of an upload that nobody can go on with are removed"
+            );
+            self.store.remove_stage(&file.upload);
+        }
+        Ok(())
+    }
+
+    /// The process died while it published a staged file. If the row was not committed, nobody was
+    /// told that the blob exists, and no row will ever account for the file: take it back.
+    fn settle_publication(&self, file: &StagedFile) -> Result<(), Fault> {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let digest = self.store.staged_digest(&file.upload, algorithm)?;
+            let is_known = self.database.read(|tx| {
+                Ok::<_, Fault>(
+                    meta::blobs::exists(tx, &digest)?
+                        || meta::manifests::exists_anywhere(tx, &digest)?,
+                )
+            })?;
+            if !is_known {
+                self.store.unpublish(&digest);
+            }
+        }
+        Ok(())
+    }
+}

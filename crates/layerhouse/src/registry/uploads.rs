@@ -1,0 +1,462 @@
+//! Upload sessions: opened, written by one client at a time, finished, cancelled, purged.
+
+use std::sync::Arc;
+
+use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
+use layerhouse_oci::range::ContentRange;
+use layerhouse_oci::upload::{OutOfOrder, place_chunk};
+use layerhouse_oci::upload_id::UploadId;
+
+pub(crate) use super::receive::{BodyBroken, Incoming};
+use super::receive::{ReceiveError, Writer, receive};
+use super::sessions::Session;
+use super::{Registry, blocking};
+use crate::auth::{Granted, Push};
+use crate::blobs::stage::VerifiedBlob;
+use crate::fault::{Fault, FaultKind};
+use crate::meta::links::Link;
+use crate::meta::uploads::StoredUpload;
+use crate::meta::{self, Durability};
+
+/// What a request says of the bytes in its body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Chunk {
+    /// `Content-Range`, for a chunk that says where it goes.
+    pub(crate) range: Option<ContentRange>,
+    /// `Content-Length`, if the client knows it.
+    pub(crate) length_bytes: Option<u64>,
+}
+
+/// Why no session was opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenUploadError {
+    #[error("too many uploads are open; finish or cancel some, or try again later")]
+    TooMany,
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why a chunk was not appended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushChunkError {
+    #[error("there is no such upload here; begin again with POST")]
+    Unknown,
+    #[error("another request is writing to this upload")]
+    Busy,
+    #[error("{source}; go on at byte {}", source.held_bytes)]
+    OutOfOrder { source: OutOfOrder },
+    #[error("the body has {actual_bytes} bytes, its Content-Range {said_bytes}")]
+    WrongSize { said_bytes: u64, actual_bytes: u64 },
+    #[error("a blob may have {blob_bytes_max} bytes at most")]
+    TooLarge { blob_bytes_max: u64 },
+    #[error(transparent)]
+    Broken(#[from] BodyBroken),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why an upload was not finished. A client can act on each variant; `Fault` is ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FinishUploadError {
+    #[error("the bytes hash to {actual}, the client claimed {claimed}; upload them again")]
+    DigestMismatch { claimed: Digest, actual: Digest },
+    #[error(transparent)]
+    Chunk(#[from] PushChunkError),
+    #[error(transparent)]
+    Open(#[from] OpenUploadError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Registry {
+    /// Opens an upload session (end-4a).
+    ///
+    /// # Errors
+    /// Too many are open, or the database failed.
+    pub(crate) async fn open_upload(
+        &self,
+        push: &Granted<Push>,
+    ) -> Result<UploadId, OpenUploadError> {
+        self.store.check_room()?;
+        let session = self.open_session(push)?;
+        let stored = StoredUpload {
+            id: session.id.clone(),
+            repository: session.repository.clone(),
+            principal: session.principal.clone(),
+            started_at: session.started_at,
+        };
+        // A power cut may lose a session that was opened a moment ago: its client opens another.
+        let opened = self
+            .database
+            .write_lasting(Durability::ProcessDeath, move |tx| meta::uploads::open(tx, &stored))
+            .await;
+        if let Err(fault) = opened {
+            self.sessions.remove(&session.id);
+            return Err(fault.into());
+        }
+        Ok(session.id.clone())
+    }
+
+    fn open_session(&self, push: &Granted<Push>) -> Result<Arc<Session>, OpenUploadError> {
+        let session = Session::new(
+            UploadId::from_random(self.random.bits()),
+            push.repository().clone(),
+            push.identity().name().to_owned(),
+            self.clock.now(),
+        );
+        self.sessions
+            .open(session, self.limits.uploads_max, self.limits.held_bytes_max)
+            .map_err(|_| OpenUploadError::TooMany)
+    }
+
+    /// Bytes that the session holds (end-13); `None` if the caller has no such session.
+    pub(crate) fn upload_status(&self, push: &Granted<Push>, id: &UploadId) -> Option<u64> {
+        self.session(push, id).map(|session| session.held_bytes())
+    }
+
+    /// A session belongs to its repository and to who opened it; for all others it does not exist.
+    fn session(&self, push: &Granted<Push>, id: &UploadId) -> Option<Arc<Session>> {
+        self.sessions.get(id).filter(|session| {
+            session.repository == *push.repository() && session.principal == push.identity().name()
+        })
+    }
+
+    fn writer(&self, push: &Granted<Push>, id: &UploadId) -> Result<Writer, PushChunkError> {
+        let session = self.session(push, id).ok_or(PushChunkError::Unknown)?;
+        let guard = session.try_write().ok_or(PushChunkError::Busy)?;
+        // Cancelled or finished between the two lines above.
+        if self.sessions.get(id).is_none() {
+            return Err(PushChunkError::Unknown);
+        }
+        session.touch(self.clock.now());
+        Ok(Writer::new(&self.store, session, guard, Algorithm::Sha256))
+    }
+
+    /// Appends a chunk to an upload (end-5); the bytes it then holds.
+    ///
+    /// # Errors
+    /// As [`PushChunkError`] says. When the body breaks off, what came is kept to go on from.
+    pub(crate) async fn push_chunk(
+        &self,
+        push: &Granted<Push>,
+        id: &UploadId,
+        chunk: Chunk,
+        body: &mut impl Incoming,
+    ) -> Result<u64, PushChunkError> {
+        let writer = self.writer(push, id)?;
+        let writer = self.append(writer, chunk, body).await?;
+        Ok(writer.session().held_bytes())
+    }
+
+    /// Takes a body into a session; a full or failed disk ends the session and frees its space.
+    async fn append(
+        &self,
+        writer: Writer,
+        chunk: Chunk,
+        body: &mut impl Incoming,
+    ) -> Result<Writer, PushChunkError> {
+        if let (Some(range), Some(actual_bytes)) = (chunk.range, chunk.length_bytes)
+            && range.length_bytes() != actual_bytes
+        {
+            let said_bytes = range.length_bytes();
+            return Err(PushChunkError::WrongSize { said_bytes, actual_bytes });
+        }
+        let id = writer.session().id.clone();
+        let result = self.append_to(writer, chunk, body).await;
+        if let Err(PushChunkError::Fault(fault)) = &result
+            && ends_the_session(fault)
+        {
+            self.discard(&id).await;
+        }
+        result
+    }
+
+    async fn append_to(
+        &self,
+        mut writer: Writer,
+        chunk: Chunk,
+        body: &mut impl Incoming,
+    ) -> Result<Writer, PushChunkError> {
+        let blob_bytes_max = self.limits.blob_bytes_max;
+        let (writer_back, checkpoint) = blocking(move || {
+            let checkpoint = writer.stage().map(|stage| stage.checkpoint());
+            (writer, checkpoint)
+        })
+        .await?;
+        writer = writer_back;
+        let checkpoint: Hasher = checkpoint?;
+        let held_bytes = checkpoint.hashed_bytes();
+        place_chunk(held_bytes, chunk.range)
+            .map_err(|source| PushChunkError::OutOfOrder { source })?;
+        let room_bytes = blob_bytes_max.saturating_sub(held_bytes);
+        if chunk.length_bytes.is_some_and(|length_bytes| room_bytes < length_bytes) {
+            return Err(PushChunkError::TooLarge { blob_bytes_max });
+        }
+        let (writer, received) = receive(writer, body, room_bytes).await?;
+        writer.session().touch(self.clock.now());
+        match received {
+            Ok(()) => {}
+            Err(ReceiveError::Broken(broken)) => return Err(broken.into()),
+            Err(ReceiveError::Fault(fault)) => return Err(fault.into()),
+            Err(ReceiveError::TooLarge) => {
+                blocking(move || writer.rewind(checkpoint)).await?;
+                return Err(PushChunkError::TooLarge { blob_bytes_max });
+            }
+        }
+        let actual_bytes = writer.session().held_bytes() - held_bytes;
+        if let Some(range) = chunk.range
+            && range.length_bytes() != actual_bytes
+        {
+            blocking(move || writer.rewind(checkpoint)).await?;
+            let said_bytes = range.length_bytes();
+            return Err(PushChunkError::WrongSize { said_bytes, actual_bytes });
+        }
+        Ok(writer)
+    }
+
+    /// Appends the last chunk, if there is one, and publishes the upload (end-6).
+    ///
+    /// # Errors
+    /// As [`FinishUploadError`] says; nothing is published then.
+    pub(crate) async fn finish_upload(
+        &self,
+        push: &Granted<Push>,
+        id: &UploadId,
+        claimed: &Digest,
+        chunk: Chunk,
+        body: &mut impl Incoming,
+    ) -> Result<VerifiedBlob, FinishUploadError> {
+        let writer = self.writer(push, id)?;
+        let writer = self.append(writer, chunk, body).await?;
+        self.publish(push, writer, claimed).await
+    }
+
+    /// Uploads a blob in one request (end-4b).
+    ///
+    /// # Errors
+    /// As [`FinishUploadError`] says; nothing is published then.
+    pub(crate) async fn push_blob(
+        &self,
+        push: &Granted<Push>,
+        claimed: &Digest,
+        chunk: Chunk,
+        body: &mut impl Incoming,
+    ) -> Result<VerifiedBlob, FinishUploadError> {
+        self.store.check_room()?;
+        // Never recorded as a row: a client cannot go on with it, so a restart clears it away.
+        let session = self.open_session(push)?;
+        let id = session.id.clone();
+        let guard = session.try_write().expect("nobody else knows the session");
+        let writer = Writer::new(&self.store, session, guard, claimed.algorithm());
+        let result = match self.append(writer, chunk, body).await {
+            Ok(writer) => self.publish(push, writer, claimed).await,
+            Err(error) => Err(error.into()),
+        };
+        if result.is_err() {
+            self.discard(&id).await;
+        }
+        result
+    }
+
+    /// Verifies, syncs, publishes and records what a writer staged.
+    async fn publish(
+        &self,
+        push: &Granted<Push>,
+        mut writer: Writer,
+        claimed: &Digest,
+    ) -> Result<VerifiedBlob, FinishUploadError> {
+        let id = writer.session().id.clone();
+        let wanted = claimed.clone();
+        let (writer, verified) = blocking(move || {
+            let verified = writer.stage().and_then(|stage| {
+                let verified = stage.verify(&wanted)?;
+                if verified.is_ok() {
+                    stage.sync()?;
+                }
+                Ok(verified)
+            });
+            (writer, verified)
+        })
+        .await?;
+        let blob = match verified {
+            Ok(Ok(blob)) => blob,
+            Ok(Err(mismatch)) => {
+                drop(writer);
+                self.discard(&id).await;
+                let (claimed, actual) = (claimed.clone(), mismatch.actual);
+                return Err(FinishUploadError::DigestMismatch { claimed, actual });
+            }
+            Err(fault) => {
+                drop(writer);
+                if ends_the_session(&fault) {
+                    self.discard(&id).await;
+                }
+                return Err(fault.into());
+            }
+        };
+        match self.record(push, writer, &blob).await {
+            Ok(()) => {
+                self.sessions.remove(&id);
+                self.links_wanted.notify_one();
+                Ok(blob)
+            }
+            Err(fault) => {
+                if ends_the_session(&fault) {
+                    self.discard(&id).await;
+                }
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// The bytes under their digest, then the rows, both under the digest's lease.
+    async fn record(
+        &self,
+        push: &Granted<Push>,
+        writer: Writer,
+        blob: &VerifiedBlob,
+    ) -> Result<(), Fault> {
+        let id = writer.session().id.clone();
+        let _lease = self.leases.take(blob.digest()).await;
+        let published = blob.clone();
+        let (writer, result) = blocking(move || {
+            let mut writer = writer;
+            let store = Arc::clone(writer.store());
+            let result = writer.stage().and_then(|stage| store.publish(stage, &published));
+            (writer, result)
+        })
+        .await?;
+        let recorded = match result {
+            Ok(()) => self.write_blob_rows(push, id.clone(), blob).await,
+            Err(fault) => Err(fault),
+        };
+        match recorded {
+            Ok(()) => {
+                let store = Arc::clone(&self.store);
+                let digest = blob.digest().clone();
+                let version = blocking(move || {
+                    drop(writer);
+                    store.remove_stage(&id);
+                    store.open_blob(&digest).ok().flatten().map(|file| file.version())
+                })
+                .await?;
+                if let Some(version) = version {
+                    self.verified.insert(blob.digest(), version);
+                }
+                Ok(())
+            }
+            Err(fault) => {
+                // No row says that the bytes exist, so they must not stay; if the database cannot
+                // even be asked, the staging name is left, and the next start settles it.
+                let is_known = self.database.read(|tx| meta::blobs::exists(tx, blob.digest()));
+                if matches!(is_known, Ok(false)) {
+                    let (store, digest) = (Arc::clone(&self.store), blob.digest().clone());
+                    blocking(move || store.unpublish(&digest)).await?;
+                }
+                drop(writer);
+                Err(fault)
+            }
+        }
+    }
+
+    async fn write_blob_rows(
+        &self,
+        push: &Granted<Push>,
+        id: UploadId,
+        blob: &VerifiedBlob,
+    ) -> Result<(), Fault> {
+        let now = self.clock.now();
+        let repository = push.repository().clone();
+        let (digest, size_bytes) = (blob.digest().clone(), blob.size_bytes());
+        self.database
+            .write(move |tx| {
+                meta::blobs::put(tx, &digest, size_bytes, now)?;
+                let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
+                if meta::blobs::link(tx, repository_id, &digest, now)? {
+                    meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?;
+                }
+                meta::uploads::close(tx, &id)
+            })
+            .await
+    }
+
+    /// Ends an upload and frees its space at once (DELETE on the session); whether it was there.
+    ///
+    /// # Errors
+    /// Someone is writing to it.
+    pub(crate) async fn cancel_upload(
+        &self,
+        push: &Granted<Push>,
+        id: &UploadId,
+    ) -> Result<(), PushChunkError> {
+        let writer = self.writer(push, id)?;
+        drop(writer);
+        self.discard(id).await;
+        Ok(())
+    }
+
+    /// Forgets a session and removes what it staged.
+    async fn discard(&self, id: &UploadId) {
+        self.sessions.remove(id);
+        let (store, gone) = (Arc::clone(&self.store), id.clone());
+        if let Err(fault) = blocking(move || store.remove_stage(&gone)).await {
+            tracing::warn!(upload = %id, %fault, "a staging file was left behind");
+        }
+        let gone = id.clone();
+        let closed = self
+            .database
+            .write_lasting(Durability::ProcessDeath, move |tx| meta::uploads::close(tx, &gone))
+            .await;
+        if let Err(fault) = closed {
+            // The next start finds a row without a file, and drops it when it is purged.
+            tracing::warn!(upload = %id, %fault, "a closed upload is still recorded");
+        }
+    }
+
+    /// Discards sessions that were abandoned; how many.
+    pub(crate) async fn purge_uploads(&self) -> usize {
+        let now = self.clock.now();
+        let mut purged = 0;
+        for session in self.sessions.all() {
+            let is_old = self.limits.upload_age_max <= now.since(session.started_at);
+            let is_idle = self.limits.upload_idle_max <= now.since(session.touched_at());
+            if !is_old && !is_idle {
+                continue;
+            }
+            // Whoever writes right now has not abandoned it.
+            let Some(guard) = session.try_write() else { continue };
+            tracing::info!(
+                upload = %session.id,
+                repository = %session.repository,
+                size_bytes = session.held_bytes(),
+                "an abandoned upload is purged"
+            );
+            self.sessions.remove(&session.id);
+            drop(guard);
+            self.discard(&session.id).await;
+            purged += 1;
+        }
+        let store = Arc::clone(&self.store);
+        let _ = blocking(move || store.refill_reserve()).await;
+        purged
+    }
+}
+
+impl Writer {
+    /// Goes back to where the stage stood before a chunk that was not what it said. Blocks.
+    fn rewind(mut self, checkpoint: Hasher) {
+        let held_bytes = checkpoint.hashed_bytes();
+        if let Ok(stage) = self.stage() {
+            stage.rewind(checkpoint);
+            self.session().set_held_bytes(held_bytes);
+        }
+    }
+}
+
+/// Whether the staged bytes are of no use any more: their space is wanted, or they cannot be trusted.
+fn ends_the_session(fault: &Fault) -> bool {
+    match fault.kind() {
+        FaultKind::DiskFull | FaultKind::Device | FaultKind::Damaged => true,
+        FaultKind::ReadOnly | FaultKind::Exhausted | FaultKind::Stopping | FaultKind::Other => false,
+    }
+}

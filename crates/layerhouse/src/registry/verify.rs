@@ -1,0 +1,260 @@
+//! Proves a data directory sound, or says what is not: the invariants that can be read from it.
+//!
+//! - I1: every manifest has what it needs, in its repository.
+//! - I3: every tag points at a manifest of its repository.
+//! - I4: bytes hash to the digest they are kept under.
+//! - I6: nothing is on the disk that no row accounts for.
+//! - I10: the link files say what the rows say.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::manifest::Manifest;
+
+use crate::blobs::survey::LinkFile;
+use crate::blobs::{Layout, OpenError, Store};
+use crate::fault::{Fault, FaultKind};
+use crate::meta::links::{Link, LinkState, StaleLink};
+use crate::meta::verify as rows;
+use crate::meta::{self, Database};
+use crate::steps::Steps;
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// "I1", "I3", …, or "database".
+    pub invariant: &'static str,
+    /// What is wrong, with the names involved.
+    pub what: String,
+}
+
+/// What a data directory holds, and what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Nothing here means that it is sound.
+    pub findings: Vec<Finding>,
+    pub blobs: u64,
+    pub blob_bytes: u64,
+    /// Blobs that no repository links; their space comes back when they are collected.
+    pub unlinked_blobs: u64,
+    pub unlinked_bytes: u64,
+    pub manifests: u64,
+    pub tags: u64,
+    pub uploads: u64,
+    pub staged_bytes: u64,
+    /// Link files that the next start will write: there are some only after a crash.
+    pub stale_links: u64,
+}
+
+impl Report {
+    fn find(&mut self, invariant: &'static str, what: impl Into<String>) {
+        self.findings.push(Finding { invariant, what: what.into() });
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            writeln!(out, "{}: {}", finding.invariant, finding.what)?;
+        }
+        writeln!(
+            out,
+            "{} manifests, {} tags, {} blobs ({} bytes, all hashed), of which {} ({} bytes) unlinked",
+            self.manifests,
+            self.tags,
+            self.blobs,
+            self.blob_bytes,
+            self.unlinked_blobs,
+            self.unlinked_bytes,
+        )?;
+        writeln!(
+            out,
+            "{} open uploads ({} bytes), {} link files to be written at the next start",
+            self.uploads, self.staged_bytes, self.stale_links,
+        )?;
+        match self.findings.len() {
+            0 => writeln!(out, "sound: I1, I3, I4, I6 and I10 hold"),
+            count => writeln!(out, "NOT sound: {count} findings"),
+        }
+    }
+}
+
+/// Checks a data directory that no server is using. Changes nothing that a server would miss.
+///
+/// # Errors
+/// The directory is in use, is not ours, or cannot be read.
+pub fn verify(root: &Path) -> Result<Report, OpenError> {
+    let layout = Layout::new(root);
+    if !layout.database().exists() {
+        return Err(Fault::plain(
+            FaultKind::Other,
+            format!("{} holds no Layerhouse database; name its directory with --root", root.display()),
+        )
+        .into());
+    }
+    let store = Arc::new(Store::open(root, Steps::default(), 0)?);
+    let database = Database::open(&store.layout().database(), Steps::default())?;
+    let mut report = Report::default();
+    let checked = database.read(|tx| {
+        check_rows(tx, &store, &mut report)?;
+        check_files(tx, &store, &mut report)?;
+        check_links(tx, &store, &mut report)
+    });
+    database.close();
+    checked?;
+    Ok(report)
+}
+
+fn check_rows(
+    tx: &meta::Transaction<'_>,
+    store: &Store,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    for what in rows::check_database(tx)? {
+        report.find("database", what);
+    }
+    rows::each_blob(tx, |blob| {
+        report.blobs += 1;
+        report.blob_bytes += blob.size_bytes;
+        if !blob.is_linked {
+            report.unlinked_blobs += 1;
+            report.unlinked_bytes += blob.size_bytes;
+        }
+        match store.rehash(&blob.digest) {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => {
+                report.find("I4", format!("blob {} does not hash to its digest", blob.digest));
+            }
+            Ok(None) => report.find("I1", format!("blob {} has no file", blob.digest)),
+            Err(fault) => report.find("I4", fault.to_string()),
+        }
+        Ok(())
+    })?;
+    rows::each_manifest(tx, |row| {
+        report.manifests += 1;
+        let name = format!("manifest {} of {}", row.digest, row.repository);
+        if Digest::of(row.digest.algorithm(), &row.content) != row.digest {
+            report.find("I4", format!("{name} does not hash to its digest"));
+            return Ok(());
+        }
+        let manifest = match Manifest::parse(&row.content, row.media_type.parse().ok().as_ref()) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                report.find("I4", format!("{name} is not what it was taken for: {error}"));
+                return Ok(());
+            }
+        };
+        let layers = manifest.layers.iter().filter(|layer| layer.is_distributable());
+        for blob in manifest.config.iter().chain(layers) {
+            if !meta::blobs::is_linked(tx, row.repository_id, &blob.digest)? {
+                report.find("I1", format!("{name} needs blob {}, not linked there", blob.digest));
+            }
+        }
+        for child in &manifest.manifests {
+            if !meta::manifests::exists(tx, row.repository_id, &child.digest)? {
+                report.find("I1", format!("{name} needs manifest {}, not there", child.digest));
+            }
+        }
+        Ok(())
+    })?;
+    rows::each_tag(tx, |repository, tag, digest, is_there| {
+        report.tags += 1;
+        if !is_there {
+            report.find("I3", format!("{repository}:{tag} points at {digest}, not there"));
+        }
+        Ok(())
+    })
+}
+
+fn check_files(
+    tx: &meta::Transaction<'_>,
+    store: &Store,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let mut unknown = Vec::new();
+    let mut leaked = Vec::new();
+    store.survey_blobs(
+        |file| {
+            let is_known = meta::blobs::exists(tx, &file.digest)?
+                || meta::manifests::exists_anywhere(tx, &file.digest)?;
+            if !is_known {
+                leaked.push(format!("blob {} ({} bytes)", file.digest, file.size_bytes));
+            }
+            Ok(())
+        },
+        |path| unknown.push(path.display().to_string()),
+    )?;
+    for what in leaked {
+        report.find("I6", format!("no row accounts for {what}"));
+    }
+    for path in unknown {
+        report.find("I6", format!("{path} is not a blob"));
+    }
+    let uploads = meta::uploads::all(tx)?;
+    report.uploads = uploads.len() as u64;
+    for file in store.stages()? {
+        report.staged_bytes += file.size_bytes;
+        if !uploads.iter().any(|upload| upload.id == file.upload) {
+            report.find("I6", format!("no upload accounts for staged file {}", file.upload));
+        }
+    }
+    Ok(())
+}
+
+/// Every row's link file says the same, unless it is marked to be written.
+fn check_links(
+    tx: &meta::Transaction<'_>,
+    store: &Store,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let stale = meta::links::stale(tx, usize::MAX >> 1)?;
+    report.stale_links = stale.len() as u64;
+    let is_stale = |repository: &_, link: &Link| {
+        stale.iter().any(|stale: &StaleLink| stale.repository == *repository && stale.link == *link)
+    };
+    let mut wrong = Vec::new();
+    rows::each_link(tx, |repository, digest| {
+        let found = store.layer_link(&repository, &digest);
+        if found.as_ref() != Some(&digest) && !is_stale(&repository, &Link::Layer(digest.clone())) {
+            wrong.push(format!("{repository} has no link file for blob {digest}"));
+        }
+        Ok(())
+    })?;
+    rows::each_tag(tx, |repository, tag, digest, _| {
+        let found = store.tag_link(&repository, &tag);
+        if found.as_ref() != Some(&digest) && !is_stale(&repository, &Link::Tag(tag.clone())) {
+            wrong.push(format!("the link file of {repository}:{tag} does not say {digest}"));
+        }
+        Ok(())
+    })?;
+    rows::each_manifest(tx, |row| {
+        let found = store.manifest_link(&row.repository, &row.digest);
+        let link = Link::Manifest(row.digest.clone());
+        if found.as_ref() != Some(&row.digest) && !is_stale(&row.repository, &link) {
+            wrong.push(format!("{} has no link file for manifest {}", row.repository, row.digest));
+        } else if found.is_some() && store.rehash(&row.digest)? != Some(true) && !is_stale(&row.repository, &link)
+        {
+            wrong.push(format!("the copy of manifest {} is missing or damaged", row.digest));
+        }
+        Ok(())
+    })?;
+    // And no link file outlives its row, or a registry:2 would serve what was deleted.
+    store.survey_links(|repository, file| {
+        let link = match file {
+            LinkFile::Layer(digest) => Link::Layer(digest),
+            LinkFile::Manifest(digest) => Link::Manifest(digest),
+            LinkFile::Tag(tag) => Link::Tag(tag),
+        };
+        let is_known = meta::links::state(tx, &repository, &link)? != LinkState::Absent;
+        if !is_known && !is_stale(&repository, &link) {
+            wrong.push(format!("a link file of {repository} outlived its row: {link:?}"));
+        }
+        Ok(())
+    })?;
+    for what in wrong {
+        report.find("I10", what);
+    }
+    Ok(())
+}

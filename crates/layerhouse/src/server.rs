@@ -1,0 +1,119 @@
+//! Puts the parts together: opens the registry, starts its jobs, listens; and takes them apart again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::api::{Api, listen};
+use crate::auth::Policy;
+use crate::blobs::OpenError;
+use crate::clock::{Clock, Random};
+use crate::config::Config;
+use crate::jobs;
+use crate::registry::Registry;
+
+/// What the world gives a server; tests give it their own.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub clock: Clock,
+    pub random: Random,
+}
+
+impl Environment {
+    /// The machine's.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { clock: Clock::system(), random: Random::system() }
+    }
+}
+
+/// Why a server did not start; the message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Listen(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("a blocking task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// A server that runs; stop it with [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    jobs: JoinSet<()>,
+    registry: Arc<Registry>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Registry")
+    }
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// The address is taken, or the data directory cannot be served.
+pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
+    // The address first: a second server on the same port must not touch the data.
+    let listener = listen::bind(config.listen).await.map_err(StartError::Listen)?;
+    let address = listener.local_addr().map_err(|error| StartError::Listen(error.to_string()))?;
+    let (root, limits, steps) = (config.root.clone(), config.limits, config.steps.clone());
+    let Environment { clock, random } = environment;
+    let registry = tokio::task::spawn_blocking(move || {
+        Registry::open(&root, limits, clock, random, steps)
+    })
+    .await??;
+    let registry = Arc::new(registry);
+    let (stop, is_stopping) = watch::channel(false);
+    let api = Arc::new(Api {
+        registry: Arc::clone(&registry),
+        policy: Policy {
+            allows_delete: config.allows_delete,
+            is_read_only: config.is_read_only,
+        },
+        headers: config.headers.clone(),
+        timeouts: config.timeouts,
+        is_stopping: is_stopping.clone(),
+    });
+    let jobs = jobs::start(&registry, &is_stopping);
+    let serving = tokio::spawn(listen::serve(
+        listener,
+        api,
+        config.connections_max,
+        is_stopping,
+        config.drain_max,
+    ));
+    Ok(Running { address, stop, serving, jobs, registry })
+}
+
+impl Running {
+    /// Where it listens: the port that was free, if the configuration said 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops taking requests, finishes those in flight and the link files, and closes the database.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the listener failed");
+        }
+        while let Some(ended) = self.jobs.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a job failed");
+            }
+        }
+        let registry = Arc::clone(&self.registry);
+        if let Err(error) = tokio::task::spawn_blocking(move || registry.close()).await {
+            tracing::error!(%error, "the database could not be closed");
+        }
+    }
+}

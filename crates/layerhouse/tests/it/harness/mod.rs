@@ -1,0 +1,6 @@
+//! What the tests stand on: a server of their own each, a client that hides nothing, and an end at which
+//! the data directory is proved sound.
+
+pub(crate) mod http;
+pub(crate) mod process;
+pub(crate) mod server;

@@ -1,0 +1,112 @@
+//! A server as a process of its own: the binary that users run, to be killed and started again.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use super::http::Client;
+
+/// A running process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) client: Client,
+    log: Option<JoinHandle<String>>,
+}
+
+/// How a start that failed ended.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: ExitStatus,
+    pub(crate) log: String,
+}
+
+impl Process {
+    /// Starts the binary on a directory with these variables; waits until it listens.
+    pub(crate) fn try_start(root: &Path, variables: &[(&str, &str)]) -> Result<Self, Refused> {
+        Self::try_run(&["--root", &root.to_string_lossy()], variables)
+    }
+
+    /// As [`Process::try_start`], with more arguments.
+    pub(crate) fn try_run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self, Refused> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerhouse"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::spawn(command, variables)
+    }
+
+    /// Runs a command that ends in our binary, for instance `prlimit` with it.
+    pub(crate) fn spawn(
+        mut command: Command,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Refused> {
+        command.envs(variables.iter().copied()).stdin(Stdio::null());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built with the tests");
+        let mut log = child.stderr.take().expect("it is piped");
+        let log = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = log.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut first = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let _ = out.read_line(&mut first);
+        match first.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok()) {
+            Some(address) => {
+                // Kept reading, or the process would find its output closed.
+                std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+                Ok(Self { child, client: Client::new(address), log: Some(log) })
+            }
+            None => {
+                let status = child.wait().expect("it was started");
+                Err(Refused { status, log: log.join().unwrap_or_default() })
+            }
+        }
+    }
+
+    pub(crate) fn start(root: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::try_start(root, variables).unwrap_or_else(|refused| panic!("{refused:?}"))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.client.address
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: nothing is cleaned up.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Whether it is dead already (a planned accident killed it).
+    pub(crate) fn is_dead(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// SIGTERM, and the end of it: status and log.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+        self.signal_terminate();
+        let status = self.child.wait().expect("it was started");
+        let log = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
+        (status, log)
+    }
+
+    pub(crate) fn signal_terminate(&self) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
