@@ -399,10 +399,11 @@ curl_tls_hello() {
   local socket
   # Clients try HTTPS first. Go's say "server gave HTTP response to HTTPS client", and
   # `docker manifest` then falls back to HTTP, only if the answer starts like this.
-  exec {socket}<>"/dev/tcp/${registry%:*}/${registry#*:}"
   # A ClientHello: random, no session, two cipher suites, an extension with a line feed.
   printf '\x16\x03\x01\x00\x3f\x01\x00\x00\x3b\x03\x03%s\x00\x00\x04\x13\x01\x13\x02\x01\x00\x00\x0e\x00\x0a\x00\x0a\x00\x08\x00\x1d\x00\x17\x00\x18\x00\x19' \
-    0123456789abcdef0123456789abcdef >&"$socket"
+    0123456789abcdef0123456789abcdef >"$tmp/hello"
+  exec {socket}<>"/dev/tcp/${registry%:*}/${registry#*:}"
+  cat "$tmp/hello" >&"$socket"
   is "$(timeout 10 head -c 5 <&"$socket")" HTTP/ "start of the answer"
 }
 

@@ -98,12 +98,10 @@ fn excludes(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else {
         return false;
     };
-    let value = value.trim();
-    let zeros = value.strip_prefix("0.").unwrap_or(match value {
-        "0" => "",
-        _ => return false,
-    });
-    name.trim().eq_ignore_ascii_case("q") && zeros.bytes().all(|byte| byte == b'0')
+    let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));
+    name.trim().eq_ignore_ascii_case("q")
+        && whole.trim() == "0"
+        && decimals.trim().bytes().all(|byte| byte == b'0')
 }
 
 #[cfg(test)]
@@ -141,27 +139,58 @@ mod tests {
         check(&["application/*"], all);
         check(&["text/html", "APPLICATION/*;q=0.1"], all);
         check(&[DOCKER_20], all);
-        check(&[OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST], all);
+        check(
+            &[OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST],
+            all,
+        );
         check(&[&OCI_MANIFEST.to_uppercase(), OCI_INDEX, DOCKER_LIST], all);
     }
 
     #[test]
     fn clients_without_indexes_get_a_platform_by_tag() {
-        check(&[DOCKER_MANIFEST], "none child stored child | none none stored none");
-        check(&[OCI_MANIFEST], "stored child stored child | stored none stored none");
-        check(&[DOCKER_MANIFEST, DOCKER_LIST], "none child stored stored | none none stored stored");
-        check(&[OCI_INDEX], "none stored stored none | none stored stored none");
-        check(&["application/json"], "none none stored none | none none stored none");
+        check(
+            &[DOCKER_MANIFEST],
+            "none child stored child | none none stored none",
+        );
+        check(
+            &[OCI_MANIFEST],
+            "stored child stored child | stored none stored none",
+        );
+        check(
+            &[DOCKER_MANIFEST, DOCKER_LIST],
+            "none child stored stored | none none stored stored",
+        );
+        check(
+            &[OCI_INDEX],
+            "none stored stored none | none stored stored none",
+        );
+        check(
+            &["application/json"],
+            "none none stored none | none none stored none",
+        );
         check(&["text/*"], "none none stored none | none none stored none");
-        check(&["nonsense"], "none none stored none | none none stored none");
+        check(
+            &["nonsense"],
+            "none none stored none | none none stored none",
+        );
     }
 
     #[test]
     fn weight_zero_excludes() {
-        let no_index = format!("{OCI_INDEX};q=0, {OCI_MANIFEST}; charset=utf-8; Q = 0.000, */*;q=0.5");
-        check(&[&no_index], "none child stored stored | none none stored stored");
-        check(&["*/*;q=0"], "none none stored none | none none stored none");
-        check(&["*/*;q=0.", OCI_INDEX], "none stored stored none | none stored stored none");
+        let no_index =
+            format!("{OCI_INDEX};q=0, {OCI_MANIFEST}; charset=utf-8; Q = 0.000, */*;q=0.5");
+        check(
+            &[&no_index],
+            "none child stored stored | none none stored stored",
+        );
+        check(
+            &["*/*;q=0"],
+            "none none stored none | none none stored none",
+        );
+        check(
+            &["*/*;q=0.", OCI_INDEX],
+            "none stored stored none | none stored stored none",
+        );
         for weight in ["0.1", "00", "1", "", "x", "0.0x", "-0"] {
             let all = "stored stored stored stored | stored stored stored stored";
             check(&[&format!("*/*;q={weight}")], all);

@@ -236,11 +236,26 @@ mod tests {
         check(&format!(" {ABC}"), algorithm);
         check("sha256:", "a sha256 digest has 64 hex digits, not 0");
         check(&ABC[..70], "a sha256 digest has 64 hex digits, not 63");
-        check(&format!("{ABC}0"), "a sha256 digest has 64 hex digits, not 65");
-        check(&ABC.replace("256", "512"), "a sha512 digest has 128 hex digits, not 64");
-        check(&ABC.replace("ba78", "bA78"), "byte 8 of the digest is not a lower-case hex digit");
-        check(&ABC.replace("15ad", "15a/"), "byte 70 of the digest is not a lower-case hex digit");
-        check(&ABC.replace("15ad", "15é"), "byte 69 of the digest is not a lower-case hex digit");
+        check(
+            &format!("{ABC}0"),
+            "a sha256 digest has 64 hex digits, not 65",
+        );
+        check(
+            &ABC.replace("256", "512"),
+            "a sha512 digest has 128 hex digits, not 64",
+        );
+        check(
+            &ABC.replace("ba78", "bA78"),
+            "byte 8 of the digest is not a lower-case hex digit",
+        );
+        check(
+            &ABC.replace("15ad", "15a/"),
+            "byte 70 of the digest is not a lower-case hex digit",
+        );
+        check(
+            &ABC.replace("15ad", "15é"),
+            "byte 69 of the digest is not a lower-case hex digit",
+        );
     }
 
     #[test]

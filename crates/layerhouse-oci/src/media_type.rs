@@ -187,7 +187,10 @@ mod tests {
         for kind in ManifestKind::ALL {
             assert_eq!(ManifestKind::from_media_type(kind.media_type()), Some(kind));
             check(kind.media_type(), kind.media_type());
-            assert_eq!(ManifestKind::from_media_type(&kind.media_type().to_uppercase()), None);
+            assert_eq!(
+                ManifestKind::from_media_type(&kind.media_type().to_uppercase()),
+                None
+            );
         }
         for other in [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_EMPTY, ""] {
             assert_eq!(ManifestKind::from_media_type(other), None);

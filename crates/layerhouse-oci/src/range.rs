@@ -181,7 +181,12 @@ mod tests {
     fn content_ranges_name_both_ends() {
         let shape = "a Content-Range is `<first byte>-<last byte>`, in decimal";
         let large = "a Content-Range ends below 2^64 - 1";
-        for range in ["0-0", "0-1023", "5-9", "18446744073709551614-18446744073709551614"] {
+        for range in [
+            "0-0",
+            "0-1023",
+            "5-9",
+            "18446744073709551614-18446744073709551614",
+        ] {
             check(range, range);
         }
         check(" 0-3\t", "0-3");
@@ -189,16 +194,32 @@ mod tests {
         check("bytes 0-1023/2048", "0-1023");
         check("Bytes  0-1023/*", "0-1023");
         check("bytes 0-1023", "0-1023");
-        for text in ["", "-", "0", "0-", "-1", "+0-1", "0-+1", "0 - 1", "0--1", "0-1-2", "0x0-1", "٠-١"] {
+        for text in [
+            "", "-", "0", "0-", "-1", "+0-1", "0-+1", "0 - 1", "0--1", "0-1-2", "0x0-1", "٠-١",
+        ] {
             check(text, shape);
         }
-        for text in ["bytes=0-1", "bytes 0-1/", "bytes 0-1/x", "bytes */5", "chunks 0-1", "0-1/2", "0-1,2-3"] {
+        for text in [
+            "bytes=0-1",
+            "bytes 0-1/",
+            "bytes 0-1/x",
+            "bytes */5",
+            "chunks 0-1",
+            "0-1/2",
+            "0-1,2-3",
+        ] {
             check(text, shape);
         }
         check("0-18446744073709551615", large);
         check("18446744073709551616-18446744073709551617", large);
-        check("4-3", "the Content-Range ends at 3, before its first byte 4");
-        check("bytes 0-9/9", "the Content-Range ends at 9, behind the total of 9 bytes that it names");
+        check(
+            "4-3",
+            "the Content-Range ends at 3, before its first byte 4",
+        );
+        check(
+            "bytes 0-9/9",
+            "the Content-Range ends at 9, behind the total of 9 bytes that it names",
+        );
         check("bytes 0-9/10", "0-9");
     }
 
@@ -237,8 +258,20 @@ mod tests {
     #[test]
     fn what_is_malformed_or_several_is_ignored() {
         for header in [
-            "", "bytes", "bytes=", "bytes=-", "bytes=3-1", "bytes=a-b", "bytes=+1-2", "bytes=1--2",
-            "bytes=0-1,3-4", "bytes=0-1,", "items=0-1", "bytes 0-1", "bytes = 0-1", "bytes=0 - 1",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=3-1",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "bytes=1--2",
+            "bytes=0-1,3-4",
+            "bytes=0-1,",
+            "items=0-1",
+            "bytes 0-1",
+            "bytes = 0-1",
+            "bytes=0 - 1",
         ] {
             check_resolved(header, 10, "200");
         }
@@ -251,7 +284,11 @@ mod tests {
         check_resolved(&format!("bytes={huge}-"), 10, "416");
         check_resolved(&format!("bytes=-{huge}"), 10, "206 0-9");
         check_resolved(&format!("bytes={huge}-{huge}"), u64::MAX, "416");
-        check_resolved("bytes=0-18446744073709551615", u64::MAX, "206 0-18446744073709551614");
+        check_resolved(
+            "bytes=0-18446744073709551615",
+            u64::MAX,
+            "206 0-18446744073709551614",
+        );
     }
 
     fn edge() -> impl Strategy<Value = u64> {

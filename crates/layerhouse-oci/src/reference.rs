@@ -71,7 +71,10 @@ mod tests {
         check("", "a tag has 1 to 128 bytes, not 0");
         check("v1/x", "byte 2 cannot stand there in a tag");
         check("sha256:0", "a sha256 digest has 64 hex digits, not 1");
-        check("a:b", "the algorithm of a digest is sha256 or sha512, in lower case");
+        check(
+            "a:b",
+            "the algorithm of a digest is sha256 or sha512, in lower case",
+        );
     }
 
     proptest! {

@@ -205,3 +205,129 @@ impl<'de> Visitor<'de> for Place<'_> {
         Ok(Json::Object(Object(members.into())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(bytes: impl AsRef<[u8]>, expected: &str) {
+        let told = match parse(bytes.as_ref()) {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(
+            told,
+            expected,
+            "{:?}",
+            String::from_utf8_lossy(bytes.as_ref())
+        );
+    }
+
+    #[test]
+    fn json_is_json() {
+        for text in [
+            "null",
+            "{}",
+            " [1, -1, 1.5, 1e3, true, \"\\u00e9\"]\r\n\t",
+            "{\"a\":{\"a\":1}}",
+        ] {
+            check(text, "ok");
+        }
+        check("", "not JSON: EOF while parsing a value at line 1 column 0");
+        check(
+            "{",
+            "not JSON: EOF while parsing an object at line 1 column 1",
+        );
+        check("{} {}", "not JSON: trailing characters at line 1 column 4");
+        check("{}\0", "not JSON: trailing characters at line 1 column 3");
+        check("{a:1}", "not JSON: key must be a string at line 1 column 2");
+        check("[1,]", "not JSON: trailing comma at line 1 column 4");
+        check("// x\n{}", "not JSON: expected value at line 1 column 1");
+        check(
+            "\"\\ud800\"",
+            "not JSON: unexpected end of hex escape at line 1 column 8",
+        );
+        check("1e999", "not JSON: number out of range at line 1 column 5");
+    }
+
+    #[test]
+    fn what_readers_differ_on_is_refused() {
+        let mark = "the JSON begins with a byte order mark; it must begin with `{`";
+        check("\u{feff}{}", mark);
+        check(b"{\"a\":\"\xff\"}", "byte 6 of the JSON is not UTF-8");
+        check(
+            "{\"a\":1,\"a\":1}",
+            "the key `a` occurs twice in one object of the JSON",
+        );
+        check(
+            "[{\"b\":{\"a\":1,\"\\u0061\":1}}]",
+            "the key `a` occurs twice in one object of the JSON",
+        );
+        let long = "k".repeat(100);
+        let told = format!(
+            "the key `{}` occurs twice in one object of the JSON",
+            &long[..64]
+        );
+        check(format!("{{\"{long}\":1,\"{long}\":1}}"), &told);
+    }
+
+    #[test]
+    fn depth_and_values_are_bounded() {
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        check(nested(DEPTH_MAX), "ok");
+        check(
+            nested(DEPTH_MAX + 1),
+            "the JSON is nested more than 32 deep",
+        );
+        check("[".repeat(1 << 20), "the JSON is nested more than 32 deep");
+        check(
+            "{\"a\":".repeat(1 << 18),
+            "the JSON is nested more than 32 deep",
+        );
+        let many = |values| format!("[{}1]", "1,".repeat(values - 2));
+        check(many(VALUES_MAX), "ok");
+        check(many(VALUES_MAX + 1), "the JSON has more than 260000 values");
+    }
+
+    #[test]
+    fn values_stay_small() {
+        assert!(size_of::<(Box<str>, Json)>() <= 40);
+    }
+
+    #[test]
+    fn members_are_found() {
+        let Ok(Json::Object(object)) = parse(b"{\"b\":1,\"a\":null,\"c\":\"x\"}") else {
+            panic!("an object");
+        };
+        assert_eq!(object.get("a"), None);
+        assert_eq!(object.get("b"), Some(&Json::Unsigned(1)));
+        assert_eq!(object.get("c"), Some(&Json::Text("x".into())));
+        assert_eq!(object.get("d"), None);
+        let keys: Vec<_> = object.members().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["a", "b", "c"]);
+    }
+
+    proptest! {
+        /// What is read here, others read as well, and of bytes without duplicates the same.
+        #[test]
+        fn others_read_what_is_read_here(text in "[\\[\\]{}\":,0-9a-c \\\\u-]{0,30}") {
+            if parse(text.as_bytes()).is_ok() {
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+            }
+        }
+
+        #[test]
+        fn objects_hold_their_members(members in prop::collection::btree_map("[a-c]{0,2}", any::<u64>(), 0..9)) {
+            let text = serde_json::to_string(&members).expect("a map has a JSON form");
+            let Ok(Json::Object(object)) = parse(text.as_bytes()) else {
+                return Err(TestCaseError::fail("an object"));
+            };
+            for (key, number) in &members {
+                prop_assert_eq!(object.get(key), Some(&Json::Unsigned(*number)));
+            }
+            prop_assert_eq!(object.members().count(), members.len());
+        }
+    }
+}

@@ -68,7 +68,17 @@ mod tests {
 
     #[test]
     fn tags_follow_the_grammar() {
-        for tag in ["latest", "_", "0", "v1.2.3-rc.1_linux", "A", "a..b", "a--", "list", "uploads"] {
+        for tag in [
+            "latest",
+            "_",
+            "0",
+            "v1.2.3-rc.1_linux",
+            "A",
+            "a..b",
+            "a--",
+            "list",
+            "uploads",
+        ] {
             check(tag, tag);
         }
         check("v1/x", "byte 2 cannot stand there in a tag");

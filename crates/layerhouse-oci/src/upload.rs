@@ -47,9 +47,21 @@ mod tests {
         check(4, "4-9", "4");
         check(0, "", "0");
         check(4, "", "4");
-        check(4, "8-9", "the upload holds 4 bytes, so the next chunk starts there, not at 8");
-        check(4, "0-3", "the upload holds 4 bytes, so the next chunk starts there, not at 0");
-        check(0, "4-4", "the upload holds 0 bytes, so the next chunk starts there, not at 4");
+        check(
+            4,
+            "8-9",
+            "the upload holds 4 bytes, so the next chunk starts there, not at 8",
+        );
+        check(
+            4,
+            "0-3",
+            "the upload holds 4 bytes, so the next chunk starts there, not at 0",
+        );
+        check(
+            0,
+            "4-4",
+            "the upload holds 0 bytes, so the next chunk starts there, not at 4",
+        );
     }
 
     proptest! {

@@ -89,11 +89,18 @@ mod tests {
     #[test]
     fn only_the_canonical_text_is_an_id() {
         let id = "6b3c9a93-af5d-473f-a4ff-9710022185cd";
-        let byte = |at| format!("byte {at} cannot stand there in the id of an upload, a lower-case UUID");
+        let byte =
+            |at| format!("byte {at} cannot stand there in the id of an upload, a lower-case UUID");
         check(id, id);
         check("", "the id of an upload has 36 bytes, not 0");
-        check(&id.replace('-', ""), "the id of an upload has 36 bytes, not 32");
-        check(&format!("{{{id}}}"), "the id of an upload has 36 bytes, not 38");
+        check(
+            &id.replace('-', ""),
+            "the id of an upload has 36 bytes, not 32",
+        );
+        check(
+            &format!("{{{id}}}"),
+            "the id of an upload has 36 bytes, not 38",
+        );
         check(&id.to_uppercase(), &byte(1));
         check(&id.replace("-473f", "4-73f"), &byte(13));
         check(&id.replace("6b3c", "../."), &byte(0));
@@ -103,10 +110,19 @@ mod tests {
 
     #[test]
     fn random_bits_become_version_4() {
-        assert_eq!(UploadId::from_random(0).as_str(), "00000000-0000-4000-8000-000000000000");
-        assert_eq!(UploadId::from_random(u128::MAX).as_str(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(
+            UploadId::from_random(0).as_str(),
+            "00000000-0000-4000-8000-000000000000"
+        );
+        assert_eq!(
+            UploadId::from_random(u128::MAX).as_str(),
+            "ffffffff-ffff-4fff-bfff-ffffffffffff"
+        );
         let random = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-        assert_eq!(UploadId::from_random(random).as_str(), "01234567-89ab-4def-8123-456789abcdef");
+        assert_eq!(
+            UploadId::from_random(random).as_str(),
+            "01234567-89ab-4def-8123-456789abcdef"
+        );
     }
 
     proptest! {

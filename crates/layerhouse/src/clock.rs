@@ -38,7 +38,10 @@ impl Clock {
     /// A clock that stands at `start` until [`Clock::advance`] moves it.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Arc::new(Source::Manual { now_ms: AtomicI64::new(start.0), moved: Notify::new() }))
+        Self(Arc::new(Source::Manual {
+            now_ms: AtomicI64::new(start.0),
+            moved: Notify::new(),
+        }))
     }
 
     /// The present moment.
@@ -48,8 +51,9 @@ impl Clock {
         match &*self.0 {
             Source::Manual { now_ms, .. } => Timestamp(now_ms.load(Ordering::SeqCst)),
             Source::System => {
-                let since_epoch =
-                    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+                let since_epoch = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or(Duration::ZERO);
                 Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
             }
         }
@@ -58,7 +62,10 @@ impl Clock {
     /// Moves a manual clock forward and wakes who sleeps; a system clock does not move.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { now_ms, moved } = &*self.0 {
-            now_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            now_ms.fetch_add(
+                i64::try_from(by.as_millis()).unwrap_or(i64::MAX),
+                Ordering::SeqCst,
+            );
             moved.notify_waiters();
         }
     }

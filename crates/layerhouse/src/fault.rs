@@ -44,12 +44,20 @@ impl Fault {
         doing: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { doing: doing.into(), kind, source: Some(source.into()) }
+        Self {
+            doing: doing.into(),
+            kind,
+            source: Some(source.into()),
+        }
     }
 
     /// A fault without a cause of its own.
     pub(crate) fn plain(kind: FaultKind, doing: impl Into<Cow<'static, str>>) -> Self {
-        Self { doing: doing.into(), kind, source: None }
+        Self {
+            doing: doing.into(),
+            kind,
+            source: None,
+        }
     }
 
     /// An I/O error while `doing`.
@@ -86,6 +94,8 @@ impl fmt::Display for Fault {
 
 impl Error for Fault {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }

@@ -66,16 +66,26 @@ fn main() -> ExitCode {
 
 /// Serves until a signal says stop.
 fn serve(arguments: ServeArguments) -> Result<(), String> {
-    let ServeArguments { listen, root, config } = arguments;
-    let config = Config::load(&Arguments { listen, root, config }).map_err(|error| error.to_string())?;
+    let ServeArguments {
+        listen,
+        root,
+        config,
+    } = arguments;
+    let config = Config::load(&Arguments {
+        listen,
+        root,
+        config,
+    })
+    .map_err(|error| error.to_string())?;
     start_log(&config.log_filter)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime cannot start: {error}"))?;
     runtime.block_on(async {
-        let server =
-            start(&config, Environment::system()).await.map_err(|error| error.to_string())?;
+        let server = start(&config, Environment::system())
+            .await
+            .map_err(|error| error.to_string())?;
         greet(&server, &config.root);
         wait_for_stop().await?;
         server.stop().await;
@@ -130,7 +140,11 @@ fn check(root: &Path) -> ExitCode {
     match verify(root) {
         Ok(report) => {
             say(&report.to_string());
-            if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if report.findings.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             say_error(&error.to_string());
@@ -142,11 +156,17 @@ fn check(root: &Path) -> ExitCode {
 /// Text for people on a terminal, JSON for machines; both escape what clients sent.
 fn start_log(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("log level: {error}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         log.init();
     } else {
-        log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        log.json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init();
     }
     Ok(())
 }

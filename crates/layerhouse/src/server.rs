@@ -25,7 +25,10 @@ impl Environment {
     /// The machine's.
     #[must_use]
     pub fn system() -> Self {
-        Self { clock: Clock::system(), random: Random::system() }
+        Self {
+            clock: Clock::system(),
+            random: Random::system(),
+        }
     }
 }
 
@@ -62,14 +65,17 @@ impl std::fmt::Debug for Registry {
 /// The address is taken, or the data directory cannot be served.
 pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
     // The address first: a second server on the same port must not touch the data.
-    let listener = listen::bind(config.listen).await.map_err(StartError::Listen)?;
-    let address = listener.local_addr().map_err(|error| StartError::Listen(error.to_string()))?;
+    let listener = listen::bind(config.listen)
+        .await
+        .map_err(StartError::Listen)?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Listen(error.to_string()))?;
     let (root, limits, steps) = (config.root.clone(), config.limits, config.steps.clone());
     let Environment { clock, random } = environment;
-    let registry = tokio::task::spawn_blocking(move || {
-        Registry::open(&root, limits, clock, random, steps)
-    })
-    .await??;
+    let registry =
+        tokio::task::spawn_blocking(move || Registry::open(&root, limits, clock, random, steps))
+            .await??;
     let registry = Arc::new(registry);
     let (stop, is_stopping) = watch::channel(false);
     let api = Arc::new(Api {
@@ -90,7 +96,13 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         is_stopping,
         config.drain_max,
     ));
-    Ok(Running { address, stop, serving, jobs, registry })
+    Ok(Running {
+        address,
+        stop,
+        serving,
+        jobs,
+        registry,
+    })
 }
 
 impl Running {

@@ -54,7 +54,10 @@ impl Steps {
             (Some(errno), false) => Accident::Fail { at, errno },
             (Some(errno), true) => Accident::FailFrom { at, errno },
         };
-        Ok(Self(Some(Arc::new(Plan { accident, taken: AtomicU64::new(0) }))))
+        Ok(Self(Some(Arc::new(Plan {
+            accident,
+            taken: AtomicU64::new(0),
+        }))))
     }
 
     /// About to take the durable step called `name`.

@@ -25,26 +25,39 @@ pub(super) async fn pull<B>(
     let is_head = request.method() == Method::HEAD;
     if is_head || request::is_known(headers, digest.as_str()) {
         let size_bytes = registry.blob_size(pull, digest)?.ok_or_else(unknown)?;
-        let status = if is_head { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
+        let status = if is_head {
+            StatusCode::OK
+        } else {
+            StatusCode::NOT_MODIFIED
+        };
         let mut answer = describe(digest, status, ResponseBody::Empty);
         if is_head {
-            answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size_bytes));
+            answer
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(size_bytes));
         }
         return Ok(answer);
     }
     let range = wanted_range(headers, digest);
-    let content = registry.pull_blob(pull, digest, range.is_none()).await?.ok_or_else(unknown)?;
+    let content = registry
+        .pull_blob(pull, digest, range.is_none())
+        .await?
+        .ok_or_else(unknown)?;
     let size_bytes = content.size_bytes();
     let requested = range.map_or(Requested::Whole, |range| resolve(range, size_bytes));
     Ok(match requested {
         Requested::Whole => {
-            let body = ResponseBody::Blob(registry.read_blob(content, 0, size_bytes));
+            let body = ResponseBody::Blob(registry.read_blob(content, 0, size_bytes).into());
             describe(digest, StatusCode::OK, body)
         }
         Requested::Part { first, last } => {
-            let body = ResponseBody::Blob(registry.read_blob(content, first, last + 1));
+            let body = ResponseBody::Blob(registry.read_blob(content, first, last + 1).into());
             let mut answer = describe(digest, StatusCode::PARTIAL_CONTENT, body);
-            set(&mut answer, header::CONTENT_RANGE, &format!("bytes {first}-{last}/{size_bytes}"));
+            set(
+                &mut answer,
+                header::CONTENT_RANGE,
+                &format!("bytes {first}-{last}/{size_bytes}"),
+            );
             answer
         }
         Requested::Unsatisfiable => {
@@ -77,7 +90,9 @@ pub(super) async fn delete(
 /// The `Range` that counts: with `If-Range` only if the client means these bytes (RFC 9110, 13.1.5).
 fn wanted_range<'a>(headers: &'a HeaderMap, digest: &Digest) -> Option<&'a str> {
     let is_same = headers.get(header::IF_RANGE).is_none_or(|condition| {
-        condition.to_str().is_ok_and(|tag| tag.trim_matches('"') == digest.as_str())
+        condition
+            .to_str()
+            .is_ok_and(|tag| tag.trim_matches('"') == digest.as_str())
     });
     request::text(headers, &header::RANGE).filter(|_| is_same)
 }
@@ -89,7 +104,10 @@ fn describe(digest: &Digest, status: StatusCode, body: ResponseBody) -> Answer {
     set(&mut answer, header::ETAG, &format!("\"{digest}\""));
     let headers = answer.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=31536000"),
+    );
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),

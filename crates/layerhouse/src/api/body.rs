@@ -20,7 +20,7 @@ use crate::registry::uploads::{self, BodyBroken};
 pub(crate) enum ResponseBody {
     Empty,
     Whole(Bytes),
-    Blob(BlobReader),
+    Blob(Box<BlobReader>),
 }
 
 impl From<Vec<u8>> for ResponseBody {
@@ -86,7 +86,12 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, timeouts: Timeouts) -> Self {
-        Self { incoming, timeouts, waited: Duration::ZERO, brought_bytes: 0 }
+        Self {
+            incoming,
+            timeouts,
+            waited: Duration::ZERO,
+            brought_bytes: 0,
+        }
     }
 }
 
@@ -104,7 +109,9 @@ impl uploads::Incoming for RequestBody {
                 Ok(Some(Ok(frame))) => frame,
             };
             // Trailers are not used by any client; empty frames are not data.
-            let Ok(bytes) = frame.into_data() else { continue };
+            let Ok(bytes) = frame.into_data() else {
+                continue;
+            };
             self.brought_bytes += bytes.len() as u64;
             if self.timeouts.stall_bytes <= self.brought_bytes {
                 self.brought_bytes = 0;

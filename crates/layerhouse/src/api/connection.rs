@@ -84,7 +84,10 @@ impl<S> PatientStream<S> {
             self.taken_bytes = 0;
             Box::pin(sleep(stall_max))
         });
-        stall.as_mut().poll(context).map(|()| Err(gave_up("the client takes nothing")))
+        stall
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(gave_up("the client takes nothing")))
     }
 }
 

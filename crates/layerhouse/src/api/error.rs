@@ -24,7 +24,12 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), headers: Vec::new() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            headers: Vec::new(),
+        }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -37,8 +42,11 @@ impl ApiError {
         let content = serde_json::json!({
             "errors": [{ "code": self.code.as_str(), "message": self.message }]
         });
-        let mut answer: Response<ResponseBody> =
-            json(self.status, "application/json", content.to_string().into_bytes());
+        let mut answer: Response<ResponseBody> = json(
+            self.status,
+            "application/json",
+            content.to_string().into_bytes(),
+        );
         for (name, value) in self.headers {
             answer.headers_mut().insert(name, value);
         }
@@ -89,9 +97,11 @@ impl From<Fault> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::ReadOnly | Refusal::DeleteOff => {
-                Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, refusal.to_string())
-            }
+            Refusal::ReadOnly | Refusal::DeleteOff => Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Code::Unsupported,
+                refusal.to_string(),
+            ),
         }
     }
 }
@@ -124,9 +134,12 @@ impl From<OpenUploadError> for ApiError {
     fn from(error: OpenUploadError) -> Self {
         let message = error.to_string();
         match error {
-            OpenUploadError::TooMany => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message).later()
-            }
+            OpenUploadError::TooMany => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::TooManyRequests,
+                message,
+            )
+            .later(),
             OpenUploadError::Fault(fault) => fault.into(),
         }
     }
@@ -142,19 +155,23 @@ impl From<PushChunkError> for ApiError {
             PushChunkError::Busy => {
                 Self::new(StatusCode::CONFLICT, Code::BlobUploadInvalid, message).later()
             }
-            PushChunkError::OutOfOrder { .. } => {
-                Self::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, message)
-            }
+            PushChunkError::OutOfOrder { .. } => Self::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                Code::BlobUploadInvalid,
+                message,
+            ),
             PushChunkError::WrongSize { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, Code::SizeInvalid, message)
             }
             PushChunkError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
             }
-            PushChunkError::Broken(_) => {
-                Self::new(StatusCode::REQUEST_TIMEOUT, Code::BlobUploadInvalid, message)
-                    .with(header::CONNECTION, HeaderValue::from_static("close"))
-            }
+            PushChunkError::Broken(_) => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                Code::BlobUploadInvalid,
+                message,
+            )
+            .with(header::CONNECTION, HeaderValue::from_static("close")),
             PushChunkError::Fault(fault) => fault.into(),
         }
     }

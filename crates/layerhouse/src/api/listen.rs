@@ -80,7 +80,9 @@ pub(crate) async fn serve(
                 Ok::<_, Infallible>(answer)
             }
         });
-        let connection = builder.serve_connection(TokioIo::new(patient), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(patient), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -90,7 +92,10 @@ pub(crate) async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(drain_max, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(drain_max, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!(?drain_max, "requests still in flight are cut off");
     }
 }
@@ -156,7 +161,11 @@ struct Place {
 impl Room {
     fn new(connections_max: usize) -> Self {
         let from_one_max = (connections_max * 3 / 4).max(1);
-        Self { connections_max, from_one_max, taken: Mutex::default() }
+        Self {
+            connections_max,
+            from_one_max,
+            taken: Mutex::default(),
+        }
     }
 
     fn enter(self: &Arc<Self>, peer: SocketAddr) -> Option<Place> {
@@ -168,13 +177,20 @@ impl Room {
         }
         taken.all += 1;
         taken.from.insert(address, from_one + 1);
-        Some(Place { room: Arc::clone(self), address })
+        Some(Place {
+            room: Arc::clone(self),
+            address,
+        })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.room.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self
+            .room
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
         match taken.from.get_mut(&self.address) {
             Some(count) if 1 < *count => *count -= 1,
@@ -191,17 +207,13 @@ impl Drop for Place {
 /// A sentence that names the address and what to do.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "the port is taken; stop what listens there, or choose another with --listen"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need privileges; choose another with --listen"
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                "this machine does not have that address; choose another with --listen"
-            }
-            _ => "choose another address with --listen",
+        let kind = error.kind();
+        let hint = if kind == io::ErrorKind::AddrInUse {
+            "the port is taken; stop what listens there, or choose another with --listen"
+        } else if kind == io::ErrorKind::PermissionDenied {
+            "ports below 1024 need privileges; choose another with --listen"
+        } else {
+            "choose another address with --listen"
         };
         format!("cannot listen on {address}: {hint} ({error})")
     })
@@ -215,14 +227,19 @@ mod tests {
     fn the_canned_answer_says_its_length() {
         let text = std::str::from_utf8(FULL).expect("it is ASCII");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())) || head.ends_with(&format!("Content-Length: {}", body.len())));
+        assert!(
+            head.contains(&format!("Content-Length: {}\r\n", body.len()))
+                || head.ends_with(&format!("Content-Length: {}", body.len()))
+        );
     }
 
     #[test]
     fn one_address_leaves_room_for_others() {
         let room = Arc::new(Room::new(4));
         let peer = |last| SocketAddr::from(([10, 0, 0, last], 1));
-        let places: Vec<_> = (0..3).map(|_| room.enter(peer(1)).expect("there is room")).collect();
+        let places: Vec<_> = (0..3)
+            .map(|_| room.enter(peer(1)).expect("there is room"))
+            .collect();
         assert!(room.enter(peer(1)).is_none());
         let other = room.enter(peer(2)).expect("a quarter is left");
         assert!(room.enter(peer(3)).is_none());

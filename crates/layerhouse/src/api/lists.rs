@@ -30,14 +30,23 @@ pub(super) fn catalog<B>(
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
     let limit = page_limit(request, CATALOG_PAGE)?;
-    let page =
-        registry.list_repositories(browse, PageQuery { after: last.as_deref(), limit })?;
+    let page = registry.list_repositories(
+        browse,
+        PageQuery {
+            after: last.as_deref(),
+            limit,
+        },
+    )?;
     let content = json!({ "repositories": page.items });
     let mut answer = list("application/json", &content);
     if page.has_more
         && let Some(last) = page.items.last()
     {
-        link_next(&mut answer, "/v2/_catalog", &[("last", last), ("n", &limit.to_string())]);
+        link_next(
+            &mut answer,
+            "/v2/_catalog",
+            &[("last", last), ("n", &limit.to_string())],
+        );
     }
     Ok(answer)
 }
@@ -50,7 +59,10 @@ pub(super) fn tags<B>(
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
     let limit = page_limit(request, PAGE_MAX)?;
-    let query = PageQuery { after: last.as_deref(), limit };
+    let query = PageQuery {
+        after: last.as_deref(),
+        limit,
+    };
     let page = registry.list_tags(pull, query)?.ok_or_else(|| {
         ApiError::new(
             StatusCode::NOT_FOUND,
@@ -59,12 +71,19 @@ pub(super) fn tags<B>(
         )
     })?;
     let name = pull.repository().as_str();
-    let mut answer = list("application/json", &json!({ "name": name, "tags": page.items }));
+    let mut answer = list(
+        "application/json",
+        &json!({ "name": name, "tags": page.items }),
+    );
     if page.has_more
         && let Some(last) = page.items.last()
     {
         let path = format!("/v2/{name}/tags/list");
-        link_next(&mut answer, &path, &[("last", last), ("n", &limit.to_string())]);
+        link_next(
+            &mut answer,
+            &path,
+            &[("last", last), ("n", &limit.to_string())],
+        );
     }
     Ok(answer)
 }
@@ -78,11 +97,9 @@ pub(super) fn referrers<B>(
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
     let artifact_type = request::query(request, "artifactType");
-    let page =
-        registry.list_referrers(pull, subject, artifact_type.as_deref(), last.as_deref())?;
+    let page = registry.list_referrers(pull, subject, artifact_type.as_deref(), last.as_deref())?;
     let manifests: Vec<Value> = page.items.iter().map(descriptor).collect();
-    let content =
-        json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
+    let content = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
     let mut answer = list(OCI_INDEX, &content);
     if artifact_type.is_some() {
         let filters = HeaderValue::from_static("artifactType");
@@ -93,7 +110,11 @@ pub(super) fn referrers<B>(
     {
         let path = format!("/v2/{}/referrers/{subject}", pull.repository());
         let mut query = vec![("last", last.digest.as_str())];
-        query.extend(artifact_type.as_deref().map(|artifact_type| ("artifactType", artifact_type)));
+        query.extend(
+            artifact_type
+                .as_deref()
+                .map(|artifact_type| ("artifactType", artifact_type)),
+        );
         link_next(&mut answer, &path, &query);
     }
     Ok(answer)
@@ -118,7 +139,9 @@ fn descriptor(referrer: &Referrer) -> Value {
 
 /// `n`: how many the client wants, never more than a page.
 fn page_limit<B>(request: &Request<B>, default: usize) -> Result<usize, ApiError> {
-    let Some(text) = request::query(request, "n") else { return Ok(default) };
+    let Some(text) = request::query(request, "n") else {
+        return Ok(default);
+    };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ApiError::new(
             StatusCode::BAD_REQUEST,
@@ -132,8 +155,14 @@ fn page_limit<B>(request: &Request<B>, default: usize) -> Result<usize, ApiError
 
 /// `Link: <…>; rel="next"` (RFC 8288); a path alone, which clients resolve against the request.
 fn link_next(answer: &mut Answer, path: &str, query: &[(&str, &str)]) {
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-    set(answer, header::LINK, &format!("<{path}?{query}>; rel=\"next\""));
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(query)
+        .finish();
+    set(
+        answer,
+        header::LINK,
+        &format!("<{path}?{query}>; rel=\"next\""),
+    );
 }
 
 fn list(media_type: &'static str, content: &Value) -> Answer {

@@ -32,7 +32,9 @@ pub(super) fn pull<B>(
     reference: &Reference,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
-    let stored = registry.pull_manifest(pull, reference)?.ok_or_else(unknown)?;
+    let stored = registry
+        .pull_manifest(pull, reference)?
+        .ok_or_else(unknown)?;
     let accept: Vec<&str> = request
         .headers()
         .get_all(header::ACCEPT)
@@ -52,7 +54,9 @@ pub(super) fn pull<B>(
     set(&mut answer, CONTENT_DIGEST, served.digest.as_str());
     set(&mut answer, header::ETAG, &format!("\"{}\"", served.digest));
     let media_type = HeaderValue::from_static(served.kind.media_type());
-    answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media_type);
     if is_known {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
@@ -67,7 +71,9 @@ fn default_platform(
     pull: &Granted<Pull>,
     index: &StoredManifest,
 ) -> Result<Option<StoredManifest>, ApiError> {
-    let Ok(manifest) = Manifest::parse(&index.content, None) else { return Ok(None) };
+    let Ok(manifest) = Manifest::parse(&index.content, None) else {
+        return Ok(None);
+    };
     let child = manifest.manifests.into_iter().find(|child| {
         child
             .platform
@@ -100,7 +106,9 @@ pub(super) async fn push(
         }
         content.extend_from_slice(&bytes);
     }
-    let pushed = registry.push_manifest(push, reference, content_type.as_ref(), content).await?;
+    let pushed = registry
+        .push_manifest(push, reference, content_type.as_ref(), content)
+        .await?;
     let mut answer = Response::new(ResponseBody::Empty);
     *answer.status_mut() = StatusCode::CREATED;
     let location = format!("/v2/{}/manifests/{}", push.repository(), pushed.digest);
@@ -125,7 +133,9 @@ pub(super) async fn delete(
 }
 
 fn content_type<B>(request: &Request<B>) -> Result<Option<MediaType>, ApiError> {
-    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(None) };
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or("");
     text.parse().map(Some).map_err(|error| {
         ApiError::new(

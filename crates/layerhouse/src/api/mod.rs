@@ -103,19 +103,31 @@ impl Api {
             Route::ListTags { repository } => {
                 lists::tags(&self.registry, &policy.pull(&who, &repository)?, &request)
             }
-            Route::ListReferrers { repository, subject } => {
+            Route::ListReferrers {
+                repository,
+                subject,
+            } => {
                 let pull = policy.pull(&who, &repository)?;
                 lists::referrers(&self.registry, &pull, &subject, &request)
             }
-            Route::PullManifest { repository, reference } => {
+            Route::PullManifest {
+                repository,
+                reference,
+            } => {
                 let pull = policy.pull(&who, &repository)?;
                 manifests::pull(&self.registry, &pull, &reference, &request)
             }
-            Route::PushManifest { repository, reference } => {
+            Route::PushManifest {
+                repository,
+                reference,
+            } => {
                 let push = policy.push(&who, &repository)?;
                 manifests::push(&self.registry, &push, &reference, request, self.timeouts).await
             }
-            Route::DeleteManifest { repository, reference } => {
+            Route::DeleteManifest {
+                repository,
+                reference,
+            } => {
                 let delete = policy.delete(&who, &repository)?;
                 manifests::delete(&self.registry, &delete, &reference).await
             }
@@ -161,7 +173,10 @@ impl Api {
             Ok(Ok(())) => plain(StatusCode::OK, "ready\n"),
             Ok(Err(fault)) => {
                 tracing::warn!(%fault, "not ready");
-                plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: pushes are refused, see the log\n")
+                plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not ready: pushes are refused, see the log\n",
+                )
             }
             Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         })
@@ -174,7 +189,10 @@ impl Api {
         let has_length = status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
         let headers = answer.headers_mut();
         headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
         }
@@ -191,7 +209,10 @@ impl Api {
 async fn caught(
     handling: impl Future<Output = Result<Answer, ApiError>>,
 ) -> Result<Answer, ApiError> {
-    AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+    AssertUnwindSafe(handling)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(panicked()))
 }
 
 fn panicked() -> ApiError {
@@ -201,7 +222,9 @@ fn panicked() -> ApiError {
 fn json(status: StatusCode, media_type: &'static str, content: Vec<u8>) -> Answer {
     let mut answer = Response::new(ResponseBody::from(content));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer
 }
 
@@ -218,13 +241,7 @@ fn preflight() -> Answer {
 }
 
 /// One line for each request. What a client sent is written escaped and cut.
-fn log(
-    method: &Method,
-    path: &str,
-    agent: Option<&HeaderValue>,
-    answer: &Answer,
-    began: Instant,
-) {
+fn log(method: &Method, path: &str, agent: Option<&HeaderValue>, answer: &Answer, began: Instant) {
     let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
     tracing::info!(
         %method,

@@ -13,12 +13,22 @@ use crate::registry::uploads::Chunk;
 
 /// Refuses heads that no client of a registry sends.
 pub(super) fn check_size<B>(request: &Request<B>) -> Result<(), ApiError> {
-    let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let uri_bytes = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |uri| uri.as_str().len());
     if URI_BYTES_MAX < uri_bytes {
         let message = format!("the URL has {uri_bytes} bytes; at most {URI_BYTES_MAX} are read");
-        return Err(ApiError::new(StatusCode::URI_TOO_LONG, Code::NameInvalid, message));
+        return Err(ApiError::new(
+            StatusCode::URI_TOO_LONG,
+            Code::NameInvalid,
+            message,
+        ));
     }
-    let lengths = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    let lengths = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
     let header_bytes: usize = lengths.sum();
     if HEADER_BYTES_MAX < header_bytes {
         return Err(ApiError::new(
@@ -75,13 +85,19 @@ pub(super) fn chunk(headers: &HeaderMap) -> Result<Chunk, ApiError> {
     let range = match text(headers, &header::CONTENT_RANGE) {
         None if headers.contains_key(header::CONTENT_RANGE) => Err("it is not text".to_owned()),
         None => Ok(None),
-        Some(text) => text.parse::<ContentRange>().map(Some).map_err(|error| error.to_string()),
+        Some(text) => text
+            .parse::<ContentRange>()
+            .map(Some)
+            .map_err(|error| error.to_string()),
     };
     let range = range.map_err(|problem| {
         let message = format!("Content-Range: {problem}; write it as 0-1023");
         ApiError::new(StatusCode::BAD_REQUEST, Code::RangeInvalid, message)
     })?;
-    Ok(Chunk { range, length_bytes: length_bytes(headers) })
+    Ok(Chunk {
+        range,
+        length_bytes: length_bytes(headers),
+    })
 }
 
 /// `Content-Length`, if the client sent it.

@@ -43,7 +43,12 @@ pub(super) async fn start(
         return Ok(created(push.repository(), &digest));
     }
     let upload = registry.open_upload(push).await?;
-    Ok(progress(StatusCode::ACCEPTED, push.repository(), &upload, 0))
+    Ok(progress(
+        StatusCode::ACCEPTED,
+        push.repository(),
+        &upload,
+        0,
+    ))
 }
 
 /// Where a mount may look. No right to a source, and a source whose name cannot be, are like one that
@@ -53,7 +58,10 @@ fn mount_source(api: &Api, who: &Identity, from: Option<&str>) -> Option<MountSo
         None => api.policy.browse(who).ok().map(MountSource::Anywhere),
         Some(from) => {
             let from: RepositoryName = from.parse().ok()?;
-            api.policy.pull(who, &from).ok().map(MountSource::Repository)
+            api.policy
+                .pull(who, &from)
+                .ok()
+                .map(MountSource::Repository)
         }
     }
 }
@@ -64,8 +72,15 @@ pub(super) fn status(
     push: &Granted<Push>,
     upload: &UploadId,
 ) -> Result<Answer, ApiError> {
-    let held_bytes = registry.upload_status(push, upload).ok_or(PushChunkError::Unknown)?;
-    Ok(progress(StatusCode::NO_CONTENT, push.repository(), upload, held_bytes))
+    let held_bytes = registry
+        .upload_status(push, upload)
+        .ok_or(PushChunkError::Unknown)?;
+    Ok(progress(
+        StatusCode::NO_CONTENT,
+        push.repository(),
+        upload,
+        held_bytes,
+    ))
 }
 
 /// PATCH (end-5): with `Content-Range` at its place, without at the end.
@@ -82,7 +97,12 @@ pub(super) async fn push_chunk(
         .push_chunk(push, upload, chunk, &mut body)
         .await
         .map_err(|error| refused(error, push.repository(), upload))?;
-    Ok(progress(StatusCode::ACCEPTED, push.repository(), upload, held_bytes))
+    Ok(progress(
+        StatusCode::ACCEPTED,
+        push.repository(),
+        upload,
+        held_bytes,
+    ))
 }
 
 /// PUT (end-6): the last chunk, if any, and the digest of the whole.
@@ -102,14 +122,15 @@ pub(super) async fn finish(
     let digest = parse_digest(&digest)?;
     let chunk = request::chunk(request.headers())?;
     let mut body = RequestBody::new(request.into_body(), api.timeouts);
-    api.registry.finish_upload(push, upload, &digest, chunk, &mut body).await.map_err(|error| {
-        match error {
+    api.registry
+        .finish_upload(push, upload, &digest, chunk, &mut body)
+        .await
+        .map_err(|error| match error {
             FinishUploadError::Chunk(error) => refused(error, push.repository(), upload),
             FinishUploadError::DigestMismatch { .. }
             | FinishUploadError::Open(_)
             | FinishUploadError::Fault(_) => error.into(),
-        }
-    })?;
+        })?;
     Ok(created(push.repository(), &digest))
 }
 
@@ -137,7 +158,9 @@ fn refused(error: PushChunkError, repository: &RepositoryName, upload: &UploadId
         | PushChunkError::Fault(_) => None,
     };
     let refusal = ApiError::from(error);
-    let Some(held_bytes) = held_bytes else { return refusal };
+    let Some(held_bytes) = held_bytes else {
+        return refusal;
+    };
     let value = |text: &str| HeaderValue::from_str(text).expect("checked names are visible ASCII");
     refusal
         .with(header::LOCATION, value(&session_path(repository, upload)))
@@ -153,7 +176,11 @@ fn progress(
 ) -> Answer {
     let mut answer = Response::new(ResponseBody::Empty);
     *answer.status_mut() = status;
-    set(&mut answer, header::LOCATION, &session_path(repository, upload));
+    set(
+        &mut answer,
+        header::LOCATION,
+        &session_path(repository, upload),
+    );
     set(&mut answer, header::RANGE, &held_range(held_bytes));
     set(&mut answer, UPLOAD_ID, upload.as_str());
     answer
@@ -172,13 +199,21 @@ fn held_range(held_bytes: u64) -> String {
 fn created(repository: &RepositoryName, digest: &Digest) -> Answer {
     let mut answer = Response::new(ResponseBody::Empty);
     *answer.status_mut() = StatusCode::CREATED;
-    set(&mut answer, header::LOCATION, &format!("/v2/{repository}/blobs/{digest}"));
+    set(
+        &mut answer,
+        header::LOCATION,
+        &format!("/v2/{repository}/blobs/{digest}"),
+    );
     set(&mut answer, CONTENT_DIGEST, digest.as_str());
     answer
 }
 
 fn parse_digest(text: &str) -> Result<Digest, ApiError> {
     text.parse::<Digest>().map_err(|error| {
-        ApiError::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, error.to_string())
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            Code::DigestInvalid,
+            error.to_string(),
+        )
     })
 }

@@ -74,9 +74,13 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "open registries refuse none")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "open registries refuse none"
+    )]
     pub(crate) fn pull(
-        &self,
+        self,
         identity: &Identity,
         repository: &RepositoryName,
     ) -> Result<Granted<Pull>, Refusal> {
@@ -84,7 +88,7 @@ impl Policy {
     }
 
     pub(crate) fn push(
-        &self,
+        self,
         identity: &Identity,
         repository: &RepositoryName,
     ) -> Result<Granted<Push>, Refusal> {
@@ -96,7 +100,7 @@ impl Policy {
 
     /// The one guard of all deletes.
     pub(crate) fn delete(
-        &self,
+        self,
         identity: &Identity,
         repository: &RepositoryName,
     ) -> Result<Granted<Delete>, Refusal> {
@@ -110,12 +114,20 @@ impl Policy {
     }
 
     /// To see the names of repositories, and to mount a blob without naming where it is.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "open registries refuse none")]
-    pub(crate) fn browse(&self, _identity: &Identity) -> Result<GrantedBrowse, Refusal> {
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "open registries refuse none"
+    )]
+    pub(crate) fn browse(self, _identity: &Identity) -> Result<GrantedBrowse, Refusal> {
         Ok(GrantedBrowse(()))
     }
 }
 
 fn grant<Action>(identity: &Identity, repository: &RepositoryName) -> Granted<Action> {
-    Granted { identity: identity.clone(), repository: repository.clone(), action: PhantomData }
+    Granted {
+        identity: identity.clone(),
+        repository: repository.clone(),
+        action: PhantomData,
+    }
 }

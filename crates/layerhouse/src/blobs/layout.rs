@@ -17,7 +17,9 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -92,7 +94,10 @@ impl Layout {
 
     /// The directory of the link that makes a blob exist in a repository.
     pub(crate) fn layer_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        self.repository(name).join("_layers").join(digest.algorithm().name()).join(digest.hex())
+        self.repository(name)
+            .join("_layers")
+            .join(digest.algorithm().name())
+            .join(digest.hex())
     }
 
     /// The directory of the link that makes a manifest exist in a repository.
@@ -105,6 +110,8 @@ impl Layout {
 
     /// The directory of a tag: `current/link`, and `index` with every digest it ever had.
     pub(crate) fn tag(&self, name: &RepositoryName, tag: &Tag) -> PathBuf {
-        self.repository(name).join("_manifests/tags").join(tag.as_str())
+        self.repository(name)
+            .join("_manifests/tags")
+            .join(tag.as_str())
     }
 }

@@ -59,7 +59,10 @@ impl Store {
             return ignore_missing(fs::remove_dir_all(&directory))
                 .map_err(|error| Fault::io("removing a tag's link files", error));
         };
-        let index = directory.join("index").join(target.algorithm().name()).join(target.hex());
+        let index = directory
+            .join("index")
+            .join(target.algorithm().name())
+            .join(target.hex());
         self.set_link(&index, Some(target))?;
         self.set_link(&directory.join("current"), Some(target))
     }

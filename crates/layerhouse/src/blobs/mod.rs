@@ -15,8 +15,8 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub(crate) use layout::Layout;
 use layerhouse_oci::digest::Algorithm;
+pub(crate) use layout::Layout;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use crate::fault::{Fault, FaultKind};
@@ -173,7 +173,10 @@ impl Store {
     /// Takes the reserve again, if there is room for it.
     pub(crate) fn refill_reserve(&self) {
         let fill = || -> io::Result<()> {
-            if self.free_bytes().is_ok_and(|free_bytes| free_bytes < 4 * RESERVE_BYTES) {
+            if self
+                .free_bytes()
+                .is_ok_and(|free_bytes| free_bytes < 4 * RESERVE_BYTES)
+            {
                 return Ok(());
             }
             let file = OpenOptions::new()
@@ -211,7 +214,10 @@ fn take_lock(layout: &Layout) -> Result<File, OpenError> {
                 "" => "unknown".to_owned(),
                 id => id.to_owned(),
             };
-            return Err(OpenError::InUse { root: layout.root().display().to_string(), holder });
+            return Err(OpenError::InUse {
+                root: layout.root().display().to_string(),
+                holder,
+            });
         }
         Err(error) => return Err(Fault::io(doing(), error.into()).into()),
     }
@@ -233,7 +239,9 @@ fn has_blobs(layout: &Layout) -> bool {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     };
-    let prefixes = below(&layout.blobs()).into_iter().flat_map(|algorithm| below(&algorithm));
+    let prefixes = below(&layout.blobs())
+        .into_iter()
+        .flat_map(|algorithm| below(&algorithm));
     prefixes.into_iter().any(|prefix| has_entries(&prefix))
 }
 
@@ -284,6 +292,10 @@ fn make_prefixes(layout: &Layout) -> io::Result<()> {
 
 /// Without this a power cut can undo a link or a new directory although its content was synced.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     File::open(path)?.sync_all()
 }

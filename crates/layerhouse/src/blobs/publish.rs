@@ -70,14 +70,19 @@ impl Store {
 
     /// Takes a damaged file out of service; the next push of the digest puts a good one there.
     pub(crate) fn quarantine(&self, digest: &Digest) {
-        let kept = self.layout().quarantine().join(digest.as_str().replace(':', "-"));
+        let kept = self
+            .layout()
+            .quarantine()
+            .join(digest.as_str().replace(':', "-"));
         match fs::rename(self.layout().blob(digest), &kept) {
             Ok(()) => tracing::error!(
                 %digest,
                 kept = %kept.display(),
                 "a blob is damaged and was taken out of service; push it again to heal it"
             ),
-            Err(error) => tracing::error!(%digest, %error, "a damaged blob could not be moved away"),
+            Err(error) => {
+                tracing::error!(%digest, %error, "a damaged blob could not be moved away");
+            }
         }
     }
 }

@@ -68,7 +68,11 @@ impl Buffers {
             // A small blob needs no whole window.
             buffer.resize(used_bytes, 0);
         }
-        Pooled { buffer, used_bytes, pool: self.clone() }
+        Pooled {
+            buffer,
+            used_bytes,
+            pool: self.clone(),
+        }
     }
 }
 
@@ -120,19 +124,30 @@ impl BlobFile {
     pub(crate) fn window(&self, buffers: &Buffers, first: u64, end: u64) -> io::Result<Bytes> {
         let mut buffer = buffers.take(window_bytes(first, end));
         let wanted_bytes = buffer.used_bytes;
-        self.file.read_exact_at(&mut buffer.buffer[..wanted_bytes], first).map_err(|error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof { shorter() } else { error }
-        })?;
+        self.file
+            .read_exact_at(&mut buffer.buffer[..wanted_bytes], first)
+            .map_err(|error| {
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    shorter()
+                } else {
+                    error
+                }
+            })?;
         Ok(Bytes::from_owner(buffer))
     }
 }
 
 fn window_bytes(first: u64, end: u64) -> usize {
-    usize::try_from(end - first).unwrap_or(usize::MAX).min(WINDOW_BYTES)
+    usize::try_from(end - first)
+        .unwrap_or(usize::MAX)
+        .min(WINDOW_BYTES)
 }
 
 fn shorter() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its row says")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the file is shorter than its row says",
+    )
 }
 
 impl Store {
@@ -146,7 +161,9 @@ impl Store {
     /// The file system does not answer, or descriptors ran out: an outage is not an absence.
     pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<BlobFile>, Fault> {
         let doing = "opening a blob";
-        self.steps.take("read.open").map_err(|error| Fault::io(doing, error))?;
+        self.steps
+            .take("read.open")
+            .map_err(|error| Fault::io(doing, error))?;
         let file = match File::open(self.layout().blob(digest)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -158,6 +175,10 @@ impl Store {
             size_bytes: metadata.len(),
             modified_ns: (metadata.mtime(), metadata.mtime_nsec()),
         };
-        Ok(Some(BlobFile { file: Arc::new(file), size_bytes: metadata.len(), version }))
+        Ok(Some(BlobFile {
+            file: Arc::new(file),
+            size_bytes: metadata.len(),
+            version,
+        }))
     }
 }

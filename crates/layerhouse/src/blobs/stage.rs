@@ -95,7 +95,12 @@ impl Stage {
             options.open(store.layout().stage(upload))
         };
         let file = open().map_err(|error| Fault::io("opening a staging file", error))?;
-        Ok(Self { store: Arc::clone(store), upload: upload.clone(), file, hasher })
+        Ok(Self {
+            store: Arc::clone(store),
+            upload: upload.clone(),
+            file,
+            hasher,
+        })
     }
 
     /// The hash so far, for [`Stage::reopen`]; the file is closed.
@@ -171,7 +176,10 @@ impl Stage {
         let size_bytes = self.held_bytes();
         let actual = self.hasher.clone().finish();
         Ok(if actual == *claimed {
-            Ok(VerifiedBlob { digest: actual, size_bytes })
+            Ok(VerifiedBlob {
+                digest: actual,
+                size_bytes,
+            })
         } else {
             Err(Mismatch { actual })
         })

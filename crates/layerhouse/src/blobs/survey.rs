@@ -8,8 +8,8 @@ use layerhouse_oci::digest::{Digest, Hasher};
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 
-use super::stage::hash;
 use super::Store;
+use super::stage::hash;
 use crate::fault::Fault;
 
 /// A file under `blobs/`.
@@ -46,7 +46,9 @@ impl Store {
                 }
             }
             let name = directory.strip_prefix(&root).unwrap_or(&directory);
-            let Ok(name) = name.to_string_lossy().parse::<RepositoryName>() else { continue };
+            let Ok(name) = name.to_string_lossy().parse::<RepositoryName>() else {
+                continue;
+            };
             for digest in linked(&directory.join("_layers")) {
                 found(name.clone(), LinkFile::Layer(digest))?;
             }
@@ -81,7 +83,10 @@ impl Store {
                         (Some(digest), Ok(metadata))
                             if self.layout().blob_directory(&digest) == directory =>
                         {
-                            found(SurveyedBlob { digest, size_bytes: metadata.len() })?;
+                            found(SurveyedBlob {
+                                digest,
+                                size_bytes: metadata.len(),
+                            })?;
                         }
                         // An empty directory: the file was removed, or its link never made.
                         (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
@@ -144,11 +149,18 @@ fn linked(directory: &Path) -> Vec<Digest> {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn read_link(directory: &Path) -> Option<Digest> {
-    fs::read_to_string(directory.join("link")).ok()?.trim().parse().ok()
+    fs::read_to_string(directory.join("link"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn entries(directory: &Path) -> Result<Vec<std::path::PathBuf>, Fault> {

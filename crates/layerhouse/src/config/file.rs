@@ -130,13 +130,13 @@ impl Layerhouse {
             upload_idle_max: units::duration(
                 "layerhouse.uploads.idle",
                 uploads.idle.as_deref(),
-                Duration::from_secs(3600),
+                Duration::from_hours(1),
                 problems,
             ),
             upload_age_max: units::duration(
                 "layerhouse.uploads.age",
                 uploads.age.as_deref(),
-                Duration::from_secs(7 * 24 * 3600),
+                Duration::from_hours(7 * 24),
                 problems,
             ),
             blob_bytes_max: units::size(

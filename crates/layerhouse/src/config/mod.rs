@@ -101,7 +101,14 @@ impl Config {
         let root = arguments
             .root
             .clone()
-            .or_else(|| file.storage.filesystem.as_ref()?.rootdirectory.clone().map(PathBuf::from))
+            .or_else(|| {
+                file.storage
+                    .filesystem
+                    .as_ref()?
+                    .rootdirectory
+                    .clone()
+                    .map(PathBuf::from)
+            })
             .unwrap_or_else(|| PathBuf::from(ROOT_DEFAULT));
         let headers = headers(&file.http.headers, &mut problems);
         let bounds = file.layerhouse;
@@ -137,7 +144,11 @@ impl Config {
                 .or(file.log.level)
                 .unwrap_or_else(|| "info".to_owned()),
         };
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(problems))
+        }
     }
 }
 
@@ -161,7 +172,11 @@ fn read_file(path: &Path, problems: &mut Vec<String>) -> file::File {
 
 /// `host:port`, or `:port` for every address of the machine, as registry:2 writes it.
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
+    let full = if text.starts_with(':') {
+        format!("[::]{text}")
+    } else {
+        text.to_owned()
+    };
     full.to_socket_addrs()
         .ok()
         .and_then(|mut addresses| addresses.next())
@@ -191,7 +206,9 @@ fn connections_default() -> usize {
     const KEPT: u64 = 48;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let descriptors = limit.current.unwrap_or(65_536);
-    usize::try_from(descriptors.saturating_sub(KEPT) / 2).unwrap_or(usize::MAX).clamp(8, 32_768)
+    usize::try_from(descriptors.saturating_sub(KEPT) / 2)
+        .unwrap_or(usize::MAX)
+        .clamp(8, 32_768)
 }
 
 #[cfg(test)]
@@ -200,8 +217,14 @@ mod tests {
 
     #[test]
     fn the_commented_example_is_a_valid_configuration() {
-        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/config.example.yml");
-        let arguments = Arguments { config: Some(example.into()), ..Arguments::default() };
+        let example = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/reference/config.example.yml"
+        );
+        let arguments = Arguments {
+            config: Some(example.into()),
+            ..Arguments::default()
+        };
         let config = Config::load(&arguments).expect("the example parses");
         assert_eq!(config.limits.uploads_max, 4096);
     }

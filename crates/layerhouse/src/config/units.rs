@@ -11,7 +11,9 @@ pub(super) fn duration(
 ) -> Duration {
     let Some(text) = text else { return default };
     parse_duration(text).unwrap_or_else(|| {
-        problems.push(format!("{key}: {text:?} is not a duration; write 90s, 15m or 168h"));
+        problems.push(format!(
+            "{key}: {text:?} is not a duration; write 90s, 15m or 168h"
+        ));
         default
     })
 }
@@ -20,7 +22,9 @@ pub(super) fn duration(
 pub(super) fn size(key: &str, text: Option<&str>, default: u64, problems: &mut Vec<String>) -> u64 {
     let Some(text) = text else { return default };
     parse_size(text).unwrap_or_else(|| {
-        problems.push(format!("{key}: {text:?} is not a size; write 512 MiB or 5 GiB"));
+        problems.push(format!(
+            "{key}: {text:?} is not a size; write 512 MiB or 5 GiB"
+        ));
         default
     })
 }
@@ -68,7 +72,11 @@ mod tests {
     #[test]
     fn durations() {
         let check = |text, expected: Option<u64>| {
-            assert_eq!(parse_duration(text), expected.map(Duration::from_millis), "{text}");
+            assert_eq!(
+                parse_duration(text),
+                expected.map(Duration::from_millis),
+                "{text}"
+            );
         };
         check("15m", Some(900_000));
         check("90 s", Some(90_000));

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::registry::Registry;
 
 /// Between two looks for abandoned uploads.
-const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 /// Before a failed write of link files is tried again: a full disk is not freed sooner.
 const LINKS_BACKOFF: Duration = Duration::from_secs(5);
 

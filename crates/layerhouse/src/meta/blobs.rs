@@ -2,8 +2,8 @@
 
 use layerhouse_oci::digest::Digest;
 
-use super::repositories::RepositoryId;
 use super::Transaction;
+use super::repositories::RepositoryId;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 
@@ -104,7 +104,10 @@ pub(crate) fn size_anywhere(tx: &Transaction<'_>, digest: &Digest) -> Result<Opt
 
 /// Whether bytes were ever recorded under this digest.
 pub(crate) fn exists(tx: &Transaction<'_>, digest: &Digest) -> Result<bool, Fault> {
-    tx.exists("SELECT 1 FROM blobs WHERE digest = $1", &[digest.as_str().into()])
+    tx.exists(
+        "SELECT 1 FROM blobs WHERE digest = $1",
+        &[digest.as_str().into()],
+    )
 }
 
 /// Sizes are stored as signed integers; a file cannot be larger than those count.

@@ -58,7 +58,11 @@ pub(crate) fn mark_stale(
     tx.execute(
         "INSERT INTO stale_links (repository, kind, name, change) VALUES ($1, $2, $3, 1)
          ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
-        &[repository.as_str().into(), link.kind().into(), link.name().into()],
+        &[
+            repository.as_str().into(),
+            link.kind().into(),
+            link.name().into(),
+        ],
     )?;
     Ok(())
 }
@@ -76,7 +80,11 @@ pub(crate) fn stale(tx: &Transaction<'_>, limit: usize) -> Result<Vec<StaleLink>
                 "tag" => Link::Tag(row.parsed(2)?),
                 _ => return Err(Fault::plain(FaultKind::Damaged, "a link of unknown kind")),
             };
-            Ok(StaleLink { repository: row.parsed(0)?, link, change: row.int(3)? })
+            Ok(StaleLink {
+                repository: row.parsed(0)?,
+                link,
+                change: row.int(3)?,
+            })
         },
     )
 }
@@ -112,7 +120,11 @@ pub(crate) fn state(
             return Ok(digest.map_or(LinkState::Absent, LinkState::PointsAt));
         }
     };
-    Ok(if found { LinkState::Present } else { LinkState::Absent })
+    Ok(if found {
+        LinkState::Present
+    } else {
+        LinkState::Absent
+    })
 }
 
 /// The file is as the rows were; keeps the mark if they changed again since.

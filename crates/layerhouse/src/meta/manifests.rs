@@ -68,7 +68,11 @@ pub(crate) fn need_blob(
     tx.execute(
         "INSERT INTO manifest_blobs (repository_id, manifest, digest) VALUES ($1, $2, $3)
          ON CONFLICT DO NOTHING",
-        &[repository.0.into(), manifest.as_str().into(), blob.as_str().into()],
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            blob.as_str().into(),
+        ],
     )?;
     Ok(())
 }
@@ -83,7 +87,11 @@ pub(crate) fn need_child(
     tx.execute(
         "INSERT INTO manifest_children (repository_id, manifest, digest) VALUES ($1, $2, $3)
          ON CONFLICT DO NOTHING",
-        &[repository.0.into(), manifest.as_str().into(), child.as_str().into()],
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            child.as_str().into(),
+        ],
     )?;
     Ok(())
 }
@@ -102,7 +110,10 @@ pub(crate) fn exists(
 
 /// Whether any repository has this manifest.
 pub(crate) fn exists_anywhere(tx: &Transaction<'_>, digest: &Digest) -> Result<bool, Fault> {
-    tx.exists("SELECT 1 FROM manifests WHERE digest = $1 LIMIT 1", &[digest.as_str().into()])
+    tx.exists(
+        "SELECT 1 FROM manifests WHERE digest = $1 LIMIT 1",
+        &[digest.as_str().into()],
+    )
 }
 
 /// A manifest by digest, of the repository of this name.
@@ -231,7 +242,14 @@ pub(crate) fn referrers(
 fn read(row: &super::Row<'_>) -> Result<StoredManifest, Fault> {
     let media_type = row.text(1)?;
     let kind = ManifestKind::from_media_type(&media_type).ok_or_else(|| {
-        Fault::plain(FaultKind::Damaged, format!("a stored manifest has the type {media_type:?}"))
+        Fault::plain(
+            FaultKind::Damaged,
+            format!("a stored manifest has the type {media_type:?}"),
+        )
     })?;
-    Ok(StoredManifest { digest: row.parsed(0)?, kind, content: row.bytes(2)? })
+    Ok(StoredManifest {
+        digest: row.parsed(0)?,
+        kind,
+        content: row.bytes(2)?,
+    })
 }

@@ -31,7 +31,9 @@ pub(super) fn run(connection: &Connection) -> Result<(), Fault> {
     for (index, step) in STEPS.iter().enumerate().skip(taken) {
         let number = index + 1;
         connection
-            .execute_batch(&format!("BEGIN; {step}; PRAGMA user_version = {number}; COMMIT;"))
+            .execute_batch(&format!(
+                "BEGIN; {step}; PRAGMA user_version = {number}; COMMIT;"
+            ))
             .map_err(fault)?;
     }
     Ok(())

@@ -16,8 +16,8 @@ pub(crate) mod tags;
 pub(crate) mod uploads;
 pub(crate) mod verify;
 
-pub(crate) use sqlite::{Database, Durability};
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+pub(crate) use sqlite::{Database, Durability};
 
 use crate::fault::{Fault, FaultKind};
 
@@ -72,16 +72,24 @@ pub(super) struct Row<'a>(&'a rusqlite::Row<'a>);
 
 impl Row<'_> {
     pub(super) fn int(&self, column: usize) -> Result<i64, Fault> {
-        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+        self.0
+            .get(column)
+            .map_err(|error| database_fault("reading a column", error))
     }
     pub(super) fn text(&self, column: usize) -> Result<String, Fault> {
-        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+        self.0
+            .get(column)
+            .map_err(|error| database_fault("reading a column", error))
     }
     pub(super) fn optional_text(&self, column: usize) -> Result<Option<String>, Fault> {
-        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+        self.0
+            .get(column)
+            .map_err(|error| database_fault("reading a column", error))
     }
     pub(super) fn bytes(&self, column: usize) -> Result<Vec<u8>, Fault> {
-        self.0.get(column).map_err(|error| database_fault("reading a column", error))
+        self.0
+            .get(column)
+            .map_err(|error| database_fault("reading a column", error))
     }
     /// A column that we wrote from a checked type, read back into it.
     pub(super) fn parsed<T: std::str::FromStr>(&self, column: usize) -> Result<T, Fault>

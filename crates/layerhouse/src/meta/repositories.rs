@@ -15,9 +15,11 @@ pub(crate) fn find(
     tx: &Transaction<'_>,
     name: &RepositoryName,
 ) -> Result<Option<RepositoryId>, Fault> {
-    tx.query_one("SELECT id FROM repositories WHERE name = $1", &[name.as_str().into()], |row| {
-        Ok(RepositoryId(row.int(0)?))
-    })
+    tx.query_one(
+        "SELECT id FROM repositories WHERE name = $1",
+        &[name.as_str().into()],
+        |row| Ok(RepositoryId(row.int(0)?)),
+    )
 }
 
 /// The repository called `name`, made now if need be.
@@ -41,7 +43,11 @@ pub(crate) fn find_or_create(
 /// need no sequence and grow with time.
 fn next_id(tx: &Transaction<'_>, now: Timestamp) -> Result<i64, Fault> {
     let highest = tx
-        .query_one("SELECT COALESCE(MAX(id), 0) FROM repositories", &[], |row| row.int(0))?
+        .query_one(
+            "SELECT COALESCE(MAX(id), 0) FROM repositories",
+            &[],
+            |row| row.int(0),
+        )?
         .unwrap_or(0);
     Ok((now.0 << 20).max(highest + 1))
 }

@@ -48,8 +48,10 @@ struct Engine {
 struct Operation {
     durability: Durability,
     /// Runs the statements; says whether to keep them, and how to answer once that is durable.
-    run: Box<dyn FnOnce(&Connection) -> (Verdict, Answer) + Send>,
+    run: Run,
 }
+
+type Run = Box<dyn FnOnce(&Connection) -> (Verdict, Answer) + Send>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -77,7 +79,7 @@ impl Database {
         let (sender, receiver) = mpsc::channel(WAITING_OPERATIONS_MAX);
         let thread = std::thread::Builder::new()
             .name("database writer".to_owned())
-            .spawn(move || write_groups(connection, receiver, &steps))
+            .spawn(move || write_groups(&connection, receiver, &steps))
             .map_err(|error| Fault::io("starting the database writer", error))?;
         Ok(Self(Arc::new(Engine {
             path: path.to_owned(),
@@ -102,7 +104,9 @@ impl Database {
             Some(connection) => connection,
             None => connect(&self.0.path)?,
         };
-        let result = look(&Transaction { connection: &connection });
+        let result = look(&Transaction {
+            connection: &connection,
+        });
         self.readers().push(connection);
         result
     }
@@ -144,7 +148,11 @@ impl Database {
                 .unwrap_or_else(|_| {
                     Err(Fault::plain(FaultKind::Other, "a database operation panicked").into())
                 });
-            let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::Undo };
+            let verdict = if result.is_ok() {
+                Verdict::Keep
+            } else {
+                Verdict::Undo
+            };
             let answer: Answer = Box::new(move |failure| {
                 let result = match (result, failure) {
                     (Ok(_), Some(failure)) => {
@@ -161,7 +169,10 @@ impl Database {
             let writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
             writer.clone().ok_or_else(stopping)?
         };
-        writer.send(Operation { durability, run }).await.map_err(|_| stopping())?;
+        writer
+            .send(Operation { durability, run })
+            .await
+            .map_err(|_| stopping())?;
         drop(writer);
         receiver.await.map_err(|_| stopping())?
     }
@@ -170,8 +181,19 @@ impl Database {
     ///
     /// Blocks: call it from a thread that may wait.
     pub(crate) fn close(&self) {
-        drop(self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(
+            self.0
+                .writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .0
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
@@ -181,7 +203,10 @@ impl Database {
     }
 
     fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.0.readers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -210,25 +235,22 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     open().map_err(|error| {
         let fault = database_fault("", error);
         let shown = path.display();
-        match fault.kind() {
-            FaultKind::Damaged => Fault::new(
-                FaultKind::Damaged,
-                format!(
-                    "the database {shown} is damaged; put a backup of it in its place, or move it \
-                     away and the blobs with it to start anew"
-                ),
-                fault,
-            ),
-            kind => Fault::new(kind, format!("opening the database {shown}"), fault),
+        if fault.kind() == FaultKind::Damaged {
+            let doing = format!(
+                "the database {shown} is damaged; put a backup of it in its place, or move it \
+                 away and the blobs with it to start anew"
+            );
+            return Fault::new(FaultKind::Damaged, doing, fault);
         }
+        Fault::new(fault.kind(), format!("opening the database {shown}"), fault)
     })
 }
 
 /// The writer thread: takes groups until every sender is gone.
-fn write_groups(connection: Connection, mut waiting: mpsc::Receiver<Operation>, steps: &Steps) {
+fn write_groups(connection: &Connection, mut waiting: mpsc::Receiver<Operation>, steps: &Steps) {
     let mut held_back = None;
     while let Some(first) = held_back.take().or_else(|| waiting.blocking_recv()) {
-        held_back = write_group(&connection, first, &mut waiting, steps);
+        held_back = write_group(connection, first, &mut waiting, steps);
     }
     // A clean stop leaves one file that any SQLite can open, and nothing to recover.
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -271,8 +293,9 @@ fn write_group(
             // next statement then fails, and with it the group.
             outcome = match verdict {
                 Verdict::Keep => execute("RELEASE operation"),
-                Verdict::Undo => execute("ROLLBACK TO operation")
-                    .and_then(|()| execute("RELEASE operation")),
+                Verdict::Undo => {
+                    execute("ROLLBACK TO operation").and_then(|()| execute("RELEASE operation"))
+                }
             };
         }
         if outcome.is_err() {
@@ -285,9 +308,13 @@ fn write_group(
     let outcome = outcome
         .map_err(|error| database_fault("writing a group", error))
         .and_then(|()| {
-            steps.take("database.commit").map_err(|error| Fault::io("committing", error))?;
+            steps
+                .take("database.commit")
+                .map_err(|error| Fault::io("committing", error))?;
             execute("COMMIT").map_err(|error| database_fault("committing", error))?;
-            steps.take("database.committed").map_err(|error| Fault::io("committed", error))
+            steps
+                .take("database.committed")
+                .map_err(|error| Fault::io("committed", error))
         });
     let failure = outcome.err().map(|fault| {
         tracing::error!(%fault, "a group of database writes failed");
@@ -296,7 +323,10 @@ fn write_group(
         {
             tracing::error!(%error, "the failed group could not be rolled back");
         }
-        CommitFailure { kind: fault.kind(), message: fault.to_string() }
+        CommitFailure {
+            kind: fault.kind(),
+            message: fault.to_string(),
+        }
     });
     for answer in answers {
         answer(failure.as_ref());

@@ -3,8 +3,8 @@
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::tag::Tag;
 
-use super::repositories::RepositoryId;
 use super::Transaction;
+use super::repositories::RepositoryId;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 
@@ -22,11 +22,24 @@ pub(crate) fn move_tag(
         "INSERT INTO tags (repository_id, name, digest, moved_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (repository_id, name)
          DO UPDATE SET digest = excluded.digest, moved_at = excluded.moved_at",
-        &[repository.0.into(), tag.as_str().into(), manifest.as_str().into(), now.0.into()],
+        &[
+            repository.0.into(),
+            tag.as_str().into(),
+            manifest.as_str().into(),
+            now.0.into(),
+        ],
     )?;
     // A push of what the tag points at already is no move.
     if before.as_ref() != Some(manifest) {
-        record(tx, repository, tag, before.as_ref(), Some(manifest), actor, now)?;
+        record(
+            tx,
+            repository,
+            tag,
+            before.as_ref(),
+            Some(manifest),
+            actor,
+            now,
+        )?;
     }
     Ok(before)
 }
@@ -39,7 +52,9 @@ pub(crate) fn remove(
     actor: &str,
     now: Timestamp,
 ) -> Result<Option<Digest>, Fault> {
-    let Some(before) = find(tx, repository, tag)? else { return Ok(None) };
+    let Some(before) = find(tx, repository, tag)? else {
+        return Ok(None);
+    };
     tx.execute(
         "DELETE FROM tags WHERE repository_id = $1 AND name = $2",
         &[repository.0.into(), tag.as_str().into()],
@@ -83,7 +98,11 @@ pub(crate) fn list(
 ) -> Result<Vec<String>, Fault> {
     tx.query(
         "SELECT name FROM tags WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3",
-        &[repository.0.into(), after.unwrap_or("").into(), super::limit(limit)],
+        &[
+            repository.0.into(),
+            after.unwrap_or("").into(),
+            super::limit(limit),
+        ],
         |row| row.text(0),
     )
 }
@@ -98,7 +117,9 @@ fn record(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let highest = tx
-        .query_one("SELECT COALESCE(MAX(id), 0) FROM tag_events", &[], |row| row.int(0))?
+        .query_one("SELECT COALESCE(MAX(id), 0) FROM tag_events", &[], |row| {
+            row.int(0)
+        })?
         .unwrap_or(0);
     tx.execute(
         "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)

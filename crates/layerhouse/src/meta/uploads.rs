@@ -38,12 +38,16 @@ pub(crate) fn close(tx: &Transaction<'_>, id: &UploadId) -> Result<(), Fault> {
 
 /// Every open session; `registry` bounds their number.
 pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<StoredUpload>, Fault> {
-    tx.query("SELECT id, repository, principal, started_at FROM uploads", &[], |row| {
-        Ok(StoredUpload {
-            id: row.parsed(0)?,
-            repository: row.parsed(1)?,
-            principal: row.text(2)?,
-            started_at: Timestamp(row.int(3)?),
-        })
-    })
+    tx.query(
+        "SELECT id, repository, principal, started_at FROM uploads",
+        &[],
+        |row| {
+            Ok(StoredUpload {
+                id: row.parsed(0)?,
+                repository: row.parsed(1)?,
+                principal: row.text(2)?,
+                started_at: Timestamp(row.int(3)?),
+            })
+        },
+    )
 }

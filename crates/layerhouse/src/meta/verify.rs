@@ -33,7 +33,11 @@ pub(crate) fn check_database(tx: &Transaction<'_>) -> Result<Vec<String>, Fault>
     let mut found = tx.query("PRAGMA integrity_check", &[], |row| row.text(0))?;
     found.retain(|line| line != "ok");
     found.extend(tx.query("PRAGMA foreign_key_check", &[], |row| {
-        Ok(format!("a row of {} points at a missing row of {}", row.text(0)?, row.text(2)?))
+        Ok(format!(
+            "a row of {} points at a missing row of {}",
+            row.text(0)?,
+            row.text(2)?
+        ))
     })?);
     Ok(found)
 }
@@ -91,7 +95,14 @@ pub(crate) fn each_tag(
          LEFT JOIN manifests ON manifests.repository_id = tags.repository_id
                             AND manifests.digest = tags.digest",
         &[],
-        |row| look(row.parsed(0)?, row.parsed(1)?, row.parsed(2)?, row.int(3)? != 0),
+        |row| {
+            look(
+                row.parsed(0)?,
+                row.parsed(1)?,
+                row.parsed(2)?,
+                row.int(3)? != 0,
+            )
+        },
     )
 }
 

@@ -55,7 +55,9 @@ impl Registry {
         digest: &Digest,
         is_whole: bool,
     ) -> Result<Option<BlobContent>, Fault> {
-        let Some(file) = self.linked_file(pull.repository(), digest)? else { return Ok(None) };
+        let Some(file) = self.linked_file(pull.repository(), digest)? else {
+            return Ok(None);
+        };
         let mut is_unverified = !self.verified.contains(digest, file.version());
         if is_unverified && !(is_whole && HASHED_FIRST_MAX_BYTES < file.size_bytes()) {
             if !self.verify_file(digest).await? {
@@ -63,7 +65,11 @@ impl Registry {
             }
             is_unverified = false;
         }
-        Ok(Some(BlobContent { digest: digest.clone(), file, is_unverified }))
+        Ok(Some(BlobContent {
+            digest: digest.clone(),
+            file,
+            is_unverified,
+        }))
     }
 
     /// The size in bytes of a blob in a repository; `None` as [`Registry::pull_blob`].
@@ -75,7 +81,9 @@ impl Registry {
         pull: &Granted<Pull>,
         digest: &Digest,
     ) -> Result<Option<u64>, Fault> {
-        Ok(self.linked_file(pull.repository(), digest)?.map(|file| file.size_bytes()))
+        Ok(self
+            .linked_file(pull.repository(), digest)?
+            .map(|file| file.size_bytes()))
     }
 
     fn linked_file(
@@ -83,8 +91,9 @@ impl Registry {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<BlobFile>, Fault> {
-        let size_bytes =
-            self.database.read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
+        let size_bytes = self
+            .database
+            .read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
         match size_bytes {
             Some(size_bytes) => self.whole_file(digest, size_bytes),
             None => Ok(None),
@@ -119,7 +128,9 @@ impl Registry {
     /// Hashes a published file once for all who wait for it; whether it is good.
     async fn verify_file(&self, digest: &Digest) -> Result<bool, Fault> {
         let _lease = self.leases.take(digest).await;
-        let Some(file) = self.store.open_blob(digest)? else { return Ok(false) };
+        let Some(file) = self.store.open_blob(digest)? else {
+            return Ok(false);
+        };
         if self.verified.contains(digest, file.version()) {
             return Ok(true);
         }
@@ -145,8 +156,17 @@ impl Registry {
         first: u64,
         end: u64,
     ) -> BlobReader {
-        let hasher = content.is_unverified.then(|| Hasher::new(content.digest.algorithm()));
-        BlobReader { registry: Arc::clone(self), content, at: first, end, hasher, reading: None }
+        let hasher = content
+            .is_unverified
+            .then(|| Hasher::new(content.digest.algorithm()));
+        BlobReader {
+            registry: Arc::clone(self),
+            content,
+            at: first,
+            end,
+            hasher,
+            reading: None,
+        }
     }
 
     /// Links a blob that another repository has (end-11); whether it could be done.
@@ -168,7 +188,9 @@ impl Registry {
             }
             MountSource::Anywhere(_) => meta::blobs::size_anywhere(tx, digest),
         })?;
-        let Some(size_bytes) = size_bytes else { return Ok(false) };
+        let Some(size_bytes) = size_bytes else {
+            return Ok(false);
+        };
         if self.whole_file(digest, size_bytes)?.is_none() {
             return Ok(false);
         }
@@ -212,15 +234,19 @@ impl Registry {
         let (repository, digest) = (delete.repository().clone(), digest.clone());
         self.database
             .write(move |tx| {
-                let repository_id = meta::repositories::find(tx, &repository)?
-                    .ok_or(DeleteBlobError::Unknown)?;
+                let repository_id =
+                    meta::repositories::find(tx, &repository)?.ok_or(DeleteBlobError::Unknown)?;
                 if let Some(manifest) = meta::blobs::needed_by(tx, repository_id, &digest)? {
                     return Err(DeleteBlobError::Needed { manifest });
                 }
                 if !meta::blobs::unlink(tx, repository_id, &digest)? {
                     return Err(DeleteBlobError::Unknown);
                 }
-                Ok(meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?)
+                Ok(meta::links::mark_stale(
+                    tx,
+                    &repository,
+                    &Link::Layer(digest),
+                )?)
             })
             .await?;
         self.links_wanted.notify_one();
@@ -243,6 +269,9 @@ impl BlobContent {
     }
 }
 
+/// A window on its way from the disk, and the hash with it in it.
+type Reading = JoinHandle<std::io::Result<(Bytes, Option<Hasher>)>>;
+
 /// Reads a blob window by window: from the page cache where it stands, else on a thread that may wait.
 #[derive(Debug)]
 pub(crate) struct BlobReader {
@@ -252,7 +281,7 @@ pub(crate) struct BlobReader {
     end: u64,
     /// For a blob that is hashed while it is read.
     hasher: Option<Hasher>,
-    reading: Option<JoinHandle<std::io::Result<(Bytes, Option<Hasher>)>>>,
+    reading: Option<Reading>,
 }
 
 impl BlobReader {
@@ -301,7 +330,7 @@ impl BlobReader {
         }))
     }
 
-    fn read_from_disk(&mut self) -> JoinHandle<std::io::Result<(Bytes, Option<Hasher>)>> {
+    fn read_from_disk(&mut self) -> Reading {
         let file = self.content.file.clone();
         let store = Arc::clone(&self.registry.store);
         let (at, end) = (self.at, self.end);
@@ -323,10 +352,14 @@ impl BlobReader {
 
     /// At the end of a blob that was hashed on the way: whether it is good.
     fn settle(&mut self) -> bool {
-        let Some(hasher) = self.hasher.take() else { return true };
+        let Some(hasher) = self.hasher.take() else {
+            return true;
+        };
         let is_good = hasher.finish() == self.content.digest;
         if is_good {
-            self.registry.verified.insert(&self.content.digest, self.content.file.version());
+            self.registry
+                .verified
+                .insert(&self.content.digest, self.content.file.version());
         } else {
             quarantine_unless_replaced(&self.registry.store, &self.content);
         }

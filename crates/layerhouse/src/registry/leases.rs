@@ -29,7 +29,11 @@ impl Leases {
             Arc::clone(leases.entry(digest.clone()).or_default())
         };
         // The entry must not outlive a caller that gives up waiting: the lease's drop sees to it.
-        let mut lease = Lease { digest: digest.clone(), guard: None, leases: Arc::clone(&self.0) };
+        let mut lease = Lease {
+            digest: digest.clone(),
+            guard: None,
+            leases: Arc::clone(&self.0),
+        };
         lease.guard = Some(held.lock_owned().await);
         lease
     }
@@ -40,7 +44,10 @@ impl Drop for Lease {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.guard.take());
         // Whoever waits holds the entry too; new ones cannot come while the map is locked.
-        if leases.get(&self.digest).is_some_and(|held| Arc::strong_count(held) == 1) {
+        if leases
+            .get(&self.digest)
+            .is_some_and(|held| Arc::strong_count(held) == 1)
+        {
             leases.remove(&self.digest);
         }
     }

@@ -32,7 +32,9 @@ impl Registry {
             // Lost in a power cut, the marks come back and the files are written once more.
             self.database
                 .write_lasting(Durability::ProcessDeath, move |tx| {
-                    batch.iter().try_for_each(|stale| meta::links::mark_written(tx, stale))
+                    batch
+                        .iter()
+                        .try_for_each(|stale| meta::links::mark_written(tx, stale))
                 })
                 .await?;
         }
@@ -40,24 +42,27 @@ impl Registry {
     }
 
     async fn write_link(&self, stale: &StaleLink) -> Result<(), Fault> {
-        let state = self.database.read(|tx| meta::links::state(tx, &stale.repository, &stale.link))?;
+        let said = self
+            .database
+            .read(|tx| meta::links::state(tx, &stale.repository, &stale.link))?;
         let repository = stale.repository.clone();
         let store = Arc::clone(&self.store);
-        match (stale.link.clone(), state) {
-            (Link::Layer(digest), state) => {
-                let is_present = state == LinkState::Present;
+        match (stale.link.clone(), said) {
+            (Link::Layer(digest), said) => {
+                let is_present = said == LinkState::Present;
                 blocking(move || store.write_layer_link(&repository, &digest, is_present)).await?
             }
-            (Link::Tag(tag), state) => {
-                let target = match state {
+            (Link::Tag(tag), said) => {
+                let target = match said {
                     LinkState::PointsAt(digest) => Some(digest),
                     LinkState::Absent | LinkState::Present => None,
                 };
                 blocking(move || store.write_tag_link(&repository, &tag, target.as_ref())).await?
             }
             (Link::Manifest(digest), LinkState::Present) => {
-                let content =
-                    self.database.read(|tx| meta::manifests::content_anywhere(tx, &digest))?;
+                let content = self
+                    .database
+                    .read(|tx| meta::manifests::content_anywhere(tx, &digest))?;
                 blocking(move || {
                     if let Some(content) = content {
                         store.write_manifest_copy(&digest, &content)?;

@@ -83,7 +83,10 @@ impl Registry {
         {
             return Err(Fault::plain(
                 FaultKind::Damaged,
-                format!("manifest {} is damaged; push it again to heal it", manifest.digest),
+                format!(
+                    "manifest {} is damaged; push it again to heal it",
+                    manifest.digest
+                ),
             ));
         }
         Ok(found)
@@ -107,10 +110,16 @@ impl Registry {
         let content_type = content_type.cloned();
         let is_small = content.len() <= PARSED_INLINE_MAX_BYTES;
         let read = move || read(content, content_type.as_ref(), claimed);
-        let (manifest, needs) = if is_small { read()? } else { blocking(read).await?? };
+        let (manifest, needs) = if is_small {
+            read()?
+        } else {
+            blocking(read).await??
+        };
         self.check_bytes(&needs)?;
-        let pushed =
-            PushedManifest { digest: manifest.digest.clone(), subject: manifest.subject.clone() };
+        let pushed = PushedManifest {
+            digest: manifest.digest.clone(),
+            subject: manifest.subject.clone(),
+        };
         self.write_manifest_rows(push, manifest, needs, tag).await?;
         self.links_wanted.notify_one();
         Ok(pushed)
@@ -121,7 +130,9 @@ impl Registry {
     fn check_bytes(&self, needs: &Needs) -> Result<(), PushManifestError> {
         let mut missing = Vec::new();
         for digest in &needs.blobs {
-            let size_bytes = self.database.read(|tx| meta::blobs::size_anywhere(tx, digest))?;
+            let size_bytes = self
+                .database
+                .read(|tx| meta::blobs::size_anywhere(tx, digest))?;
             let is_whole = match size_bytes {
                 Some(size_bytes) => self.whole_file(digest, size_bytes)?.is_some(),
                 None => false,
@@ -130,7 +141,11 @@ impl Registry {
                 missing.push(digest.clone());
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(PushManifestError::Missing { missing }) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(PushManifestError::Missing { missing })
+        }
     }
 
     async fn write_manifest_rows(
@@ -198,7 +213,8 @@ impl Registry {
                 let tags = match &reference {
                     Reference::Tag(tag) => vec![tag.clone()],
                     Reference::Digest(digest) => {
-                        if let Some(index) = meta::manifests::needed_by(tx, repository_id, digest)? {
+                        if let Some(index) = meta::manifests::needed_by(tx, repository_id, digest)?
+                        {
                             return Err(DeleteManifestError::Needed { index });
                         }
                         meta::tags::pointing_at(tx, repository_id, digest)?
@@ -206,15 +222,18 @@ impl Registry {
                 };
                 let mut is_found = false;
                 for tag in tags {
-                    is_found |=
-                        meta::tags::remove(tx, repository_id, &tag, actor, now)?.is_some();
+                    is_found |= meta::tags::remove(tx, repository_id, &tag, actor, now)?.is_some();
                     meta::links::mark_stale(tx, &repository, &Link::Tag(tag))?;
                 }
                 if let Reference::Digest(digest) = reference {
                     is_found |= meta::manifests::remove(tx, repository_id, &digest)?;
                     meta::links::mark_stale(tx, &repository, &Link::Manifest(digest))?;
                 }
-                if is_found { Ok(()) } else { Err(DeleteManifestError::Unknown) }
+                if is_found {
+                    Ok(())
+                } else {
+                    Err(DeleteManifestError::Unknown)
+                }
             })
             .await?;
         self.links_wanted.notify_one();
@@ -236,7 +255,9 @@ fn read(
     claimed: Option<Digest>,
 ) -> Result<(NewManifest, Needs), PushManifestError> {
     let manifest = Manifest::parse(&content, content_type)?;
-    let algorithm = claimed.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
+    let algorithm = claimed
+        .as_ref()
+        .map_or(Algorithm::Sha256, Digest::algorithm);
     let actual = Digest::of(algorithm, &content);
     if let Some(claimed) = claimed
         && claimed != actual
@@ -249,7 +270,12 @@ fn read(
         blobs: manifest
             .config
             .iter()
-            .chain(manifest.layers.iter().filter(|layer| layer.is_distributable()))
+            .chain(
+                manifest
+                    .layers
+                    .iter()
+                    .filter(|layer| layer.is_distributable()),
+            )
             .map(digest_of)
             .collect(),
         children: manifest.manifests.iter().map(digest_of).collect(),

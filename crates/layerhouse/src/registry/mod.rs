@@ -107,14 +107,20 @@ impl Registry {
     fn make_room_for_delete(&self) {
         /// A delete's group of the write-ahead log, with room to spare.
         const NEEDED_BYTES: u64 = 4 << 20;
-        if self.store.free_bytes().is_ok_and(|free_bytes| free_bytes < NEEDED_BYTES) {
+        if self
+            .store
+            .free_bytes()
+            .is_ok_and(|free_bytes| free_bytes < NEEDED_BYTES)
+        {
             self.store.release_reserve();
         }
     }
 }
 
 /// Runs blocking work where it may wait; its panic is a fault of the caller's operation alone.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Fault::new(FaultKind::Other, "a blocking task", error))

@@ -94,10 +94,17 @@ impl Registry {
     ) -> Result<Page<Referrer>, Fault> {
         self.database.read(|tx| {
             let Some(id) = meta::repositories::find(tx, pull.repository())? else {
-                return Ok(Page { items: Vec::new(), has_more: false });
+                return Ok(Page {
+                    items: Vec::new(),
+                    has_more: false,
+                });
             };
-            let query =
-                ReferrersQuery { subject, artifact_type, after, limit: REFERRERS_MAX + 1 };
+            let query = ReferrersQuery {
+                subject,
+                artifact_type,
+                after,
+                limit: REFERRERS_MAX + 1,
+            };
             let mut found: BTreeMap<String, Referrer> = BTreeMap::new();
             let rows = meta::manifests::referrers(tx, id, query)?;
             // Beyond the rows of this page nothing may be folded in: the next page would miss rows.
@@ -113,14 +120,18 @@ impl Registry {
                     let key = descriptor.digest.as_str();
                     let is_wanted = after.is_none_or(|after| after < key)
                         && horizon.as_deref().is_none_or(|horizon| key <= horizon)
-                        && artifact_type
-                            .is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted));
+                        && artifact_type.is_none_or(|wanted| {
+                            descriptor.artifact_type.as_deref() == Some(wanted)
+                        });
                     if is_wanted {
                         found.insert(key.to_owned(), referrer(descriptor));
                     }
                 }
             }
-            found.extend(rows.into_iter().map(|row| (row.digest.as_str().to_owned(), row)));
+            found.extend(
+                rows.into_iter()
+                    .map(|row| (row.digest.as_str().to_owned(), row)),
+            );
             Ok(bound(found.into_values()))
         })
     }
@@ -128,7 +139,10 @@ impl Registry {
 
 /// As many referrers as a page may hold.
 fn bound(referrers: impl Iterator<Item = Referrer>) -> Page<Referrer> {
-    let mut page = Page { items: Vec::new(), has_more: false };
+    let mut page = Page {
+        items: Vec::new(),
+        has_more: false,
+    };
     let mut page_bytes = 0;
     for referrer in referrers {
         // Names, quotes, media type and digest, then what the client may make long.

@@ -60,7 +60,13 @@ impl Writer {
         guard: WriterGuard,
         algorithm: Algorithm,
     ) -> Self {
-        Self { session, guard, stage: None, store: Arc::clone(store), algorithm }
+        Self {
+            session,
+            guard,
+            stage: None,
+            store: Arc::clone(store),
+            algorithm,
+        }
     }
 
     /// The stage, opened or made if need be. Blocks.

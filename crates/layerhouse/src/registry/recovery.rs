@@ -22,8 +22,12 @@ impl Registry {
             .collect();
         // The bound on sessions does not hold here: a client may go on with what was promised.
         for upload in uploads {
-            let session =
-                Session::new(upload.id, upload.repository, upload.principal, upload.started_at);
+            let session = Session::new(
+                upload.id,
+                upload.repository,
+                upload.principal,
+                upload.started_at,
+            );
             session.touch(self.clock.now());
             if let Some(file) = staged.remove(&session.id) {
                 if file.is_linked {

@@ -88,7 +88,9 @@ impl Registry {
         // A power cut may lose a session that was opened a moment ago: its client opens another.
         let opened = self
             .database
-            .write_lasting(Durability::ProcessDeath, move |tx| meta::uploads::open(tx, &stored))
+            .write_lasting(Durability::ProcessDeath, move |tx| {
+                meta::uploads::open(tx, &stored)
+            })
             .await;
         if let Err(fault) = opened {
             self.sessions.remove(&session.id);
@@ -159,7 +161,10 @@ impl Registry {
             && range.length_bytes() != actual_bytes
         {
             let said_bytes = range.length_bytes();
-            return Err(PushChunkError::WrongSize { said_bytes, actual_bytes });
+            return Err(PushChunkError::WrongSize {
+                said_bytes,
+                actual_bytes,
+            });
         }
         let id = writer.session().id.clone();
         let result = self.append_to(writer, chunk, body).await;
@@ -189,7 +194,10 @@ impl Registry {
         place_chunk(held_bytes, chunk.range)
             .map_err(|source| PushChunkError::OutOfOrder { source })?;
         let room_bytes = blob_bytes_max.saturating_sub(held_bytes);
-        if chunk.length_bytes.is_some_and(|length_bytes| room_bytes < length_bytes) {
+        if chunk
+            .length_bytes
+            .is_some_and(|length_bytes| room_bytes < length_bytes)
+        {
             return Err(PushChunkError::TooLarge { blob_bytes_max });
         }
         let (writer, received) = receive(writer, body, room_bytes).await?;
@@ -209,7 +217,10 @@ impl Registry {
         {
             blocking(move || writer.rewind(checkpoint)).await?;
             let said_bytes = range.length_bytes();
-            return Err(PushChunkError::WrongSize { said_bytes, actual_bytes });
+            return Err(PushChunkError::WrongSize {
+                said_bytes,
+                actual_bytes,
+            });
         }
         Ok(writer)
     }
@@ -322,7 +333,9 @@ impl Registry {
         let (writer, result) = blocking(move || {
             let mut writer = writer;
             let store = Arc::clone(writer.store());
-            let result = writer.stage().and_then(|stage| store.publish(stage, &published));
+            let result = writer
+                .stage()
+                .and_then(|stage| store.publish(stage, &published));
             (writer, result)
         })
         .await?;
@@ -337,7 +350,11 @@ impl Registry {
                 let version = blocking(move || {
                     drop(writer);
                     store.remove_stage(&id);
-                    store.open_blob(&digest).ok().flatten().map(|file| file.version())
+                    store
+                        .open_blob(&digest)
+                        .ok()
+                        .flatten()
+                        .map(|file| file.version())
                 })
                 .await?;
                 if let Some(version) = version {
@@ -348,7 +365,9 @@ impl Registry {
             Err(fault) => {
                 // No row says that the bytes exist, so they must not stay; if the database cannot
                 // even be asked, the staging name is left, and the next start settles it.
-                let is_known = self.database.read(|tx| meta::blobs::exists(tx, blob.digest()));
+                let is_known = self
+                    .database
+                    .read(|tx| meta::blobs::exists(tx, blob.digest()));
                 if matches!(is_known, Ok(false)) {
                     let (store, digest) = (Arc::clone(&self.store), blob.digest().clone());
                     blocking(move || store.unpublish(&digest)).await?;
@@ -405,7 +424,9 @@ impl Registry {
         let gone = id.clone();
         let closed = self
             .database
-            .write_lasting(Durability::ProcessDeath, move |tx| meta::uploads::close(tx, &gone))
+            .write_lasting(Durability::ProcessDeath, move |tx| {
+                meta::uploads::close(tx, &gone)
+            })
             .await;
         if let Err(fault) = closed {
             // The next start finds a row without a file, and drops it when it is purged.
@@ -424,7 +445,9 @@ impl Registry {
                 continue;
             }
             // Whoever writes right now has not abandoned it.
-            let Some(guard) = session.try_write() else { continue };
+            let Some(guard) = session.try_write() else {
+                continue;
+            };
             tracing::info!(
                 upload = %session.id,
                 repository = %session.repository,
@@ -457,6 +480,8 @@ impl Writer {
 fn ends_the_session(fault: &Fault) -> bool {
     match fault.kind() {
         FaultKind::DiskFull | FaultKind::Device | FaultKind::Damaged => true,
-        FaultKind::ReadOnly | FaultKind::Exhausted | FaultKind::Stopping | FaultKind::Other => false,
+        FaultKind::ReadOnly | FaultKind::Exhausted | FaultKind::Stopping | FaultKind::Other => {
+            false
+        }
     }
 }

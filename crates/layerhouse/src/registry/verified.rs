@@ -40,7 +40,10 @@ impl Verified {
 
     /// This very file hashes to its digest.
     pub(super) fn insert(&self, digest: &Digest, version: FileVersion) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, version);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(digest, version);
     }
 }
 

@@ -50,7 +50,10 @@ pub struct Report {
 
 impl Report {
     fn find(&mut self, invariant: &'static str, what: impl Into<String>) {
-        self.findings.push(Finding { invariant, what: what.into() });
+        self.findings.push(Finding {
+            invariant,
+            what: what.into(),
+        });
     }
 }
 
@@ -90,7 +93,10 @@ pub fn verify(root: &Path) -> Result<Report, OpenError> {
     if !layout.database().exists() {
         return Err(Fault::plain(
             FaultKind::Other,
-            format!("{} holds no Layerhouse database; name its directory with --root", root.display()),
+            format!(
+                "{} holds no Layerhouse database; name its directory with --root",
+                root.display()
+            ),
         )
         .into());
     }
@@ -107,11 +113,7 @@ pub fn verify(root: &Path) -> Result<Report, OpenError> {
     Ok(report)
 }
 
-fn check_rows(
-    tx: &meta::Transaction<'_>,
-    store: &Store,
-    report: &mut Report,
-) -> Result<(), Fault> {
+fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) -> Result<(), Fault> {
     for what in rows::check_database(tx)? {
         report.find("database", what);
     }
@@ -125,7 +127,10 @@ fn check_rows(
         match store.rehash(&blob.digest) {
             Ok(Some(true)) => {}
             Ok(Some(false)) => {
-                report.find("I4", format!("blob {} does not hash to its digest", blob.digest));
+                report.find(
+                    "I4",
+                    format!("blob {} does not hash to its digest", blob.digest),
+                );
             }
             Ok(None) => report.find("I1", format!("blob {} has no file", blob.digest)),
             Err(fault) => report.find("I4", fault.to_string()),
@@ -142,19 +147,31 @@ fn check_rows(
         let manifest = match Manifest::parse(&row.content, row.media_type.parse().ok().as_ref()) {
             Ok(manifest) => manifest,
             Err(error) => {
-                report.find("I4", format!("{name} is not what it was taken for: {error}"));
+                report.find(
+                    "I4",
+                    format!("{name} is not what it was taken for: {error}"),
+                );
                 return Ok(());
             }
         };
-        let layers = manifest.layers.iter().filter(|layer| layer.is_distributable());
+        let layers = manifest
+            .layers
+            .iter()
+            .filter(|layer| layer.is_distributable());
         for blob in manifest.config.iter().chain(layers) {
             if !meta::blobs::is_linked(tx, row.repository_id, &blob.digest)? {
-                report.find("I1", format!("{name} needs blob {}, not linked there", blob.digest));
+                report.find(
+                    "I1",
+                    format!("{name} needs blob {}, not linked there", blob.digest),
+                );
             }
         }
         for child in &manifest.manifests {
             if !meta::manifests::exists(tx, row.repository_id, &child.digest)? {
-                report.find("I1", format!("{name} needs manifest {}, not there", child.digest));
+                report.find(
+                    "I1",
+                    format!("{name} needs manifest {}, not there", child.digest),
+                );
             }
         }
         Ok(())
@@ -162,7 +179,10 @@ fn check_rows(
     rows::each_tag(tx, |repository, tag, digest, is_there| {
         report.tags += 1;
         if !is_there {
-            report.find("I3", format!("{repository}:{tag} points at {digest}, not there"));
+            report.find(
+                "I3",
+                format!("{repository}:{tag} points at {digest}, not there"),
+            );
         }
         Ok(())
     })
@@ -197,7 +217,10 @@ fn check_files(
     for file in store.stages()? {
         report.staged_bytes += file.size_bytes;
         if !uploads.iter().any(|upload| upload.id == file.upload) {
-            report.find("I6", format!("no upload accounts for staged file {}", file.upload));
+            report.find(
+                "I6",
+                format!("no upload accounts for staged file {}", file.upload),
+            );
         }
     }
     Ok(())
@@ -212,7 +235,9 @@ fn check_links(
     let stale = meta::links::stale(tx, usize::MAX >> 1)?;
     report.stale_links = stale.len() as u64;
     let is_stale = |repository: &_, link: &Link| {
-        stale.iter().any(|stale: &StaleLink| stale.repository == *repository && stale.link == *link)
+        stale
+            .iter()
+            .any(|stale: &StaleLink| stale.repository == *repository && stale.link == *link)
     };
     let mut wrong = Vec::new();
     rows::each_link(tx, |repository, digest| {
@@ -225,7 +250,9 @@ fn check_links(
     rows::each_tag(tx, |repository, tag, digest, _| {
         let found = store.tag_link(&repository, &tag);
         if found.as_ref() != Some(&digest) && !is_stale(&repository, &Link::Tag(tag.clone())) {
-            wrong.push(format!("the link file of {repository}:{tag} does not say {digest}"));
+            wrong.push(format!(
+                "the link file of {repository}:{tag} does not say {digest}"
+            ));
         }
         Ok(())
     })?;
@@ -233,10 +260,18 @@ fn check_links(
         let found = store.manifest_link(&row.repository, &row.digest);
         let link = Link::Manifest(row.digest.clone());
         if found.as_ref() != Some(&row.digest) && !is_stale(&row.repository, &link) {
-            wrong.push(format!("{} has no link file for manifest {}", row.repository, row.digest));
-        } else if found.is_some() && store.rehash(&row.digest)? != Some(true) && !is_stale(&row.repository, &link)
+            wrong.push(format!(
+                "{} has no link file for manifest {}",
+                row.repository, row.digest
+            ));
+        } else if found.is_some()
+            && store.rehash(&row.digest)? != Some(true)
+            && !is_stale(&row.repository, &link)
         {
-            wrong.push(format!("the copy of manifest {} is missing or damaged", row.digest));
+            wrong.push(format!(
+                "the copy of manifest {} is missing or damaged",
+                row.digest
+            ));
         }
         Ok(())
     })?;
@@ -249,7 +284,9 @@ fn check_links(
         };
         let is_known = meta::links::state(tx, &repository, &link)? != LinkState::Absent;
         if !is_known && !is_stale(&repository, &link) {
-            wrong.push(format!("a link file of {repository} outlived its row: {link:?}"));
+            wrong.push(format!(
+                "a link file of {repository} outlived its row: {link:?}"
+            ));
         }
         Ok(())
     })?;

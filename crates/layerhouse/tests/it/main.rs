@@ -1,5 +1,10 @@
 //! The tests of the server as its clients see it: over HTTP, on a directory of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod base;
+mod blobs;
 mod harness;
-mod smoke;
+mod lists;
+mod manifests;
+mod mounts;
+mod uploads;

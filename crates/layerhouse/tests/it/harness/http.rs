@@ -1,6 +1,6 @@
 //! A small blocking HTTP/1.1 client, so that tests see every byte and can send wrong ones.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -160,5 +160,61 @@ fn read_chunks(stream: &mut impl Read) -> io::Result<Vec<u8>> {
             return Ok(body);
         }
         body.extend_from_slice(&chunk[..size]);
+    }
+}
+
+/// A connection that is kept open between requests.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub(crate) fn open(&self) -> Connection {
+        Connection { stream: BufReader::new(self.connect()) }
+    }
+}
+
+impl Connection {
+    /// Sends a request and reads the whole answer; an error is a connection that broke.
+    pub(crate) fn try_send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: registry\r\n").into_bytes();
+        for (name, value) in headers {
+            request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        request.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+        request.extend_from_slice(body);
+        self.stream.get_mut().write_all(&request)?;
+        read_response(&mut self.stream, method == "HEAD")
+    }
+
+    /// As [`Connection::try_send`] where the server must answer.
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        self.try_send(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Response {
+        self.send("GET", path, &[], b"")
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    pub(crate) fn read(&mut self) -> io::Result<Response> {
+        read_response(&mut self.stream, false)
     }
 }

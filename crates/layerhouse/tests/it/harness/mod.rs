@@ -2,5 +2,7 @@
 //! the data directory is proved sound.
 
 pub(crate) mod http;
+pub(crate) mod images;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod transcript;

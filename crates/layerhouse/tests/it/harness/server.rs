@@ -52,6 +52,11 @@ impl Server {
         self.directory.path().join("root")
     }
 
+    /// What holds the root and the configuration, and must never hold anything else.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The published file of a digest.
     pub(crate) fn blob_path(&self, digest: &str) -> PathBuf {
         let (algorithm, hex) = digest.split_once(':').expect("a digest");
