@@ -10,7 +10,8 @@ use crate::media_type::{DOCKER_MANIFEST, ManifestKind, OCI_MANIFEST};
 pub enum Negotiated {
     /// The bytes that were pushed, under their own type.
     AsStored,
-    /// An index that the client cannot read: its linux/amd64 manifest in its place.
+    /// An index that the client cannot read: its linux/amd64 manifest in its place. Ask again for
+    /// that one, since it may be of a kind that the client cannot read either.
     PlatformChild,
     /// Nothing that the client can read: 404, and the message says that it is there.
     NotAcceptable,

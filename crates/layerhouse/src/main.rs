@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use layerhouse::config::{Arguments, Config, LISTEN_DEFAULT, ROOT_DEFAULT};
@@ -82,7 +83,7 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime cannot start: {error}"))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let server = start(&config, Environment::system())
             .await
             .map_err(|error| error.to_string())?;
@@ -90,7 +91,10 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         wait_for_stop().await?;
         server.stop().await;
         Ok(())
-    })
+    });
+    // A thread that a hung disk holds must not hold the end of the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    result
 }
 
 /// The first SIGTERM or SIGINT asks for a stop; a second one does not wait for it.

@@ -48,6 +48,7 @@ pub enum StartError {
 pub struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    stop_jobs: watch::Sender<bool>,
     serving: JoinHandle<()>,
     jobs: JoinSet<()>,
     registry: Arc<Registry>,
@@ -88,7 +89,8 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         timeouts: config.timeouts,
         is_stopping: is_stopping.clone(),
     });
-    let jobs = jobs::start(&registry, &is_stopping);
+    let (stop_jobs, jobs_are_stopping) = watch::channel(false);
+    let jobs = jobs::start(&registry, &jobs_are_stopping);
     let serving = tokio::spawn(listen::serve(
         listener,
         api,
@@ -99,6 +101,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     Ok(Running {
         address,
         stop,
+        stop_jobs,
         serving,
         jobs,
         registry,
@@ -118,6 +121,8 @@ impl Running {
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener failed");
         }
+        // After the last request, so that its link files are written, too.
+        self.stop_jobs.send_replace(true);
         while let Some(ended) = self.jobs.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a job failed");

@@ -16,9 +16,12 @@ use crate::config::Timeouts;
 /// The first bytes of an HTTP/2 connection; it has pings and stream limits instead of heads.
 const HTTP2_PREFACE: &[u8] = b"PRI * HT";
 
-/// Requests of a connection that are being answered.
+/// The requests of a connection: those being answered, and all that ever began.
 #[derive(Debug, Default)]
-pub(super) struct InFlight(AtomicUsize);
+pub(super) struct InFlight {
+    now: AtomicUsize,
+    begun: AtomicUsize,
+}
 
 /// Counts one request while it lives.
 #[derive(Debug)]
@@ -26,18 +29,19 @@ pub(super) struct InFlightGuard(Arc<InFlight>);
 
 impl InFlight {
     pub(super) fn begin(self: &Arc<Self>) -> InFlightGuard {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.now.fetch_add(1, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
         InFlightGuard(Arc::clone(self))
     }
 
     fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst) != 0
+        self.now.load(Ordering::SeqCst) != 0
     }
 }
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -48,6 +52,8 @@ pub(super) struct PatientStream<S> {
     in_flight: Arc<InFlight>,
     is_first: bool,
     is_http2: bool,
+    /// Requests that had begun when this was last looked at.
+    begun: usize,
     /// Runs from the first byte of a head to the request's begin.
     head: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing, or too little.
@@ -63,6 +69,7 @@ impl<S> PatientStream<S> {
             in_flight,
             is_first: true,
             is_http2: false,
+            begun: 0,
             head: None,
             stall: None,
             taken_bytes: 0,
@@ -98,6 +105,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // A head that was read whole became a request, however fast that was answered.
+        let begun = this.in_flight.begun.load(Ordering::SeqCst);
+        if begun != this.begun {
+            this.begun = begun;
+            this.head = None;
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
         let read = &buffer.filled()[before..];
