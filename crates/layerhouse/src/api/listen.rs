@@ -35,7 +35,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Sent to a connection beyond the bound, which is then closed.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
-    Content-Type: application/json\r\nContent-Length: 84\r\n\r\n\
+    Content-Type: application/json\r\nContent-Length: 85\r\n\r\n\
     {\"errors\":[{\"code\":\"UNAVAILABLE\",\"message\":\"too many connections; try again later\"}]}";
 
 /// Serves until `stop` becomes true, then lets requests in flight finish for at most `drain_max`.
@@ -234,10 +234,7 @@ mod tests {
     fn the_canned_answer_says_its_length() {
         let text = std::str::from_utf8(FULL).expect("it is ASCII");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(
-            head.contains(&format!("Content-Length: {}\r\n", body.len()))
-                || head.ends_with(&format!("Content-Length: {}", body.len()))
-        );
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
     }
 
     #[test]

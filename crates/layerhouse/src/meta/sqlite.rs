@@ -51,7 +51,8 @@ struct Operation {
     run: Run,
 }
 
-type Run = Box<dyn FnOnce(&Connection) -> (Verdict, Answer) + Send>;
+/// Without a transaction to run in, the statements are not run: each would commit by itself.
+type Run = Box<dyn FnOnce(Result<&Connection, CommitFailure>) -> (Verdict, Answer) + Send>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -63,9 +64,25 @@ enum Verdict {
 type Answer = Box<dyn FnOnce(Option<&CommitFailure>) + Send>;
 
 /// Why a whole group failed.
+#[derive(Clone)]
 struct CommitFailure {
     kind: FaultKind,
     message: String,
+}
+
+impl CommitFailure {
+    fn into_fault(self) -> Fault {
+        Fault::new(self.kind, "committing", self.message)
+    }
+}
+
+impl From<Fault> for CommitFailure {
+    fn from(fault: Fault) -> Self {
+        Self {
+            kind: fault.kind(),
+            message: fault.to_string(),
+        }
+    }
 }
 
 impl Database {
@@ -143,11 +160,17 @@ impl Database {
     {
         let stopping = || Fault::plain(FaultKind::Stopping, "the database is closed");
         let (sender, receiver) = oneshot::channel();
-        let run = Box::new(move |connection: &Connection| {
-            let result = catch_unwind(AssertUnwindSafe(|| change(&Transaction { connection })))
-                .unwrap_or_else(|_| {
-                    Err(Fault::plain(FaultKind::Other, "a database operation panicked").into())
-                });
+        let run: Run = Box::new(move |connection| {
+            let result = match connection {
+                Ok(connection) => {
+                    catch_unwind(AssertUnwindSafe(|| change(&Transaction { connection })))
+                        .unwrap_or_else(|_| {
+                            let doing = "a database operation panicked";
+                            Err(Fault::plain(FaultKind::Other, doing).into())
+                        })
+                }
+                Err(failure) => Err(failure.into_fault().into()),
+            };
             let verdict = if result.is_ok() {
                 Verdict::Keep
             } else {
@@ -155,9 +178,7 @@ impl Database {
             };
             let answer: Answer = Box::new(move |failure| {
                 let result = match (result, failure) {
-                    (Ok(_), Some(failure)) => {
-                        Err(Fault::new(failure.kind, "committing", failure.message.clone()).into())
-                    }
+                    (Ok(_), Some(failure)) => Err(failure.clone().into_fault().into()),
                     (result, _) => result,
                 };
                 // Nobody waits for it if the client went away; the change stands all the same.
@@ -265,17 +286,9 @@ fn write_group(
     waiting: &mut mpsc::Receiver<Operation>,
     steps: &Steps,
 ) -> Option<Operation> {
-    let execute = |sql| connection.prepare_cached(sql)?.raw_execute().map(|_| ());
     let durability = first.durability;
-    // Between transactions this only changes when the log is flushed; it costs no I/O.
-    let prepared = connection
-        .execute_batch(match durability {
-            Durability::PowerCut => "PRAGMA synchronous = FULL",
-            Durability::ProcessDeath => "PRAGMA synchronous = NORMAL",
-        })
-        .and_then(|()| execute("BEGIN IMMEDIATE"));
+    let mut outcome = begin(connection, durability);
     let mut answers: Vec<Answer> = Vec::new();
-    let mut outcome: Result<(), rusqlite::Error> = prepared;
     let mut next = Some(first);
     let mut held_back = None;
     while let Some(operation) = next.take() {
@@ -283,53 +296,61 @@ fn write_group(
             held_back = Some(operation);
             break;
         }
-        if outcome.is_ok() {
-            outcome = execute("SAVEPOINT operation");
-        }
-        let (verdict, answer) = (operation.run)(connection);
+        outcome = outcome.and_then(|()| execute(connection, "SAVEPOINT operation"));
+        let (verdict, answer) = (operation.run)(match &outcome {
+            Ok(()) => Ok(connection),
+            Err(failure) => Err(failure.clone()),
+        });
         answers.push(answer);
-        if outcome.is_ok() {
-            // A full disk makes SQLite abandon the whole transaction, not the savepoint alone: the
-            // next statement then fails, and with it the group.
-            outcome = match verdict {
-                Verdict::Keep => execute("RELEASE operation"),
-                Verdict::Undo => {
-                    execute("ROLLBACK TO operation").and_then(|()| execute("RELEASE operation"))
-                }
-            };
-        }
-        if outcome.is_err() {
-            break;
-        }
-        if answers.len() < GROUP_OPERATIONS_MAX {
+        // A full disk makes SQLite abandon the whole transaction, not the savepoint alone: these
+        // statements then fail, and with them the group.
+        outcome = outcome.and_then(|()| match verdict {
+            Verdict::Keep => execute(connection, "RELEASE operation"),
+            Verdict::Undo => execute(connection, "ROLLBACK TO operation")
+                .and_then(|()| execute(connection, "RELEASE operation")),
+        });
+        if outcome.is_ok() && answers.len() < GROUP_OPERATIONS_MAX {
             next = waiting.try_recv().ok();
         }
     }
+    let step = |name| {
+        let taken = steps.take(name);
+        taken.map_err(|error| CommitFailure::from(Fault::io(name, error)))
+    };
     let outcome = outcome
-        .map_err(|error| database_fault("writing a group", error))
-        .and_then(|()| {
-            steps
-                .take("database.commit")
-                .map_err(|error| Fault::io("committing", error))?;
-            execute("COMMIT").map_err(|error| database_fault("committing", error))?;
-            steps
-                .take("database.committed")
-                .map_err(|error| Fault::io("committed", error))
-        });
-    let failure = outcome.err().map(|fault| {
-        tracing::error!(%fault, "a group of database writes failed");
-        if !connection.is_autocommit()
-            && let Err(error) = execute("ROLLBACK")
-        {
-            tracing::error!(%error, "the failed group could not be rolled back");
+        .and_then(|()| step("database.commit"))
+        .and_then(|()| execute(connection, "COMMIT"))
+        .and_then(|()| step("database.committed"));
+    if let Err(failure) = &outcome {
+        tracing::error!(cause = failure.message, "a group of database writes failed");
+        if !connection.is_autocommit() && execute(connection, "ROLLBACK").is_err() {
+            tracing::error!("the failed group could not be rolled back");
         }
-        CommitFailure {
-            kind: fault.kind(),
-            message: fault.to_string(),
-        }
-    });
+    }
     for answer in answers {
-        answer(failure.as_ref());
+        answer(outcome.as_ref().err());
     }
     held_back
+}
+
+/// Begins a transaction whose commit is flushed as its durability asks.
+fn begin(connection: &Connection, durability: Durability) -> Result<(), CommitFailure> {
+    // Between transactions this only says when the log is flushed; it costs no I/O. It takes effect
+    // where it is prepared, so a statement kept from before would do nothing.
+    let pragma = match durability {
+        Durability::PowerCut => "PRAGMA synchronous = FULL",
+        Durability::ProcessDeath => "PRAGMA synchronous = NORMAL",
+    };
+    connection
+        .execute_batch(pragma)
+        .map_err(|error| database_fault(pragma, error).into())
+        .and_then(|()| execute(connection, "BEGIN IMMEDIATE"))
+}
+
+fn execute(connection: &Connection, sql: &'static str) -> Result<(), CommitFailure> {
+    let run = || connection.prepare_cached(sql)?.raw_execute();
+    match run() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(database_fault(sql, error).into()),
+    }
 }

@@ -3,8 +3,14 @@
 
 mod base;
 mod blobs;
+mod connections;
+mod damage;
+mod deletes;
 mod harness;
+mod isolation;
 mod lists;
 mod manifests;
 mod mounts;
+mod races;
+mod referrers;
 mod uploads;

@@ -1,6 +1,7 @@
 //! Uploads: every way in, every way to do it wrong, and what becomes of those that are left.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::harness::http::read_response;
@@ -157,48 +158,49 @@ fn an_upload_goes_on_after_a_restart() {
     );
 }
 
+/// Opens an upload and sends it the first half of a body of 512 KiB, which is then being written.
+fn given_writer() -> (Transcript, TcpStream) {
+    let mut transcript = Transcript::start().given("whole", [b'w'; 512 << 10]);
+    transcript.run("POST  /v2/acme/web/blobs/uploads/  202");
+    let mut writer = transcript.server.client.connect();
+    let upload = transcript.text("upload");
+    let head = format!("PATCH {upload} HTTP/1.1\r\nHost: registry\r\nContent-Length: 524288\r\n\r\n");
+    writer.write_all(head.as_bytes()).unwrap();
+    writer.write_all(&[b'w'; 256 << 10]).unwrap();
+    // A full batch is on the disk, so the request has begun.
+    transcript.run("eventually GET $upload  204  Range: 0-262143");
+    (transcript, writer)
+}
+
 #[test]
 fn an_upload_has_one_writer() {
-    let mut transcript = Transcript::start();
-    transcript.run("POST  /v2/acme/web/blobs/uploads/  202");
-    let client = transcript.server.client;
-    let upload = transcript.text("upload").to_owned();
-    let mut first = client.connect();
-    let head = format!("PATCH {upload} HTTP/1.1\r\nHost: registry\r\nContent-Length: 4\r\n\r\nab");
-    first.write_all(head.as_bytes()).unwrap();
-    for _ in 0..5 {
-        eprintln!("{:?}", client.send("PATCH", &upload, &[("Content-Range", "9-9")], b"x").status);
-    }
-    eprintln!("{:?}", read_response(&mut first, false));
-    // A chunk that is out of place changes nothing, so it can be sent until the first one is seen.
+    let (mut transcript, mut writer) = given_writer();
     transcript.run(
-        "eventually PATCH $upload  9-9 'x'         409  BLOB_UPLOAD_INVALID  Retry-After: 5
-         PATCH  $upload  'x'                       409  BLOB_UPLOAD_INVALID
+        "PATCH  $upload  'x'                       409  BLOB_UPLOAD_INVALID  Retry-After: 5
+         PATCH  $upload  9-9 'x'                   409  BLOB_UPLOAD_INVALID
          PUT    $upload?digest=$sha256(abcd)       409  BLOB_UPLOAD_INVALID
          DELETE $upload                            409  BLOB_UPLOAD_INVALID
          GET    $upload                            204",
     );
-    first.write_all(b"cd").unwrap();
-    assert_eq!(read_response(&mut first, false).unwrap().status, 202);
+    writer.write_all(&[b'w'; 256 << 10]).unwrap();
+    assert_eq!(read_response(&mut writer, false).unwrap().status, 202);
     transcript.run(
-        "GET    $upload                            204  Range: 0-3
-         PUT    $upload?digest=$sha256(abcd)       201",
+        "GET    $upload                            204  Range: 0-524287
+         PUT    $upload?digest=$sha256($whole)     201
+         GET    /v2/acme/web/blobs/$sha256($whole)  200  $whole",
     );
 }
 
 #[test]
 fn a_body_that_breaks_off_can_be_gone_on_with() {
-    let mut transcript = Transcript::start();
-    transcript.run("POST  /v2/acme/web/blobs/uploads/  202");
-    let client = transcript.server.client;
-    let upload = transcript.text("upload").to_owned();
-    let mut broken = client.connect();
-    let head = format!("PATCH {upload} HTTP/1.1\r\nHost: registry\r\nContent-Length: 9\r\n\r\nabcd");
-    broken.write_all(head.as_bytes()).unwrap();
-    drop(broken);
+    let (mut transcript, mut writer) = given_writer();
+    writer.write_all(b"wwww").unwrap();
+    drop(writer);
+    transcript = transcript.given("rest", [b'w'; (256 << 10) - 4]);
     transcript.run(
-        "eventually PATCH $upload  4-4 'e'          202  Range: 0-4
-         PUT    $upload?digest=$sha256(abcde)       201",
+        "eventually GET $upload                            204  Range: 0-262147
+         eventually PATCH $upload  262148-524287 $rest     202  Range: 0-524287
+         PUT    $upload?digest=$sha256($whole)             201",
     );
 }
 
@@ -298,20 +300,13 @@ fn sessions_that_nobody_goes_on_with_are_purged() {
 
 #[test]
 fn a_writer_at_work_is_not_purged() {
-    let mut transcript = Transcript::start();
-    transcript.run("POST  /v2/acme/web/blobs/uploads/  202");
-    let client = transcript.server.client;
-    let kept = transcript.text("upload").to_owned();
-    let mut writer = client.connect();
-    let head = format!("PATCH {kept} HTTP/1.1\r\nHost: registry\r\nContent-Length: 4\r\n\r\nab");
-    writer.write_all(head.as_bytes()).unwrap();
+    let (mut transcript, mut writer) = given_writer();
     transcript.run(
-        "eventually PATCH $upload  9-9 'x'    409
-         POST   /v2/acme/web/blobs/uploads/   202
+        "POST   /v2/acme/web/blobs/uploads/   202
          advance 700000s
          eventually GET $upload               404",
     );
-    writer.write_all(b"cd").unwrap();
+    writer.write_all(&[b'w'; 256 << 10]).unwrap();
     assert_eq!(read_response(&mut writer, false).unwrap().status, 202);
 }
 

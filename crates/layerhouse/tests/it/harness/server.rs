@@ -82,6 +82,12 @@ impl Server {
         self.running = Some(running);
     }
 
+    /// Restarts with another configuration, in YAML, below `version: 0.1`.
+    pub(crate) fn reconfigure(&mut self, configuration: &str) {
+        self.configuration = format!("version: 0.1\n{configuration}\n");
+        self.restart();
+    }
+
     /// For a test that damages the directory on purpose and says itself what `verify` must find.
     pub(crate) fn leave_unverified(&mut self) {
         self.verifies = false;

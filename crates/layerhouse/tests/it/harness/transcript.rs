@@ -16,7 +16,7 @@
 //!
 //! `$upload` is the `Location` of the last upload that was opened, `$next` the target of the last
 //! `Link`; `$sha256(text)` and `$sha256($image)` are digests. Lines of their own are `restart`,
-//! `advance 90s`; a line that begins with `eventually` is repeated until its status is right.
+//! `advance 90s`; a line that begins with `eventually` is repeated until it holds.
 //!
 //! Beyond what a line says, every answer is checked as [`check_answer`] tells.
 
@@ -94,7 +94,7 @@ impl Transcript {
         let mut answer = request.send(self.server.client);
         if repeated.is_some() {
             let begin = Instant::now();
-            while answer.status != request.status && begin.elapsed() < Duration::from_secs(20) {
+            while request.compare(&answer).is_err() && begin.elapsed() < Duration::from_secs(20) {
                 // Jobs run on the server's clock; one that had not yet begun to wait is woken too.
                 self.server.advance(Duration::from_secs(1));
                 std::thread::yield_now();

@@ -1,0 +1,104 @@
+//! What goes wrong, on purpose: the process is killed, the disk is full, fails or lies, the power is
+//! cut, clients vanish. Each test drives the binary that users run, and at its end the directory is
+//! sound and nothing that a client was told is lost.
+//!
+//! Some need root, loop devices or a `mkfs`; where those are missing they say `skipped:` and why.
+
+mod abandoned;
+mod bit_rot;
+mod crash;
+mod failing_disk;
+mod full_disk;
+mod ledger;
+mod load;
+mod mount;
+mod power_cut;
+mod publication;
+mod scenario;
+mod start;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::harness::process::Process;
+
+/// Says on the terminal that a test did not run; the test harness swallows what `eprintln!` says.
+fn skip(reason: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr().lock(), "skipped: {test}: {reason}");
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A directory in memory where there is one: for tests that kill processes, not power, syncing to a
+/// disk proves nothing and takes most of the time.
+fn quick_directory() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .expect("a temporary directory")
+}
+
+/// Stops a server cleanly and proves its directory sound.
+fn stop_soundly(process: Process, root: &Path) {
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{status}: {log}");
+    assert_sound(root);
+}
+
+/// Proves the directory of a server that was stopped cleanly sound.
+fn assert_sound(root: &Path) {
+    let report = layerhouse::verify(root).expect("the directory can be read");
+    assert!(report.findings.is_empty(), "{report}");
+    assert_eq!(report.stale_links, 0, "a clean stop writes every link file: {report}");
+}
+
+/// Runs our binary to its end.
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_layerhouse"))
+        .args(arguments)
+        .output()
+        .expect("the binary was built with the tests")
+}
+
+/// The published file of a digest.
+fn blob_path(root: &Path, digest: &str) -> PathBuf {
+    let (algorithm, hex) = digest.split_once(':').expect("a digest");
+    let blobs = root.join("docker/registry/v2/blobs").join(algorithm);
+    blobs.join(&hex[..2]).join(hex).join("data")
+}
+
+/// The names in a directory.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("the directory is there");
+    entries
+        .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Bytes that do not compress and differ from seed to seed (SplitMix64).
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bytes.extend_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// A number from the environment, for longer runs than the everyday one.
+fn rounds(variable: &str, everyday: usize) -> usize {
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(everyday)
+}

@@ -1,0 +1,165 @@
+//! A small file system of a test's own, on a loop device; unmounted and freed however the test ends.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{is_root, skip};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileSystem {
+    Ext4,
+    /// With this many inodes.
+    Ext4Inodes(u32),
+    Xfs,
+}
+
+/// A mounted file system; its files are under [`Mount::path`].
+#[derive(Debug)]
+pub(super) struct Mount {
+    directory: TempDir,
+    device: String,
+    options: String,
+    /// The image is kept in a file system in memory of this test's own.
+    has_backing: bool,
+}
+
+impl Mount {
+    /// Makes and mounts one, or says why the test is skipped.
+    pub(super) fn new(kind: FileSystem, size_mib: u64, options: &str) -> Option<Self> {
+        Self::on(kind, size_mib, options, None)
+    }
+
+    /// An ext4 of `size_mib` on a disk that breaks after `backing_mib`.
+    pub(super) fn on_small_memory(size_mib: u64, backing_mib: u64) -> Option<Self> {
+        Self::on(FileSystem::Ext4, size_mib, "noatime", Some(backing_mib))
+    }
+
+    fn on(kind: FileSystem, size_mib: u64, options: &str, backing_mib: Option<u64>) -> Option<Self> {
+        if !is_root() {
+            skip("mounting needs root");
+            return None;
+        }
+        let directory = TempDir::new().expect("a temporary directory");
+        for name in ["backing", "mounted"] {
+            std::fs::create_dir(directory.path().join(name)).expect("it can be written");
+        }
+        let mut mount = Self {
+            directory,
+            device: String::new(),
+            options: options.to_owned(),
+            has_backing: false,
+        };
+        if let Some(backing_mib) = backing_mib {
+            let size = format!("size={backing_mib}m");
+            let backing = mount.directory.path().join("backing");
+            let arguments = ["-t", "tmpfs", "-o", &size, "tmpfs", &backing.to_string_lossy()];
+            if !succeeds("mount", &arguments) {
+                skip("no file system in memory could be mounted");
+                return None;
+            }
+            mount.has_backing = true;
+        }
+        let image = mount.directory.path().join("backing/image");
+        let file = std::fs::File::create(&image).expect("it can be written");
+        file.set_len(size_mib << 20).expect("it is sparse");
+        let image = image.to_string_lossy().into_owned();
+        let is_made = match kind {
+            FileSystem::Ext4 => {
+                succeeds("mkfs.ext4", &["-qF", "-m", "0", "-E", "nodiscard", &image])
+            }
+            FileSystem::Ext4Inodes(inodes) => {
+                succeeds("mkfs.ext4", &["-qF", "-m", "0", "-N", &inodes.to_string(), &image])
+            }
+            FileSystem::Xfs => succeeds("mkfs.xfs", &["-qf", &image]),
+        };
+        if !is_made {
+            skip(&format!("no {kind:?} could be made"));
+            return None;
+        }
+        // Another test may take the free device between the look and the taking.
+        mount.device = (0..10)
+            .find_map(|_| output("losetup", &["-f", "--show", &image]))
+            .unwrap_or_default();
+        if mount.device.is_empty() {
+            skip("there is no free loop device");
+            return None;
+        }
+        if !mount.mount() {
+            skip(&format!("no {kind:?} could be mounted"));
+            return None;
+        }
+        Some(mount)
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.path().join("mounted")
+    }
+
+    pub(super) fn device(&self) -> &str {
+        &self.device
+    }
+
+    fn mount(&self) -> bool {
+        let path = self.path();
+        succeeds("mount", &["-o", &self.options, &self.device, &path.to_string_lossy()])
+    }
+
+    fn unmount(&self) -> bool {
+        succeeds("umount", &[&self.path().to_string_lossy()])
+    }
+
+    /// As after the machine was off: what was not on the disk is gone.
+    pub(super) fn remount(&self) {
+        assert!(self.unmount(), "nothing uses it any more");
+        assert!(self.mount(), "it was mounted before");
+    }
+
+    pub(super) fn make_read_only(&self) -> bool {
+        let path = self.path();
+        let path = path.to_string_lossy();
+        // The second letter of sysrq would do it to the whole machine; this does it to one.
+        succeeds("mount", &["-o", "remount,ro", &path])
+    }
+
+    /// Takes the power away: nothing reaches the disk from here on, not even the journal.
+    pub(super) fn cut_power(&self) -> bool {
+        /// FS_IOC_SHUTDOWN with "no log flush", for which Rust would need unsafe code.
+        const CUT: &str = "open(my $f, '<', $ARGV[0]) or exit 1; \
+             ioctl($f, 0x8004587d, pack('I', 2)) or exit 1;";
+        succeeds("perl", &["-e", CUT, &self.path().to_string_lossy()])
+    }
+
+    /// Bytes that anybody may still write.
+    pub(super) fn free_bytes(&self) -> u64 {
+        let space = rustix::fs::statvfs(self.path()).expect("it is mounted");
+        space.f_bavail * space.f_frsize
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let lazily = |path: &Path| succeeds("umount", &["-l", &path.to_string_lossy()]);
+        if !self.device.is_empty() {
+            if !self.unmount() {
+                lazily(&self.path());
+            }
+            succeeds("losetup", &["-d", &self.device]);
+        }
+        if self.has_backing {
+            lazily(&self.directory.path().join("backing"));
+        }
+    }
+}
+
+fn succeeds(command: &str, arguments: &[&str]) -> bool {
+    output(command, arguments).is_some()
+}
+
+/// What a command said, if there is such a command and it succeeded.
+fn output(command: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(command).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
+}
