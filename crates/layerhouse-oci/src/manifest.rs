@@ -15,6 +15,7 @@ use crate::strict_json::{self, Json, JsonError};
 ///
 /// An image has up to 127 layers; the largest indexes have some thousand manifests.
 pub const DESCRIPTORS_MAX: usize = 10_000;
+const _: () = assert!(12 * DESCRIPTORS_MAX <= strict_json::VALUES_MAX);
 
 /// A manifest, as far as a registry must understand it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,6 +59,7 @@ impl Api {
         let began = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let agent = request.headers().get(header::USER_AGENT).cloned();
+        let ends_connection = request::ends_connection(&request);
         let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
         let api = Arc::clone(&self);
         let result = if is_read {
@@ -70,13 +71,16 @@ impl Api {
         };
         let mut answer = result.unwrap_or_else(ApiError::into_answer);
         self.complete(&method, &mut answer);
+        if ends_connection {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
         log(&method, &path, agent.as_ref(), &answer, began);
         answer
     }
 
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, ApiError> {
         request::check_size(&request)?;
-        request::check_framing(&request)?;
         let path = request.uri().path();
         match path {
             "/" => return Ok(Response::new(ResponseBody::Empty)),

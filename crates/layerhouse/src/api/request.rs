@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderName};
 use http::{HeaderMap, Request, StatusCode};
 use layerhouse_oci::error_code::Code;
 use layerhouse_oci::range::ContentRange;
@@ -40,20 +40,14 @@ pub(super) fn check_size<B>(request: &Request<B>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Refuses a body whose length is said twice: a proxy in front may have believed the other one
-/// (RFC 9112, 6.3: such a message "ought to be handled as an error").
-pub(super) fn check_framing<B>(request: &Request<B>) -> Result<(), ApiError> {
-    let headers = request.headers();
-    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
-    if 1 < lengths || (lengths == 1 && headers.contains_key(header::TRANSFER_ENCODING)) {
-        return Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            Code::SizeInvalid,
-            "the length of the body is said more than once",
-        )
-        .with(header::CONNECTION, HeaderValue::from_static("close")));
-    }
-    Ok(())
+/// Whether the connection must end with this request, because a proxy in front may have read the end
+/// of its body elsewhere and what follows may be part of it.
+///
+/// hyper takes `Transfer-Encoding` and drops a `Content-Length` beside it, unseen by us; after such a
+/// request the connection must be closed (RFC 9112, 6.1). So it is after every one of that form:
+/// a new connection costs less than the doubt.
+pub(super) fn ends_connection<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 /// The first value of a query parameter.

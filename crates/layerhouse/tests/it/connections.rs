@@ -15,9 +15,9 @@ use crate::harness::server::Server;
 const IMPATIENT: &str =
     "layerhouse: { connections: { max: 512, head: 300ms, stall: 500ms, idle: 700ms } }";
 
-/// Whether the server ends the connection, perhaps after an answer: within 20 s, a limit of the test.
+/// Whether the server ends the connection, perhaps after an answer: within 5 s, a limit of the test.
 fn is_let_go(stream: &mut TcpStream) -> bool {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Ok(_) => true,
@@ -38,7 +38,7 @@ fn sec_s41_slow_clients_are_let_go_while_pulls_go_on() {
     let begin = Instant::now();
     let mut held = Vec::new();
     for number in 0..40 {
-        let mut silent = client.connect();
+        let mut slow = client.connect();
         let mut slow_head = client.connect();
         slow_head.write_all(b"GET /v2/ HTTP/1.1\r\nHost: regi").unwrap();
         let mut idle = client.open();
@@ -46,17 +46,15 @@ fn sec_s41_slow_clients_are_let_go_while_pulls_go_on() {
         if number == 0 {
             let head =
                 format!("PATCH {upload} HTTP/1.1\r\nHost: r\r\nContent-Length: 10\r\n\r\nabc");
-            silent.write_all(head.as_bytes()).unwrap();
+            slow.write_all(head.as_bytes()).unwrap();
         } else if number < 4 {
             let get = format!("GET /v2/acme/web/blobs/{large} HTTP/1.1\r\nHost: r\r\n\r\n");
-            silent.write_all(get.as_bytes()).unwrap();
-        } else if number < 8 {
+            slow.write_all(get.as_bytes()).unwrap();
+        } else {
             let head = b"PUT /v2/acme/web/manifests/v1 HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab";
-            silent.write_all(head).unwrap();
-        } else if number < 10 {
-            silent.write_all(b"PRI * HT").unwrap();
+            slow.write_all(head).unwrap();
         }
-        held.push((silent, slow_head, idle));
+        held.push((slow, slow_head, idle));
     }
     // As long as they are held, and longer, pulls go on.
     let mut pulls = client.open();
@@ -64,14 +62,26 @@ fn sec_s41_slow_clients_are_let_go_while_pulls_go_on() {
         assert_eq!(pulls.get("/v2/acme/web/manifests/v1").status, 200);
         assert_eq!(client.get("/v2/").status, 200);
     }
-    for (number, (mut silent, mut slow_head, mut idle)) in held.into_iter().enumerate() {
+    for (number, (mut slow, mut slow_head, mut idle)) in held.into_iter().enumerate() {
         assert!(is_let_go(&mut slow_head), "a head that does not end ({number})");
-        assert!(is_let_go(&mut silent), "a client that says nothing more ({number})");
+        assert!(is_let_go(&mut slow), "a body or a reader that stalls ({number})");
         assert!(idle.read().is_err(), "an idle connection ({number})");
     }
     // What the slow body brought is kept, and its session is free again.
     let status = client.get(upload);
     assert_eq!((status.status, status.header("range")), (204, Some("0-2")));
+}
+
+/// Before the first request, too, a client must say something and go on.
+#[test]
+fn sec_s41_silent_clients_are_let_go() {
+    let server = Server::configured(IMPATIENT);
+    for said in [&b""[..], b"G", b"\r\n", b"PRI * HT", b"PRI * HTTP/2.0\r\n\r\n"] {
+        let mut stream = server.client.connect();
+        stream.write_all(said).unwrap();
+        let told = String::from_utf8_lossy(said);
+        assert!(is_let_go(&mut stream), "a client that only said {told:?}");
+    }
 }
 
 /// A client that reads nothing is let go although it sent a whole request.

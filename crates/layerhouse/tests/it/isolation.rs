@@ -46,7 +46,7 @@ fn sec_s09_a_session_is_of_its_repository() {
              DELETE {path}                            404  BLOB_UPLOAD_UNKNOWN"
         ));
     }
-    for text in [id.to_uppercase(), format!("%20{id}"), format!("..%2f{id}"), "..".to_owned()] {
+    for text in [id.to_uppercase(), format!("%20{id}"), "..".to_owned()] {
         transcript.run(&format!(
             "GET    /v2/acme/web/blobs/uploads/{text}    404  BLOB_UPLOAD_UNKNOWN"
         ));

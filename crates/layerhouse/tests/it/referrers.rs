@@ -55,7 +55,7 @@ fn referrers_are_described_and_filtered() {
     ];
     let path = format!("/v2/acme/web/referrers/{}", images::digest(&image));
     for one in &described {
-        let artifact_type = one["artifactType"].as_str().unwrap();
+        let artifact_type = one["artifactType"].as_str().unwrap().replace('+', "%2B");
         let answer = client.get(&format!("{path}?artifactType={artifact_type}"));
         assert_eq!(answer.header("oci-filters-applied"), Some("artifactType"));
         assert_eq!(manifests(&answer), [one.clone()]);

@@ -92,8 +92,13 @@ impl Process {
     }
 
     /// SIGTERM, and the end of it: status and log.
-    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+    pub(crate) fn terminate(self) -> (ExitStatus, String) {
         self.signal_terminate();
+        self.wait()
+    }
+
+    /// Waits for its end, whatever brings it: status and log.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("it was started");
         let log = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
         (status, log)
