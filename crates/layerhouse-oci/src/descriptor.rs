@@ -85,8 +85,12 @@ impl Descriptor {
         !NOT_DISTRIBUTABLE.contains(&self.media_type.as_str())
     }
 
-    pub(crate) fn read(object: &Object) -> Result<Self, FieldError> {
-        let fields = Fields::new(object, &KNOWN)?;
+    /// The descriptor that `value` is, if it is an object.
+    pub(crate) fn read(value: Json) -> Result<Self, FieldError> {
+        let Json::Object(object) = value else {
+            return Err(FieldError::NotAnObject);
+        };
+        let mut fields = Fields::new(object, &KNOWN)?;
         let field = "mediaType";
         Ok(Self {
             media_type: fields
@@ -94,34 +98,24 @@ impl Descriptor {
                 .ok_or(FieldError::Missing { field })?,
             digest: fields.digest("digest")?,
             size: fields.size("size")?,
-            artifact_type: fields.owned_text("artifactType")?,
-            annotations: fields.annotations("annotations")?,
-            urls: fields.texts("urls")?,
-            platform: fields.object("platform")?.map(Platform::read).transpose()?,
+            artifact_type: fields.take_text("artifactType")?,
+            annotations: fields.take_annotations("annotations")?,
+            urls: fields.take_texts("urls")?,
+            platform: fields
+                .take_object("platform")?
+                .map(Platform::read)
+                .transpose()?,
         })
-    }
-
-    /// The descriptor that `value` is, if it is an object.
-    pub(crate) fn from_json(value: &Json) -> Result<Self, FieldError> {
-        match value {
-            Json::Object(object) => Self::read(object),
-            Json::Null
-            | Json::Bool
-            | Json::Unsigned(_)
-            | Json::Number
-            | Json::Text(_)
-            | Json::Array(_) => Err(FieldError::NotAnObject),
-        }
     }
 }
 
 impl Platform {
-    fn read(object: &Object) -> Result<Self, FieldError> {
-        let fields = Fields::new(object, &PLATFORM_KNOWN)?;
+    fn read(object: Object) -> Result<Self, FieldError> {
+        let mut fields = Fields::new(object, &PLATFORM_KNOWN)?;
         Ok(Self {
-            os: fields.owned_text("os")?.unwrap_or_default(),
-            architecture: fields.owned_text("architecture")?.unwrap_or_default(),
-            variant: fields.owned_text("variant")?,
+            os: fields.take_text("os")?.unwrap_or_default(),
+            architecture: fields.take_text("architecture")?.unwrap_or_default(),
+            variant: fields.take_text("variant")?,
         })
     }
 }

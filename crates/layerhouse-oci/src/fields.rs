@@ -78,12 +78,14 @@ pub enum FieldError {
 }
 
 /// An object none of whose keys is taken for another by clients that ignore case.
-#[derive(Clone, Copy)]
-pub(crate) struct Fields<'j>(&'j Object);
+///
+/// What is large is moved out of it and not copied, so that reading a manifest takes little more
+/// memory than its JSON.
+pub(crate) struct Fields(Object);
 
-impl<'j> Fields<'j> {
+impl Fields {
     /// The fields of `object`, of which `known` have a meaning.
-    pub(crate) fn new(object: &'j Object, known: &[&'static str]) -> Result<Self, FieldError> {
+    pub(crate) fn new(object: Object, known: &[&'static str]) -> Result<Self, FieldError> {
         for (key, _) in object.members() {
             let is_lookalike = |field: &&&'static str| key != **field && folds_to(key, field);
             if let Some(field) = known.iter().find(is_lookalike) {
@@ -94,11 +96,15 @@ impl<'j> Fields<'j> {
         Ok(Self(object))
     }
 
-    pub(crate) fn get(self, field: &'static str) -> Option<&'j Json> {
+    pub(crate) fn get(&self, field: &'static str) -> Option<&Json> {
         self.0.get(field)
     }
 
-    pub(crate) fn text(self, field: &'static str) -> Result<Option<&'j str>, FieldError> {
+    pub(crate) fn take(&mut self, field: &'static str) -> Option<Json> {
+        self.0.take(field)
+    }
+
+    pub(crate) fn text(&self, field: &'static str) -> Result<Option<&str>, FieldError> {
         match self.get(field) {
             None => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
@@ -107,28 +113,35 @@ impl<'j> Fields<'j> {
     }
 
     /// A text to keep; an empty one counts as absent, as it does for the clients.
-    pub(crate) fn owned_text(self, field: &'static str) -> Result<Option<String>, FieldError> {
-        let text = self.text(field)?.filter(|text| !text.is_empty());
-        Ok(text.map(str::to_owned))
+    pub(crate) fn take_text(&mut self, field: &'static str) -> Result<Option<String>, FieldError> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Json::Text(text)) if text.is_empty() => Ok(None),
+            Some(Json::Text(text)) => Ok(Some(text.into())),
+            Some(_) => Err(wrong(field, "a text")),
+        }
     }
 
-    pub(crate) fn array(self, field: &'static str) -> Result<Option<&'j [Json]>, FieldError> {
-        match self.get(field) {
-            None => Ok(None),
-            Some(Json::Array(values)) => Ok(Some(values)),
+    /// An array; empty if it is absent.
+    pub(crate) fn take_array(&mut self, field: &'static str) -> Result<Vec<Json>, FieldError> {
+        match self.take(field) {
+            None => Ok(Vec::new()),
+            Some(Json::Array(values)) => Ok(values.into()),
             Some(_) => Err(wrong(field, "an array")),
         }
     }
 
     /// An array of texts; empty if it is absent.
-    pub(crate) fn texts(self, field: &'static str) -> Result<Vec<String>, FieldError> {
-        let values = self.array(field)?.unwrap_or_default();
-        let text = |value: &Json| as_text(value).ok_or(wrong(field, "an array of texts"));
-        values.iter().map(text).collect()
+    pub(crate) fn take_texts(&mut self, field: &'static str) -> Result<Vec<String>, FieldError> {
+        let text = |value| into_text(value).ok_or(wrong(field, "an array of texts"));
+        self.take_array(field)?.into_iter().map(text).collect()
     }
 
-    pub(crate) fn object(self, field: &'static str) -> Result<Option<&'j Object>, FieldError> {
-        match self.get(field) {
+    pub(crate) fn take_object(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<Object>, FieldError> {
+        match self.take(field) {
             None => Ok(None),
             Some(Json::Object(object)) => Ok(Some(object)),
             Some(_) => Err(wrong(field, "an object")),
@@ -136,37 +149,37 @@ impl<'j> Fields<'j> {
     }
 
     /// An object whose values are texts.
-    pub(crate) fn annotations(
-        self,
+    pub(crate) fn take_annotations(
+        &mut self,
         field: &'static str,
     ) -> Result<Option<BTreeMap<String, String>>, FieldError> {
-        let Some(object) = self.object(field)? else {
+        let Some(object) = self.take_object(field)? else {
             return Ok(None);
         };
-        let pair = |(key, value): (&str, &Json)| {
-            let text = as_text(value).ok_or(wrong(field, "an object whose values are texts"))?;
-            Ok((key.to_owned(), text))
+        let pair = |(key, value): (Box<str>, Json)| {
+            let expected = "an object whose values are texts";
+            Ok((key.into(), into_text(value).ok_or(wrong(field, expected))?))
         };
         object
-            .members()
+            .into_members()
             .map(pair)
             .collect::<Result<_, _>>()
             .map(Some)
     }
 
-    pub(crate) fn digest(self, field: &'static str) -> Result<Digest, FieldError> {
+    pub(crate) fn digest(&self, field: &'static str) -> Result<Digest, FieldError> {
         let text = self.text(field)?.ok_or(FieldError::Missing { field })?;
         let parsed = text.parse();
         parsed.map_err(|error| FieldError::Digest { field, error })
     }
 
-    pub(crate) fn media_type(self, field: &'static str) -> Result<Option<MediaType>, FieldError> {
+    pub(crate) fn media_type(&self, field: &'static str) -> Result<Option<MediaType>, FieldError> {
         let parsed = self.text(field)?.map(str::parse).transpose();
         parsed.map_err(|error| FieldError::MediaType { field, error })
     }
 
     /// A size in bytes, up to what a signed 64-bit number holds, since that is what clients use.
-    pub(crate) fn size(self, field: &'static str) -> Result<u64, FieldError> {
+    pub(crate) fn size(&self, field: &'static str) -> Result<u64, FieldError> {
         match self.get(field) {
             None => Err(FieldError::Missing { field }),
             Some(Json::Unsigned(size)) if i64::try_from(*size).is_ok() => Ok(*size),
@@ -179,9 +192,9 @@ fn wrong(field: &'static str, expected: &'static str) -> FieldError {
     FieldError::Type { field, expected }
 }
 
-fn as_text(value: &Json) -> Option<String> {
+fn into_text(value: Json) -> Option<String> {
     match value {
-        Json::Text(text) => Some(text.to_string()),
+        Json::Text(text) => Some(text.into()),
         Json::Null
         | Json::Bool
         | Json::Unsigned(_)

@@ -136,8 +136,7 @@ impl Manifest {
         if let Some(header) = content_type {
             known_kind(header)?;
         }
-        let document = strict_json::parse(bytes)?;
-        let Json::Object(object) = &document else {
+        let Json::Object(object) = strict_json::parse(bytes)? else {
             return Err(ManifestError::NotAnObject);
         };
         let fields = Fields::new(object, &KNOWN).map_err(at(ROOT))?;
@@ -146,17 +145,14 @@ impl Manifest {
             Some(Json::Unsigned(1)) => return Err(ManifestError::Schema1),
             _ => return Err(ManifestError::SchemaVersion),
         }
-        let kind = kind(fields, content_type)?;
-        check_structure(fields, kind).map_err(at(ROOT))?;
+        let kind = kind(&fields, content_type)?;
+        check_structure(&fields, kind).map_err(at(ROOT))?;
         read(fields, kind)
     }
 }
 
 /// Which kind the fields are of.
-fn kind(
-    fields: Fields<'_>,
-    content_type: Option<&MediaType>,
-) -> Result<ManifestKind, ManifestError> {
+fn kind(fields: &Fields, content_type: Option<&MediaType>) -> Result<ManifestKind, ManifestError> {
     let body = fields.media_type("mediaType").map_err(at(ROOT))?;
     match (body, content_type) {
         (Some(body), header) => {
@@ -199,7 +195,7 @@ fn known_kind(media_type: &MediaType) -> Result<ManifestKind, ManifestError> {
 }
 
 /// Checks that the fields which set the kinds apart are those of `kind`.
-fn check_structure(fields: Fields<'_>, kind: ManifestKind) -> Result<(), FieldError> {
+fn check_structure(fields: &Fields, kind: ManifestKind) -> Result<(), FieldError> {
     let (needed, unexpected, holder): (&[_], &[_], _) = if kind.is_index() {
         (&["manifests"], &NOT_IN_INDEX, "an index")
     } else {
@@ -219,51 +215,41 @@ fn check_structure(fields: Fields<'_>, kind: ManifestKind) -> Result<(), FieldEr
 }
 
 /// Reads the rest, once the kind is known and the structure fits it.
-fn read(fields: Fields<'_>, kind: ManifestKind) -> Result<Manifest, ManifestError> {
+fn read(mut fields: Fields, kind: ManifestKind) -> Result<Manifest, ManifestError> {
     let is_oci = matches!(kind, ManifestKind::OciManifest | ManifestKind::OciIndex);
-    let config = fields.get("config");
-    let subject = fields.get("subject").filter(|_| is_oci);
-    let layers = fields
-        .array("layers")
-        .map_err(at(ROOT))?
-        .unwrap_or_default();
-    let manifests = fields
-        .array("manifests")
-        .map_err(at(ROOT))?
-        .unwrap_or_default();
+    let config = fields.take("config");
+    let subject = fields.take("subject").filter(|_| is_oci);
+    let layers = fields.take_array("layers").map_err(at(ROOT))?;
+    let manifests = fields.take_array("manifests").map_err(at(ROOT))?;
     let singles = usize::from(config.is_some()) + usize::from(subject.is_some());
     let count = singles + layers.len() + manifests.len();
     if DESCRIPTORS_MAX < count {
         return Err(ManifestError::TooManyDescriptors { count });
     }
     let config = config.map(|value| single("config", value)).transpose()?;
-    let named = if is_oci {
-        fields.owned_text("artifactType").map_err(at(ROOT))?
-    } else {
-        None
-    };
+    let named = fields.take_text("artifactType").map_err(at(ROOT))?;
     let of_config = || Some(config.as_ref()?.media_type.to_string());
     Ok(Manifest {
         kind,
-        artifact_type: named.or_else(of_config),
+        artifact_type: named.filter(|_| is_oci).or_else(of_config),
         layers: list("layers", layers)?,
         manifests: list("manifests", manifests)?,
         subject: subject.map(|value| single("subject", value)).transpose()?,
-        annotations: fields.annotations("annotations").map_err(at(ROOT))?,
+        annotations: fields.take_annotations("annotations").map_err(at(ROOT))?,
         config,
     })
 }
 
-fn single(list: &'static str, value: &Json) -> Result<Descriptor, ManifestError> {
-    Descriptor::from_json(value).map_err(at(Place { list, index: None }))
+fn single(list: &'static str, value: Json) -> Result<Descriptor, ManifestError> {
+    Descriptor::read(value).map_err(at(Place { list, index: None }))
 }
 
-fn list(list: &'static str, values: &[Json]) -> Result<Vec<Descriptor>, ManifestError> {
+fn list(list: &'static str, values: Vec<Json>) -> Result<Vec<Descriptor>, ManifestError> {
     let descriptor = |(index, value)| {
         let index = Some(index);
-        Descriptor::from_json(value).map_err(at(Place { list, index }))
+        Descriptor::read(value).map_err(at(Place { list, index }))
     };
-    values.iter().enumerate().map(descriptor).collect()
+    values.into_iter().enumerate().map(descriptor).collect()
 }
 
 fn at(place: Place) -> impl Fn(FieldError) -> ManifestError {
