@@ -44,9 +44,10 @@ pub(super) fn pull<B>(
     let is_by_tag = matches!(reference, Reference::Tag(_));
     let served = match negotiate(&accept, stored.kind, is_by_tag) {
         Negotiated::AsStored => stored,
-        Negotiated::PlatformChild => {
-            default_platform(registry, pull, &stored)?.ok_or_else(|| not_acceptable(&stored))?
-        }
+        Negotiated::PlatformChild => default_platform(registry, pull, &stored)?
+            // It may be of a kind that the client cannot read either.
+            .filter(|child| negotiate(&accept, child.kind, false) == Negotiated::AsStored)
+            .ok_or_else(|| not_acceptable(&stored))?,
         Negotiated::NotAcceptable => return Err(not_acceptable(&stored)),
     };
     let is_known = request::is_known(request.headers(), served.digest.as_str());
