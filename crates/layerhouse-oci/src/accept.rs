@@ -21,7 +21,8 @@ pub enum Negotiated {
 ///
 /// `accept` are the values of all `Accept` headers, each perhaps a list. The first rule that fits:
 ///
-/// 1. A Docker manifest of schema 2 is served to all: there is nothing older to turn it into.
+/// 1. A Docker manifest of schema 2 is served to all: there is nothing older to turn it into. So is a
+///    Docker list by digest: registry:2 replaces it by tag alone.
 /// 2. A client that accepts the stored type, `application/*`, `*/*`, or does not say what it
 ///    accepts, gets what is stored.
 /// 3. A client that asks for an index by tag and accepts image manifests only gets the manifest
@@ -30,7 +31,12 @@ pub enum Negotiated {
 #[must_use]
 pub fn negotiate(accept: &[&str], stored: ManifestKind, by_tag: bool) -> Negotiated {
     let accepts = |media_type| accepts(accept, media_type);
-    if stored == ManifestKind::DockerManifest || accepts(stored.media_type()) {
+    let is_for_all = match stored {
+        ManifestKind::DockerManifest => true,
+        ManifestKind::DockerList => !by_tag,
+        ManifestKind::OciManifest | ManifestKind::OciIndex => false,
+    };
+    if is_for_all || accepts(stored.media_type()) {
         return Negotiated::AsStored;
     }
     let reads_images = accepts(OCI_MANIFEST) || accepts(DOCKER_MANIFEST);
@@ -151,11 +157,11 @@ mod tests {
     fn clients_without_indexes_get_a_platform_by_tag() {
         check(
             &[DOCKER_MANIFEST],
-            "none child stored child | none none stored none",
+            "none child stored child | none none stored stored",
         );
         check(
             &[OCI_MANIFEST],
-            "stored child stored child | stored none stored none",
+            "stored child stored child | stored none stored stored",
         );
         check(
             &[DOCKER_MANIFEST, DOCKER_LIST],
@@ -163,16 +169,19 @@ mod tests {
         );
         check(
             &[OCI_INDEX],
-            "none stored stored none | none stored stored none",
+            "none stored stored none | none stored stored stored",
         );
         check(
             &["application/json"],
-            "none none stored none | none none stored none",
+            "none none stored none | none none stored stored",
         );
-        check(&["text/*"], "none none stored none | none none stored none");
+        check(
+            &["text/*"],
+            "none none stored none | none none stored stored",
+        );
         check(
             &["nonsense"],
-            "none none stored none | none none stored none",
+            "none none stored none | none none stored stored",
         );
     }
 
@@ -186,17 +195,17 @@ mod tests {
         );
         check(
             &["*/*;q=0"],
-            "none none stored none | none none stored none",
+            "none none stored none | none none stored stored",
         );
         check(
             &["*/*;q=0.", OCI_INDEX],
-            "none stored stored none | none stored stored none",
+            "none stored stored none | none stored stored stored",
         );
         for weight in ["0.1", "00", "1", "", "x", "0.0x", "-0"] {
             let all = "stored stored stored stored | stored stored stored stored";
             check(&[&format!("*/*;q={weight}")], all);
         }
-        let of_three = "stored child stored child | stored none stored none";
+        let of_three = "stored child stored child | stored none stored stored";
         check(&["application/*;q=0", "*/*", OCI_MANIFEST], of_three);
     }
 

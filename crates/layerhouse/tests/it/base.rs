@@ -16,6 +16,8 @@ fn an_empty_registry_answers() {
          GET   /healthz                   200  'ok…'
          GET   /readyz                    200  'ready…'
          POST  /v2/                       405  UNSUPPORTED  Allow: GET, HEAD, OPTIONS
+         PUT   /                          405  UNSUPPORTED
+         DELETE  /healthz                 405  UNSUPPORTED
          BREW  /v2/                       405  UNSUPPORTED
          GET   /v1/_ping                  404
          GET   /v2/acme/web               404

@@ -19,7 +19,7 @@ fn a_blob_is_described_as_it_is_served() {
 }
 
 #[test]
-fn one_range_is_served_several_are_the_whole() {
+fn sec_s46_one_range_is_served_several_are_the_whole() {
     let mut transcript = Transcript::start();
     transcript.run("POST  /v2/acme/web/blobs/uploads/?digest=$sha256(0123456789)  '0123456789'  201");
     for (range, expected) in [

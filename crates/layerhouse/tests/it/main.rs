@@ -1,15 +1,18 @@
 //! The tests of the server as its clients see it: over HTTP, on a directory of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod architecture;
 mod base;
 mod blobs;
 mod connections;
 mod damage;
 mod deletes;
 mod harness;
+mod hostile;
 mod isolation;
 mod lists;
 mod manifests;
+mod model;
 mod mounts;
 mod races;
 mod referrers;

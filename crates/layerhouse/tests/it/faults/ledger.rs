@@ -68,6 +68,9 @@ impl Ledger {
     pub(super) fn acknowledge(&mut self, effects: Vec<Effect>) {
         self.acknowledged += 1;
         for (key, value) in effects {
+            if let (Key::Manifest(digest), None) = (&key, &value) {
+                self.untag(digest, false);
+            }
             self.allowed.insert(key, BTreeSet::from([value]));
         }
     }
@@ -75,8 +78,24 @@ impl Ledger {
     /// The request failed or was not answered: it may have been done or not.
     pub(super) fn doubt(&mut self, effects: Vec<Effect>) {
         for (key, value) in effects {
+            if let (Key::Manifest(digest), None) = (&key, &value) {
+                self.untag(digest, true);
+            }
             let allowed = self.allowed.entry(key).or_insert_with(|| BTreeSet::from([None]));
             allowed.insert(value);
+        }
+    }
+
+    /// A manifest takes the tags along that point at it.
+    fn untag(&mut self, digest: &str, is_in_doubt: bool) {
+        let target = Some(digest.to_owned());
+        for (key, allowed) in &mut self.allowed {
+            if matches!(key, Key::Tag(_)) && allowed.contains(&target) {
+                allowed.insert(None);
+                if !is_in_doubt {
+                    allowed.remove(&target);
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -42,13 +43,17 @@ fn crowd(configuration: &str) {
     let Some(process) = start_limited(&arguments, 128) else { return };
     let client = process.client;
     let manifest = push_image(&client, "acme/web", "v1", "a layer");
-    let idle: Vec<_> = (0..500).map(|_| client.connect()).collect();
+    // Some wait to be accepted, and the kernel lets only so many wait.
+    let patience = Duration::from_millis(500);
+    let connect = || TcpStream::connect_timeout(&client.address, patience).ok();
+    let idle: Vec<_> = (0..500).map_while(|_| connect()).collect();
+    assert!(128 < idle.len(), "{} connections", idle.len());
     // Each is served, turned away with words, or has to wait; none ends the server.
     let asking: Vec<_> = (0..20)
         .map(|_| {
             thread::spawn(move || {
-                let mut stream = client.connect();
-                stream.set_read_timeout(Some(Duration::from_secs(2))).expect("above zero");
+                let mut stream = TcpStream::connect_timeout(&client.address, patience).ok()?;
+                stream.set_read_timeout(Some(4 * patience)).expect("above zero");
                 let request = b"GET /v2/acme/web/manifests/v1 HTTP/1.1\r\nHost: registry\r\n\r\n";
                 let _ = std::io::Write::write_all(&mut stream, request);
                 read_response(&mut stream, false).ok().map(|answer| answer.status)

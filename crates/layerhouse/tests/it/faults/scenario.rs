@@ -15,8 +15,8 @@ pub(super) enum Operation {
     PushAtOnce { content: Vec<u8> },
     PushManifest { reference: String, content: String },
     DeleteTag { tag: String },
-    /// By digest, and with it these tags.
-    DeleteManifest { digest: String, tags: Vec<String> },
+    /// By digest, and with it every tag that points at it.
+    DeleteManifest { digest: String },
     /// POST, PATCH, DELETE.
     CancelUpload,
     /// POST, PATCH, and no more: another day it is gone on with.
@@ -41,10 +41,7 @@ impl Operation {
                 effects
             }
             Self::DeleteTag { tag } => vec![(Key::Tag(tag.clone()), None)],
-            Self::DeleteManifest { digest, tags } => {
-                let tags = tags.iter().map(|tag| (Key::Tag(tag.clone()), None));
-                tags.chain([(Key::Manifest(digest.clone()), None)]).collect()
-            }
+            Self::DeleteManifest { digest } => vec![(Key::Manifest(digest.clone()), None)],
             Self::CancelUpload | Self::LeaveUpload { .. } | Self::PullBlob { .. } => Vec::new(),
         }
     }
@@ -92,7 +89,7 @@ impl Operation {
             Self::DeleteTag { tag } => {
                 ledger.request(client, "DELETE", &format!("manifests/{tag}"), &[], b"", deleted)?;
             }
-            Self::DeleteManifest { digest, .. } => {
+            Self::DeleteManifest { digest } => {
                 let path = format!("manifests/{digest}");
                 ledger.request(client, "DELETE", &path, &[], b"", deleted)?;
             }
@@ -160,7 +157,7 @@ pub(super) fn everything() -> Vec<Operation> {
         Operation::PushManifest { reference: digest(&signature), content: signature },
         Operation::PushManifest { reference: "v2".to_owned(), content: second },
         Operation::DeleteTag { tag: "v2".to_owned() },
-        Operation::DeleteManifest { digest: digest(&first), tags: Vec::new() },
+        Operation::DeleteManifest { digest: digest(&first) },
         // What is there already is published over.
         Operation::PushInChunks { content: layer.clone() },
         Operation::CancelUpload,

@@ -1,0 +1,147 @@
+//! Reads the sources and keeps the picture of ARCHITECTURE.md true: who knows whom, and who may touch what.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file without its comments, under its path below `src`.
+struct Source {
+    path: String,
+    /// Lines of code with their numbers, tests included.
+    lines: Vec<(usize, String)>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = vec![root.clone()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = |line: &str| line.split("//").next().unwrap_or("").to_owned();
+        let lines = (1..).zip(text.lines().map(code)).collect();
+        let path = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        found.push(Source { path, lines });
+    }
+    assert!(20 < found.len(), "the sources are elsewhere");
+    found
+}
+
+/// Fails for every line that has one of these words, in files that are not in one of these places.
+fn only_in(places: &[&str], words: &[&str]) {
+    let mut strays = Vec::new();
+    for source in sources() {
+        if places.iter().any(|place| source.path.starts_with(place)) {
+            continue;
+        }
+        for (number, line) in &source.lines {
+            if words.iter().any(|word| has_word(line, word)) {
+                strays.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert!(strays.is_empty(), "only {places:?} may say {words:?}:\n{}", strays.join("\n"));
+}
+
+/// Fails for every line in these places that has one of these words, unless it is one of `exceptions`.
+fn never_in(places: &[&str], words: &[&str], exceptions: &[(&str, &str)]) {
+    let mut strays = Vec::new();
+    for source in sources() {
+        if !places.iter().any(|place| source.path.starts_with(place)) {
+            continue;
+        }
+        for (number, line) in &source.lines {
+            let is_allowed = exceptions
+                .iter()
+                .any(|(path, text)| source.path == *path && line.trim() == *text);
+            if !is_allowed && words.iter().any(|word| has_word(line, word)) {
+                strays.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert!(strays.is_empty(), "{places:?} may not say {words:?}:\n{}", strays.join("\n"));
+}
+
+/// The word where no name goes on before or behind it.
+fn has_word(line: &str, word: &str) -> bool {
+    let is_name = |at: Option<char>| at.is_some_and(|at| at.is_alphanumeric() || at == '_');
+    line.match_indices(word).any(|(at, _)| {
+        let behind = line[at + word.len()..].chars().next();
+        let is_open = word.ends_with(|last: char| !last.is_alphanumeric());
+        !is_name(line[..at].chars().next_back()) && (is_open || !is_name(behind))
+    })
+}
+
+#[test]
+fn words_are_found_whole() {
+    assert!(has_word("use crate::meta;", "crate::meta"));
+    assert!(has_word("    std::fs::read(x)", "fs::"));
+    assert!(!has_word("let metadata = 1;", "meta"));
+    assert!(!has_word("dofs::x()", "fs::"));
+    assert!(!has_word("http_body", "http"));
+}
+
+#[test]
+fn http_is_known_in_api_alone() {
+    // `config` reads names and values of headers, `server` listens.
+    only_in(&["api/", "config/"], &["http::", "http_body::", "http_body_util::", "form_urlencoded"]);
+    only_in(&["api/"], &["hyper::", "hyper_util::", "HeaderMap", "StatusCode"]);
+    only_in(&["api/"], &["TcpListener", "TcpStream"]);
+    only_in(&["api/", "server.rs"], &["crate::api"]);
+}
+
+#[test]
+fn sql_is_known_in_meta_alone() {
+    only_in(&["meta/"], &["rusqlite", "SELECT", "INSERT", "UPDATE", "DELETE FROM"]);
+}
+
+#[test]
+fn files_are_touched_in_blobs_and_config_alone() {
+    // The database's own file is opened, locked and measured by `meta`.
+    only_in(&["blobs/", "config/"], &["fs::", "File::", "OpenOptions", "std::fs"]);
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let exceptions = [
+        // What a list or a pull returns is described where it is stored, and passed on as it is.
+        ("api/lists.rs", "use crate::meta::manifests::Referrer;"),
+        ("api/manifests.rs", "use crate::meta::manifests::StoredManifest;"),
+    ];
+    never_in(&["api/"], &["crate::meta", "crate::blobs", "crate::jobs"], &exceptions);
+    never_in(&["registry/"], &["crate::api", "crate::jobs", "crate::server"], &[]);
+    never_in(&["meta/"], &["crate::blobs", "crate::registry", "crate::api", "crate::auth", "crate::config"], &[]);
+    never_in(&["blobs/"], &["crate::meta", "crate::registry", "crate::api", "crate::auth", "crate::config"], &[]);
+    never_in(&["auth/"], &["crate::api", "crate::registry", "crate::meta", "crate::blobs"], &[]);
+    never_in(&["jobs/"], &["crate::api", "crate::meta", "crate::blobs"], &[]);
+    // The binary talks to the library through its front.
+    never_in(&["main.rs"], &["rusqlite", "hyper", "http::", "fs::"], &[]);
+}
+
+#[test]
+fn time_randomness_and_environment_have_one_door() {
+    only_in(&["clock.rs"], &["SystemTime::now", "UNIX_EPOCH", "getrandom"]);
+    only_in(&["config/", "main.rs"], &["env::"]);
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    never_in(&[""], &["unsafe", "transmute", "allow(unsafe_code)"], &[]);
+}
+
+/// The vocabulary's list of dependencies is the promise that it does no IO.
+#[test]
+fn the_vocabulary_depends_on_nothing_that_waits() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../layerhouse-oci/Cargo.toml");
+    let text = fs::read_to_string(manifest).unwrap();
+    let (_, behind) = text.split_once("[dependencies]").unwrap();
+    let names: Vec<&str> = behind
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once('=').map(|(name, _)| name.trim()))
+        .collect();
+    assert_eq!(names, ["percent-encoding", "serde", "serde_json", "sha2", "thiserror"]);
+}
