@@ -135,13 +135,13 @@ fn sec_s47_long_names_are_read_fast() {
     let begin = Instant::now();
     let mut sent = 0;
     for unit in ["a", "a-", "a__", "a.", "a/", "-", "_", "%2e", "a-/", "aaaaaaaa__", "."] {
-        let name = unit.repeat(8000 / unit.len());
+        let name = unit.repeat(3900 / unit.len());
         for path in [
             format!("/v2/{name}a/tags/list"),
             format!("/v2/{name}!/tags/list"),
             format!("/v2/acme/web/manifests/{name}"),
             format!("/v2/acme/web/blobs/sha256:{name}"),
-            format!("/v2/acme/web/tags/list?last={name}&n={name}"),
+            format!("/v2/acme/web/tags/list?last={name}&n={name}!"),
         ] {
             let status = connection.get(&path).status;
             assert!(matches!(status, 400 | 404), "{status}: {path}");
