@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use layerhouse::config::{Arguments, Config, LISTEN_DEFAULT, ROOT_DEFAULT};
 use layerhouse::{Environment, Running, start, verify};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// A container-image registry in one binary. Without a command it serves.
@@ -84,11 +84,13 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         .build()
         .map_err(|error| format!("the runtime cannot start: {error}"))?;
     let result = runtime.block_on(async {
+        // First, or a signal that comes while it greets would end it without a word.
+        let signals = Signals::listen()?;
         let server = start(&config, Environment::system())
             .await
             .map_err(|error| error.to_string())?;
         greet(&server, &config.root);
-        wait_for_stop().await?;
+        signals.wait_for_stop().await;
         server.stop().await;
         Ok(())
     });
@@ -97,24 +99,37 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
     result
 }
 
-/// The first SIGTERM or SIGINT asks for a stop; a second one does not wait for it.
-async fn wait_for_stop() -> Result<(), String> {
-    let fault = |error| format!("signals cannot be received: {error}");
-    let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What an operator stops us with: SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let fault = |error| format!("signals cannot be received: {error}");
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(fault)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(fault)?,
+        })
     }
-    tracing::info!("stopping: requests in flight are finished");
-    tokio::spawn(async move {
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        std::process::exit(130);
-    });
-    Ok(())
+    }
+
+    /// The first one asks for a stop; a second one does not wait for it.
+    async fn wait_for_stop(mut self) {
+        self.next().await;
+        tracing::info!("stopping: requests in flight are finished");
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(130);
+        });
+    }
 }
 
 /// What a newcomer needs to know, in a few lines.

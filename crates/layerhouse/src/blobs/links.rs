@@ -1,8 +1,8 @@
 //! registry:2's link files and its copies of manifests: written behind the rows, so that a registry:2
 //! can take the directory over and the rows can be made again from it (invariant I10).
 //!
-//! Nothing here is synced: what a power cut takes back is still marked stale in the database, or is
-//! found by `verify`.
+//! No file is synced by itself: what a power cut takes back is still marked stale in the database, for
+//! the marks of a batch go after one sync of them all.
 
 use std::fs;
 use std::io;
@@ -73,10 +73,21 @@ impl Store {
     /// The disk is full or failed.
     pub(crate) fn write_manifest_copy(&self, digest: &Digest, content: &[u8]) -> Result<(), Fault> {
         let path = self.layout().blob(digest);
-        if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == content.len() as u64) {
+        // After a power cut a file may have its length and not its bytes.
+        if fs::read(&path).is_ok_and(|found| found == content) {
             return Ok(());
         }
         self.replace(&path, content)
+    }
+
+    /// Makes what was written here durable, before the marks go that would have it written again.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) fn sync_links(&self) -> Result<(), Fault> {
+        fs::File::open(self.layout().repositories())
+            .and_then(|directory| Ok(rustix::fs::syncfs(directory)?))
+            .map_err(|error| Fault::io("syncing link files", error))
     }
 
     /// Makes a link file name its target, or be gone.

@@ -90,9 +90,23 @@ impl Stage {
     fn open_unread(store: &Arc<Store>, upload: &UploadId, hasher: Hasher) -> Result<Self, Fault> {
         let open = || -> io::Result<File> {
             store.steps.take("stage.open")?;
+            let path = store.layout().stage(upload);
             let mut options = OpenOptions::new();
             options.create(true).truncate(false).read(true).write(true);
-            options.open(store.layout().stage(upload))
+            let file = options.open(&path)?;
+            if file.metadata()?.nlink() == 1 {
+                return Ok(file);
+            }
+            // Its publication was interrupted after the link, over a blob that was there already: what
+            // is written to the file now would be written into that blob.
+            let own = store.layout().scratch().join(upload.as_str());
+            match fs::remove_file(&own) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            fs::copy(&path, &own)?;
+            fs::rename(&own, &path)?;
+            options.open(&path)
         };
         let file = open().map_err(|error| Fault::io("opening a staging file", error))?;
         Ok(Self {
@@ -222,7 +236,8 @@ impl Store {
         for entry in fs::read_dir(self.layout().stages()).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             let metadata = entry.metadata().map_err(fault)?;
-            let Ok(upload) = entry.file_name().to_string_lossy().parse() else {
+            let id = entry.file_name().to_string_lossy().parse();
+            let (Ok(upload), true) = (id, metadata.is_file()) else {
                 tracing::warn!(path = %entry.path().display(), "an unknown entry was left alone");
                 continue;
             };

@@ -74,8 +74,8 @@ impl Store {
         mut unknown: impl FnMut(&Path),
     ) -> Result<(), Fault> {
         for algorithm in entries(&self.layout().blobs())? {
-            for prefix in entries(&algorithm)? {
-                for directory in entries(&prefix)? {
+            for prefix in entries_or(&algorithm, &mut unknown)? {
+                for directory in entries_or(&prefix, &mut unknown)? {
                     let name = format!("{}:{}", file_name(&algorithm), file_name(&directory));
                     let digest: Option<Digest> = name.parse().ok();
                     let metadata = fs::metadata(directory.join("data"));
@@ -161,6 +161,18 @@ fn read_link(directory: &Path) -> Option<Digest> {
         .trim()
         .parse()
         .ok()
+}
+
+/// The entries of what should be a directory; a file in its place is passed to `unknown`.
+fn entries_or(
+    directory: &Path,
+    unknown: &mut impl FnMut(&Path),
+) -> Result<Vec<std::path::PathBuf>, Fault> {
+    if directory.is_dir() {
+        return entries(directory);
+    }
+    unknown(directory);
+    Ok(Vec::new())
 }
 
 fn entries(directory: &Path) -> Result<Vec<std::path::PathBuf>, Fault> {

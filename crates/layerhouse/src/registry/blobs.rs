@@ -181,6 +181,7 @@ impl Registry {
         digest: &Digest,
         from: MountSource,
     ) -> Result<bool, Fault> {
+        self.store.check_healthy()?;
         let _lease = self.leases.take(digest).await;
         let size_bytes = self.database.read(|tx| match &from {
             MountSource::Repository(pull) => {
@@ -215,7 +216,8 @@ impl Registry {
                 }
                 Ok::<_, Fault>(is_there)
             })
-            .await?;
+            .await
+            .map_err(|fault| self.store.note(fault))?;
         self.links_wanted.notify_one();
         Ok(is_mounted)
     }

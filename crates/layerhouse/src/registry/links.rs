@@ -29,6 +29,8 @@ impl Registry {
         }
         let written = batch.len();
         if 0 < written {
+            let store = Arc::clone(&self.store);
+            blocking(move || store.sync_links()).await??;
             // Lost in a power cut, the marks come back and the files are written once more.
             self.database
                 .write_lasting(Durability::ProcessDeath, move |tx| {

@@ -115,6 +115,7 @@ impl Registry {
         } else {
             blocking(read).await??
         };
+        self.store.check_healthy()?;
         self.check_bytes(&needs)?;
         let pushed = PushedManifest {
             digest: manifest.digest.clone(),

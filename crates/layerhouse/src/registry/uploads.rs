@@ -94,7 +94,7 @@ impl Registry {
             .await;
         if let Err(fault) = opened {
             self.sessions.remove(&session.id);
-            return Err(fault.into());
+            return Err(self.store.note(fault).into());
         }
         Ok(session.id.clone())
     }
@@ -340,7 +340,10 @@ impl Registry {
         })
         .await?;
         let recorded = match result {
-            Ok(()) => self.write_blob_rows(push, id.clone(), blob).await,
+            Ok(()) => {
+                let written = self.write_blob_rows(push, id.clone(), blob).await;
+                written.map_err(|fault| self.store.note(fault))
+            }
             Err(fault) => Err(fault),
         };
         match recorded {

@@ -16,13 +16,21 @@ fn sources() -> Vec<Source> {
     let mut open: Vec<PathBuf> = vec![root.clone()];
     while let Some(path) = open.pop() {
         if path.is_dir() {
-            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            open.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
         let code = |line: &str| line.split("//").next().unwrap_or("").to_owned();
         let lines = (1..).zip(text.lines().map(code)).collect();
-        let path = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        let path = path
+            .strip_prefix(&root)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         found.push(Source { path, lines });
     }
     assert!(20 < found.len(), "the sources are elsewhere");
@@ -42,7 +50,11 @@ fn only_in(places: &[&str], words: &[&str]) {
             }
         }
     }
-    assert!(strays.is_empty(), "only {places:?} may say {words:?}:\n{}", strays.join("\n"));
+    assert!(
+        strays.is_empty(),
+        "only {places:?} may say {words:?}:\n{}",
+        strays.join("\n")
+    );
 }
 
 /// Fails for every line in these places that has one of these words, unless it is one of `exceptions`.
@@ -61,7 +73,11 @@ fn never_in(places: &[&str], words: &[&str], exceptions: &[(&str, &str)]) {
             }
         }
     }
-    assert!(strays.is_empty(), "{places:?} may not say {words:?}:\n{}", strays.join("\n"));
+    assert!(
+        strays.is_empty(),
+        "{places:?} may not say {words:?}:\n{}",
+        strays.join("\n")
+    );
 }
 
 /// The word where no name goes on before or behind it.
@@ -86,21 +102,38 @@ fn words_are_found_whole() {
 #[test]
 fn http_is_known_in_api_alone() {
     // `config` reads names and values of headers, `server` listens.
-    only_in(&["api/", "config/"], &["http::", "http_body::", "http_body_util::", "form_urlencoded"]);
-    only_in(&["api/"], &["hyper::", "hyper_util::", "HeaderMap", "StatusCode"]);
+    only_in(
+        &["api/", "config/"],
+        &[
+            "http::",
+            "http_body::",
+            "http_body_util::",
+            "form_urlencoded",
+        ],
+    );
+    only_in(
+        &["api/"],
+        &["hyper::", "hyper_util::", "HeaderMap", "StatusCode"],
+    );
     only_in(&["api/"], &["TcpListener", "TcpStream"]);
     only_in(&["api/", "server.rs"], &["crate::api"]);
 }
 
 #[test]
 fn sql_is_known_in_meta_alone() {
-    only_in(&["meta/"], &["rusqlite", "SELECT", "INSERT", "UPDATE", "DELETE FROM"]);
+    only_in(
+        &["meta/"],
+        &["rusqlite", "SELECT", "INSERT", "UPDATE", "DELETE FROM"],
+    );
 }
 
 #[test]
 fn files_are_touched_in_blobs_and_config_alone() {
     // The database's own file is opened, locked and measured by `meta`.
-    only_in(&["blobs/", "config/"], &["fs::", "File::", "OpenOptions", "std::fs"]);
+    only_in(
+        &["blobs/", "config/"],
+        &["fs::", "File::", "OpenOptions", "std::fs"],
+    );
 }
 
 #[test]
@@ -108,21 +141,68 @@ fn arrows_point_one_way() {
     let exceptions = [
         // What a list or a pull returns is described where it is stored, and passed on as it is.
         ("api/lists.rs", "use crate::meta::manifests::Referrer;"),
-        ("api/manifests.rs", "use crate::meta::manifests::StoredManifest;"),
+        (
+            "api/manifests.rs",
+            "use crate::meta::manifests::StoredManifest;",
+        ),
     ];
-    never_in(&["api/"], &["crate::meta", "crate::blobs", "crate::jobs"], &exceptions);
-    never_in(&["registry/"], &["crate::api", "crate::jobs", "crate::server"], &[]);
-    never_in(&["meta/"], &["crate::blobs", "crate::registry", "crate::api", "crate::auth", "crate::config"], &[]);
-    never_in(&["blobs/"], &["crate::meta", "crate::registry", "crate::api", "crate::auth", "crate::config"], &[]);
-    never_in(&["auth/"], &["crate::api", "crate::registry", "crate::meta", "crate::blobs"], &[]);
-    never_in(&["jobs/"], &["crate::api", "crate::meta", "crate::blobs"], &[]);
+    never_in(
+        &["api/"],
+        &["crate::meta", "crate::blobs", "crate::jobs"],
+        &exceptions,
+    );
+    never_in(
+        &["registry/"],
+        &["crate::api", "crate::jobs", "crate::server"],
+        &[],
+    );
+    never_in(
+        &["meta/"],
+        &[
+            "crate::blobs",
+            "crate::registry",
+            "crate::api",
+            "crate::auth",
+            "crate::config",
+        ],
+        &[],
+    );
+    never_in(
+        &["blobs/"],
+        &[
+            "crate::meta",
+            "crate::registry",
+            "crate::api",
+            "crate::auth",
+            "crate::config",
+        ],
+        &[],
+    );
+    never_in(
+        &["auth/"],
+        &[
+            "crate::api",
+            "crate::registry",
+            "crate::meta",
+            "crate::blobs",
+        ],
+        &[],
+    );
+    never_in(
+        &["jobs/"],
+        &["crate::api", "crate::meta", "crate::blobs"],
+        &[],
+    );
     // The binary talks to the library through its front.
     never_in(&["main.rs"], &["rusqlite", "hyper", "http::", "fs::"], &[]);
 }
 
 #[test]
 fn time_randomness_and_environment_have_one_door() {
-    only_in(&["clock.rs"], &["SystemTime::now", "UNIX_EPOCH", "getrandom"]);
+    only_in(
+        &["clock.rs"],
+        &["SystemTime::now", "UNIX_EPOCH", "getrandom"],
+    );
     only_in(&["config/", "main.rs"], &["env::"]);
 }
 
@@ -143,5 +223,14 @@ fn the_vocabulary_depends_on_nothing_that_waits() {
         .take_while(|line| !line.starts_with('['))
         .filter_map(|line| line.split_once('=').map(|(name, _)| name.trim()))
         .collect();
-    assert_eq!(names, ["percent-encoding", "serde", "serde_json", "sha2", "thiserror"]);
+    assert_eq!(
+        names,
+        [
+            "percent-encoding",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror"
+        ]
+    );
 }

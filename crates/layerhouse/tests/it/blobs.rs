@@ -21,20 +21,33 @@ fn a_blob_is_described_as_it_is_served() {
 #[test]
 fn sec_s46_one_range_is_served_several_are_the_whole() {
     let mut transcript = Transcript::start();
-    transcript.run("POST  /v2/acme/web/blobs/uploads/?digest=$sha256(0123456789)  '0123456789'  201");
+    transcript
+        .run("POST  /v2/acme/web/blobs/uploads/?digest=$sha256(0123456789)  '0123456789'  201");
     for (range, expected) in [
-        ("bytes=0-3", "206  '0123'  Content-Range: bytes 0-3/10  Content-Length: 4"),
+        (
+            "bytes=0-3",
+            "206  '0123'  Content-Range: bytes 0-3/10  Content-Length: 4",
+        ),
         ("bytes=4-", "206  '456789'  Content-Range: bytes 4-9/10"),
         ("bytes=-3", "206  '789'  Content-Range: bytes 7-9/10"),
         ("bytes=0-", "206  '0123456789'  Content-Range: bytes 0-9/10"),
         ("bytes=9-9", "206  '9'  Content-Range: bytes 9-9/10"),
         ("bytes=5-99", "206  '56789'  Content-Range: bytes 5-9/10"),
-        ("bytes=-99", "206  '0123456789'  Content-Range: bytes 0-9/10"),
+        (
+            "bytes=-99",
+            "206  '0123456789'  Content-Range: bytes 0-9/10",
+        ),
         ("bytes=10-", "416  RANGE_INVALID  Content-Range: bytes */10"),
-        ("bytes=10-12", "416  RANGE_INVALID  Content-Range: bytes */10"),
+        (
+            "bytes=10-12",
+            "416  RANGE_INVALID  Content-Range: bytes */10",
+        ),
         ("bytes=-0", "416  RANGE_INVALID  Content-Range: bytes */10"),
         ("bytes=18446744073709551615-", "416  RANGE_INVALID"),
-        ("bytes=0-18446744073709551615", "206  '0123456789'  Content-Range: bytes 0-9/10"),
+        (
+            "bytes=0-18446744073709551615",
+            "206  '0123456789'  Content-Range: bytes 0-9/10",
+        ),
         ("bytes=99999999999999999999999-", "416  RANGE_INVALID"),
         ("bytes=-99999999999999999999999", "206  '0123456789'"),
         ("bytes=0-1,3-4", "200  '0123456789'  Content-Range: -"),

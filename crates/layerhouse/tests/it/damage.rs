@@ -20,8 +20,14 @@ enum Damage {
     Remove,
 }
 
-const ALL: [Damage; 6] =
-    [Damage::Flip, Damage::Truncate, Damage::Grow, Damage::Zero, Damage::Empty, Damage::Remove];
+const ALL: [Damage; 6] = [
+    Damage::Flip,
+    Damage::Truncate,
+    Damage::Grow,
+    Damage::Zero,
+    Damage::Empty,
+    Damage::Remove,
+];
 
 impl Damage {
     fn strike(self, path: &Path) {
@@ -30,7 +36,10 @@ impl Damage {
             return fs::remove_file(path).unwrap();
         }
         let mut permissions = fs::metadata(path).unwrap().permissions();
-        #[expect(clippy::permissions_set_readonly_false, reason = "published files may be read-only")]
+        #[expect(
+            clippy::permissions_set_readonly_false,
+            reason = "published files may be read-only"
+        )]
         permissions.set_readonly(false);
         fs::set_permissions(path, permissions).unwrap();
         let file = File::options().read(true).write(true).open(path).unwrap();
@@ -42,12 +51,17 @@ impl Damage {
             }
             Self::Truncate => file.set_len(length - 1).unwrap(),
             Self::Grow => file.set_len(length + 1).unwrap(),
-            Self::Zero => file.write_all_at(&vec![0; usize::try_from(length).unwrap()], 0).unwrap(),
+            Self::Zero => file
+                .write_all_at(&vec![0; usize::try_from(length).unwrap()], 0)
+                .unwrap(),
             Self::Empty => file.set_len(0).unwrap(),
             Self::Remove => {}
         }
         // The file system's clock is coarse: what was published in the same tick must look changed.
-        #[expect(clippy::disallowed_methods, reason = "files live in the machine's time")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "files live in the machine's time"
+        )]
         let later = SystemTime::now() + Duration::from_secs(1);
         file.set_modified(later).unwrap();
     }
@@ -58,6 +72,7 @@ fn sec_s22_damaged_blobs_are_not_served_and_heal() {
     for damage in ALL {
         for restarts in [false, true] {
             let mut server = Server::start();
+            server.may_complain();
             let content = format!("{damage:?} {restarts}").repeat(5000);
             let digest = images::push_blob(&server.client, "acme/web", &content);
             let path = format!("/v2/acme/web/blobs/{digest}");
@@ -86,9 +101,16 @@ fn sec_s22_damaged_blobs_are_not_served_and_heal() {
             assert_eq!(answer.status, 404, "{told}: a manifest that needs it");
             images::push_blob(&client, "acme/web", &content);
             assert_eq!(client.get(&path).text(), content, "{told}: healed");
-            assert_eq!(images::push_manifest(&client, "acme/web", "v1", &image).status, 201);
+            assert_eq!(
+                images::push_manifest(&client, "acme/web", "v1", &image).status,
+                201
+            );
             server.restart();
-            assert_eq!(server.client.get(&path).text(), content, "{told}: healed for good");
+            assert_eq!(
+                server.client.get(&path).text(),
+                content,
+                "{told}: healed for good"
+            );
         }
     }
 }
@@ -97,6 +119,7 @@ fn sec_s22_damaged_blobs_are_not_served_and_heal() {
 #[test]
 fn sec_s22_a_large_damaged_blob_is_cut_off() {
     let mut server = Server::start();
+    server.may_complain();
     let mut content = vec![0; (64 << 20) + 4096];
     content[0] = 1;
     let digest = images::push_blob(&server.client, "acme/web", &content);
@@ -104,7 +127,10 @@ fn sec_s22_a_large_damaged_blob_is_cut_off() {
     Damage::Flip.strike(&server.blob_path(&digest));
     server.restart();
     let path = format!("/v2/acme/web/blobs/{digest}");
-    assert!(server.client.try_send("GET", &path, &[], b"").is_err(), "a clean end of wrong bytes");
+    assert!(
+        server.client.try_send("GET", &path, &[], b"").is_err(),
+        "a clean end of wrong bytes"
+    );
     assert_eq!(server.client.get(&path).status, 404);
     assert_eq!(server.client.send("HEAD", &path, &[], b"").status, 404);
     images::push_blob(&server.client, "acme/web", &content);
@@ -120,9 +146,15 @@ fn sec_s22_the_copy_of_a_manifest_is_not_what_is_served() {
     server.stop();
     Damage::Flip.strike(&server.blob_path(&images::digest(&manifest)));
     server.restart();
-    assert_eq!(server.client.get("/v2/acme/web/manifests/v1").text(), manifest);
+    assert_eq!(
+        server.client.get("/v2/acme/web/manifests/v1").text(),
+        manifest
+    );
     let digest = images::digest(&manifest);
-    assert_eq!(images::push_manifest(&server.client, "acme/web", &digest, &manifest).status, 201);
+    assert_eq!(
+        images::push_manifest(&server.client, "acme/web", &digest, &manifest).status,
+        201
+    );
 }
 
 /// What is damaged and not healed is what `verify` finds.
@@ -135,8 +167,16 @@ fn sec_s22_verify_finds_what_is_damaged() {
         server.stop();
         Damage::strike(damage, &server.blob_path(&digest));
         let report = layerhouse::verify(&server.root()).unwrap();
-        let found = report.findings.iter().filter(|found| found.what.contains(&digest)).count();
-        assert_eq!((report.findings.len(), found), (1, 1), "{damage:?}: {report}");
+        let found = report
+            .findings
+            .iter()
+            .filter(|found| found.what.contains(&digest))
+            .count();
+        assert_eq!(
+            (report.findings.len(), found),
+            (1, 1),
+            "{damage:?}: {report}"
+        );
         server.leave_unverified();
     }
 }

@@ -97,7 +97,11 @@ fn sec_s17_missing_looks_alike() {
         ("PUT", "manifests/v2".to_owned()),
     ] {
         let body = images::image("nowhere", &[]).to_string();
-        let body = if method == "PUT" { body.as_bytes() } else { b"" };
+        let body = if method == "PUT" {
+            body.as_bytes()
+        } else {
+            b""
+        };
         let [there, missing] = ["acme/web", "acme/none"].map(|repository| {
             let path = format!("/v2/{repository}/{rest}");
             let mut answer = client.send(method, &path, &[], body);

@@ -63,13 +63,28 @@ fn sec_s40_pages_are_bounded_whatever_n_says() {
     let client = &server.client;
     images::push_blob(client, "acme/web", "{}");
     let image = images::image("{}", &[]).to_string();
-    let mut connection = client.open();
-    for number in 0..1001 {
-        let path = format!("/v2/acme/web/manifests/t{number:04}");
-        assert_eq!(connection.send("PUT", &path, &[], image.as_bytes()).status, 201);
-    }
+    // Together, for commits are grouped.
+    std::thread::scope(|scope| {
+        for writer in 0..11 {
+            let (image, client) = (&image, *client);
+            scope.spawn(move || {
+                let mut connection = client.open();
+                for number in writer * 91..(writer + 1) * 91 {
+                    let path = format!("/v2/acme/web/manifests/t{number:04}");
+                    let answer = connection.send("PUT", &path, &[], image.as_bytes());
+                    assert_eq!(answer.status, 201);
+                }
+            });
+        }
+    });
     let huge = "9".repeat(4000);
-    for n in ["1001", "1000000000", "9223372036854775808", "18446744073709551616", &huge] {
+    for n in [
+        "1001",
+        "1000000000",
+        "9223372036854775808",
+        "18446744073709551616",
+        &huge,
+    ] {
         let answer = client.get(&format!("/v2/acme/web/tags/list?n={n}"));
         assert_eq!(answer.status, 200);
         let tags: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -79,7 +94,9 @@ fn sec_s40_pages_are_bounded_whatever_n_says() {
         assert_eq!(client.get(&format!("/v2/_catalog?n={n}")).status, 200);
     }
     assert_eq!(
-        client.get("/v2/acme/web/tags/list?last=t0999&n=1000").text(),
+        client
+            .get("/v2/acme/web/tags/list?last=t0999&n=1000")
+            .text(),
         r#"{"name":"acme/web","tags":["t1000"]}"#
     );
 }

@@ -99,9 +99,17 @@ fn clients_get_the_form_that_they_read() {
         (OCI_INDEX, "index", "200  $index"),
         ("*/*", "index", "200  $index"),
         ("application/*;q=0.1", "list", "200  $list"),
-        (OCI_MANIFEST, "index", "200  $image  Docker-Content-Digest: $sha256($image)"),
-        (DOCKER_MANIFEST, "list", "200  $docker  Docker-Content-Digest: $sha256($docker)"),
-        (DOCKER_MANIFEST, "$sha256($list)", unacceptable),
+        (
+            OCI_MANIFEST,
+            "index",
+            "200  $image  Docker-Content-Digest: $sha256($image)",
+        ),
+        (
+            DOCKER_MANIFEST,
+            "list",
+            "200  $docker  Docker-Content-Digest: $sha256($docker)",
+        ),
+        (DOCKER_MANIFEST, "$sha256($list)", "200  $list"),
         (OCI_MANIFEST, "$sha256($index)", unacceptable),
         ("text/html", "index", unacceptable),
         ("application/json", "list", unacceptable),
@@ -322,17 +330,29 @@ fn sec_s24_the_size_of_a_manifest_is_bounded() {
     manifest["annotations"] = json!({ "pad": pad });
     let largest = manifest.to_string();
     let path = "/v2/acme/web/manifests/large";
-    assert_eq!(server.client.send("PUT", path, &[], largest.as_bytes()).status, 201);
+    assert_eq!(
+        server
+            .client
+            .send("PUT", path, &[], largest.as_bytes())
+            .status,
+        201
+    );
     assert_eq!(server.client.get(path).body, largest.as_bytes());
     let chunked = [("Transfer-Encoding", "chunked")];
     let encoded = in_chunks(largest.as_bytes(), 1 << 20);
-    assert_eq!(server.client.send("PUT", path, &chunked, &encoded).status, 201);
+    assert_eq!(
+        server.client.send("PUT", path, &chunked, &encoded).status,
+        201
+    );
 
     let larger = format!("{largest} ");
-    for (headers, body) in
-        [(&[][..], larger.clone().into_bytes()), (&chunked[..], in_chunks(larger.as_bytes(), 1 << 20))]
-    {
-        let answer = server.client.send("PUT", "/v2/acme/web/manifests/larger", headers, &body);
+    for (headers, body) in [
+        (&[][..], larger.clone().into_bytes()),
+        (&chunked[..], in_chunks(larger.as_bytes(), 1 << 20)),
+    ] {
+        let answer = server
+            .client
+            .send("PUT", "/v2/acme/web/manifests/larger", headers, &body);
         assert_eq!(answer.status, 413);
         check_answer("PUT", &answer, &server.root()).unwrap();
     }
@@ -344,7 +364,10 @@ fn sec_s24_the_size_of_a_manifest_is_bounded() {
     );
     stream.write_all(head.as_bytes()).unwrap();
     assert_eq!(read_response(&mut stream, false).unwrap().status, 413);
-    assert_eq!(server.client.get("/v2/acme/web/manifests/larger").status, 404);
+    assert_eq!(
+        server.client.get("/v2/acme/web/manifests/larger").status,
+        404
+    );
 }
 
 /// S25: chains, fans and diamonds cost what they weigh; each step is one manifest deep.
@@ -361,9 +384,15 @@ fn sec_s25_graphs_of_manifests_stay_cheap() {
         diamond["manifests"][1]["mediaType"] = json!(OCI_INDEX);
         below = diamond.to_string();
         let digest = images::digest(&below);
-        assert_eq!(images::push_manifest(client, "acme/web", &digest, &below).status, 201);
+        assert_eq!(
+            images::push_manifest(client, "acme/web", &digest, &below).status,
+            201
+        );
     }
-    assert_eq!(images::push_manifest(client, "acme/web", "diamond", &below).status, 201);
+    assert_eq!(
+        images::push_manifest(client, "acme/web", "diamond", &below).status,
+        201
+    );
     assert_eq!(client.get("/v2/acme/web/manifests/diamond").text(), below);
 
     let child = images::descriptor(OCI_MANIFEST, &image);
@@ -379,18 +408,30 @@ fn sec_s25_graphs_of_manifests_stay_cheap() {
     check_answer("PUT", &answer, &server.root()).unwrap();
 
     for deep in ["[".repeat(1 << 20), "{\"a\":".repeat(1 << 18)] {
-        assert_eq!(images::push_manifest(client, "acme/web", "deep", &deep).status, 400);
+        assert_eq!(
+            images::push_manifest(client, "acme/web", "deep", &deep).status,
+            400
+        );
     }
     let many = format!("{{\"schemaVersion\":2,\"x\":[{}1]}}", "1,".repeat(3 << 20));
-    assert_eq!(images::push_manifest(client, "acme/web", "many", &many).status, 400);
+    assert_eq!(
+        images::push_manifest(client, "acme/web", "many", &many).status,
+        400
+    );
 
     // A circle cannot be made of digests; two that name each other's repository as subject can.
     let subject = images::descriptor(OCI_MANIFEST, &image);
     let first = images::referrer(&subject, "application/x.note", 1).to_string();
-    let second =
-        images::referrer(&images::descriptor(OCI_MANIFEST, &first), "application/x.note", 2);
+    let second = images::referrer(
+        &images::descriptor(OCI_MANIFEST, &first),
+        "application/x.note",
+        2,
+    );
     for (tag, manifest) in [("second", second.to_string()), ("first", first)] {
-        assert_eq!(images::push_manifest(client, "acme/web", tag, &manifest).status, 201);
+        assert_eq!(
+            images::push_manifest(client, "acme/web", tag, &manifest).status,
+            201
+        );
     }
 }
 
@@ -407,7 +448,10 @@ fn sec_s27_foreign_layers_are_not_fetched() {
     image["layers"][0]["urls"] = json!([format!("http://{address}/latest/meta-data/")]);
     image["mediaType"] = json!(DOCKER_MANIFEST);
     let image = image.to_string();
-    assert_eq!(images::push_manifest(&server.client, "acme/web", "v1", &image).status, 201);
+    assert_eq!(
+        images::push_manifest(&server.client, "acme/web", "v1", &image).status,
+        201
+    );
     assert_eq!(server.client.get("/v2/acme/web/manifests/v1").text(), image);
     let layer = format!("/v2/acme/web/blobs/{}", images::digest("abcd"));
     assert_eq!(server.client.get(&layer).status, 404);

@@ -16,8 +16,16 @@ use crate::harness::transcript::{check_answer, error_code, in_chunks};
 enum Step {
     /// A chunk of this many bytes; where it says to go, as first and last byte, lies at these distances
     /// from where it should go and end.
-    Chunk { bytes: usize, lie: Option<(i64, i64)>, is_streamed: bool },
-    Finish { bytes: usize, lie: Option<(i64, i64)>, is_right: bool },
+    Chunk {
+        bytes: usize,
+        lie: Option<(i64, i64)>,
+        is_streamed: bool,
+    },
+    Finish {
+        bytes: usize,
+        lie: Option<(i64, i64)>,
+        is_right: bool,
+    },
     Status,
     Cancel,
     Restart,
@@ -43,20 +51,35 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn proptest_config(cases: u32) -> Config {
-    Config { cases, failure_persistence: None, max_shrink_iters: 100, ..Config::default() }
+    Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 100,
+        ..Config::default()
+    }
 }
 
 /// What the specification says of a chunk: its status, and whether it is appended.
 fn place(held: usize, bytes: usize, range: Option<(i64, i64)>) -> Result<(), u16> {
-    let Some((first, last)) = range else { return Ok(()) };
+    let Some((first, last)) = range else {
+        return Ok(());
+    };
     if first < 0 || last < first {
         return Err(400);
     }
     if usize::try_from(last - first + 1).unwrap() != bytes {
         // Nothing would be appended either way; which is said depends on whether the length is known.
-        return Err(if usize::try_from(first).unwrap() == held { 400 } else { 0 });
+        return Err(if usize::try_from(first).unwrap() == held {
+            400
+        } else {
+            0
+        });
     }
-    if usize::try_from(first).unwrap() == held { Ok(()) } else { Err(416) }
+    if usize::try_from(first).unwrap() == held {
+        Ok(())
+    } else {
+        Err(416)
+    }
 }
 
 proptest! {
@@ -153,11 +176,17 @@ fn said(held: usize, bytes: usize, lie: (i64, i64)) -> (i64, i64) {
 }
 
 fn headers(range: Option<(i64, i64)>) -> Vec<(&'static str, String)> {
-    range.map(|(first, last)| ("Content-Range", format!("{first}-{last}"))).into_iter().collect()
+    range
+        .map(|(first, last)| ("Content-Range", format!("{first}-{last}")))
+        .into_iter()
+        .collect()
 }
 
 fn borrowed<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
-    headers.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
 }
 
 const REPOSITORIES: [&str; 2] = ["acme/api", "acme/web"];
@@ -166,15 +195,39 @@ const CONTENTS: [&str; 3] = ["{}", "layer one", "layer two"];
 /// One request to the registry; indices choose among what there is.
 #[derive(Clone, Debug)]
 enum Act {
-    PushBlob { repository: usize, blob: usize },
-    Mount { to: usize, blob: usize, has_source: bool },
+    PushBlob {
+        repository: usize,
+        blob: usize,
+    },
+    Mount {
+        to: usize,
+        blob: usize,
+        has_source: bool,
+    },
     /// An image of the first content as config and one layer.
-    PushImage { repository: usize, layer: usize, tag: Option<usize> },
+    PushImage {
+        repository: usize,
+        layer: usize,
+        tag: Option<usize>,
+    },
     /// An index of images: those of these layers.
-    PushIndex { repository: usize, layers: Vec<usize>, tag: Option<usize> },
-    DeleteTag { repository: usize, tag: usize },
-    DeleteManifest { repository: usize, which: Index },
-    DeleteBlob { repository: usize, blob: usize },
+    PushIndex {
+        repository: usize,
+        layers: Vec<usize>,
+        tag: Option<usize>,
+    },
+    DeleteTag {
+        repository: usize,
+        tag: usize,
+    },
+    DeleteManifest {
+        repository: usize,
+        which: Index,
+    },
+    DeleteBlob {
+        repository: usize,
+        blob: usize,
+    },
     Restart,
 }
 
@@ -211,12 +264,15 @@ struct Repository {
 
 impl Repository {
     fn needs(&self, digest: &str) -> bool {
-        self.manifests.values().any(|(_, needed)| needed.iter().any(|needed| needed == digest))
+        self.manifests
+            .values()
+            .any(|(_, needed)| needed.iter().any(|needed| needed == digest))
     }
 
     /// Takes a manifest if all that it needs is here; the status.
     fn push(&mut self, content: &str, needed: Vec<String>, tag: Option<usize>) -> u16 {
-        let has = |digest: &String| self.blobs.contains(digest) || self.manifests.contains_key(digest);
+        let has =
+            |digest: &String| self.blobs.contains(digest) || self.manifests.contains_key(digest);
         if !needed.iter().all(has) {
             return 404;
         }
@@ -346,17 +402,33 @@ fn push(
     tag: Option<usize>,
 ) -> crate::harness::http::Response {
     let reference = tag.map_or_else(|| images::digest(content), |tag| format!("t{tag}"));
-    images::push_manifest(&server.client, REPOSITORIES[repository], &reference, content)
+    images::push_manifest(
+        &server.client,
+        REPOSITORIES[repository],
+        &reference,
+        content,
+    )
 }
 
 /// Every list and every body.
 fn compare(server: &Server, model: &[Repository; 2]) -> Result<(), TestCaseError> {
     let client = &server.client;
-    let names: Vec<&str> =
-        REPOSITORIES.into_iter().zip(model).filter(|(_, model)| model.exists).map(|(name, _)| name).collect();
-    prop_assert_eq!(client.get("/v2/_catalog").text(), json!({ "repositories": names }).to_string());
+    let names: Vec<&str> = REPOSITORIES
+        .into_iter()
+        .zip(model)
+        .filter(|(_, model)| model.exists)
+        .map(|(name, _)| name)
+        .collect();
+    prop_assert_eq!(
+        client.get("/v2/_catalog").text(),
+        json!({ "repositories": names }).to_string()
+    );
     let mut digests: BTreeSet<String> = CONTENTS.iter().map(images::digest).collect();
-    digests.extend(model.iter().flat_map(|repository| repository.manifests.keys().cloned()));
+    digests.extend(
+        model
+            .iter()
+            .flat_map(|repository| repository.manifests.keys().cloned()),
+    );
     for (name, model) in REPOSITORIES.into_iter().zip(model) {
         let listed = client.get(&format!("/v2/{name}/tags/list"));
         if model.exists {
@@ -372,9 +444,10 @@ fn compare(server: &Server, model: &[Repository; 2]) -> Result<(), TestCaseError
         }
         for digest in &digests {
             let pulled = client.get(&format!("/v2/{name}/manifests/{digest}"));
-            match model.manifests.get(digest) {
-                Some((content, _)) => prop_assert_eq!(pulled.text(), content.clone()),
-                None => prop_assert_eq!(pulled.status, 404),
+            let manifest = model.manifests.get(digest);
+            prop_assert_eq!(pulled.status, if manifest.is_some() { 200 } else { 404 });
+            if let Some((content, _)) = manifest {
+                prop_assert_eq!(pulled.text(), content.clone());
             }
             let pulled = client.get(&format!("/v2/{name}/blobs/{digest}"));
             let is_there = model.blobs.contains(digest);

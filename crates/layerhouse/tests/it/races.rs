@@ -39,7 +39,9 @@ fn fault_f15_one_digest_pushed_at_once_is_one_blob() {
         });
     }
     // What was staged and lost the race is gone.
-    let staged = std::fs::read_dir(server.root().join("layerhouse/uploads")).unwrap().count();
+    let staged = std::fs::read_dir(server.root().join("layerhouse/uploads"))
+        .unwrap()
+        .count();
     assert_eq!(staged, 0);
 }
 
@@ -60,7 +62,12 @@ fn inv_i3_tags_are_always_something_that_was_pushed() {
     let path = |tag: usize| format!("/v2/acme/web/manifests/t{tag}");
     let names: Vec<String> = (0..TAGS).map(path).collect();
     for name in &names {
-        assert_eq!(client.send("PUT", name, &[], manifest(0, 0).as_bytes()).status, 201);
+        assert_eq!(
+            client
+                .send("PUT", name, &[], manifest(0, 0).as_bytes())
+                .status,
+            201
+        );
     }
     let writing = AtomicUsize::new(WRITERS);
     let (names, writing, manifest) = (&names, &writing, &manifest);
@@ -91,7 +98,8 @@ fn inv_i3_tags_are_always_something_that_was_pushed() {
                         assert_eq!(answer.status, 200, "{}", answer.text());
                         let digest = answer.header("docker-content-digest").unwrap();
                         assert_eq!(images::digest(&answer.body), digest);
-                        let image: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                        let image: serde_json::Value =
+                            serde_json::from_slice(&answer.body).unwrap();
                         let by = image["annotations"]["by"].as_str().unwrap().to_owned();
                         let (writer, round) = by.split_once(' ').unwrap();
                         let writer: usize = writer.parse().unwrap();
@@ -105,7 +113,10 @@ fn inv_i3_tags_are_always_something_that_was_pushed() {
                 })
             })
             .collect();
-        readers.into_iter().map(|reader| reader.join().unwrap()).sum()
+        readers
+            .into_iter()
+            .map(|reader| reader.join().unwrap())
+            .sum()
     });
     assert!(WRITERS < reads, "only {reads} reads ran beside the writers");
     for (tag, name) in names.iter().enumerate() {
@@ -135,9 +146,15 @@ fn fault_f16_tags_survive_deletes_that_race() {
                 for _ in 0..12 {
                     let (status, allowed) = match writer % 4 {
                         0 => (connection.send("DELETE", tag, &[], b"").status, [202, 404]),
-                        1 => (connection.send("DELETE", by_digest, &[], b"").status, [202, 404]),
+                        1 => (
+                            connection.send("DELETE", by_digest, &[], b"").status,
+                            [202, 404],
+                        ),
                         2 => (connection.get(tag).status, [200, 404]),
-                        _ => (connection.send("PUT", tag, &[], image.as_bytes()).status, [201, 201]),
+                        _ => (
+                            connection.send("PUT", tag, &[], image.as_bytes()).status,
+                            [201, 201],
+                        ),
                     };
                     assert!(allowed.contains(&status), "{status}");
                 }
@@ -148,5 +165,8 @@ fn fault_f16_tags_survive_deletes_that_race() {
     assert_eq!(client.get(tag).text(), image);
     assert_eq!(client.send("DELETE", &by_digest, &[], b"").status, 202);
     assert_eq!(client.get(tag).status, 404);
-    assert_eq!(client.get("/v2/acme/web/tags/list").text(), r#"{"name":"acme/web","tags":[]}"#);
+    assert_eq!(
+        client.get("/v2/acme/web/tags/list").text(),
+        r#"{"name":"acme/web","tags":[]}"#
+    );
 }

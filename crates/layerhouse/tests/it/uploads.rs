@@ -160,13 +160,14 @@ fn an_upload_goes_on_after_a_restart() {
 
 /// Opens an upload and sends it the first half of a body of 512 KiB, which is then being written.
 fn given_writer() -> (Transcript, TcpStream) {
-    let mut transcript = Transcript::start().given("whole", [b'w'; 512 << 10]);
+    let mut transcript = Transcript::start().given("whole", vec![b'w'; 512 << 10]);
     transcript.run("POST  /v2/acme/web/blobs/uploads/  202");
     let mut writer = transcript.server.client.connect();
     let upload = transcript.text("upload");
-    let head = format!("PATCH {upload} HTTP/1.1\r\nHost: registry\r\nContent-Length: 524288\r\n\r\n");
+    let head =
+        format!("PATCH {upload} HTTP/1.1\r\nHost: registry\r\nContent-Length: 524288\r\n\r\n");
     writer.write_all(head.as_bytes()).unwrap();
-    writer.write_all(&[b'w'; 256 << 10]).unwrap();
+    writer.write_all(&vec![b'w'; 256 << 10]).unwrap();
     // A full batch is on the disk, so the request has begun.
     transcript.run("eventually GET $upload  204  Range: 0-262143");
     (transcript, writer)
@@ -182,7 +183,7 @@ fn an_upload_has_one_writer() {
          DELETE $upload                            409  BLOB_UPLOAD_INVALID
          GET    $upload                            204",
     );
-    writer.write_all(&[b'w'; 256 << 10]).unwrap();
+    writer.write_all(&vec![b'w'; 256 << 10]).unwrap();
     assert_eq!(read_response(&mut writer, false).unwrap().status, 202);
     transcript.run(
         "GET    $upload                            204  Range: 0-524287
@@ -196,7 +197,7 @@ fn a_body_that_breaks_off_can_be_gone_on_with() {
     let (mut transcript, mut writer) = given_writer();
     writer.write_all(b"wwww").unwrap();
     drop(writer);
-    transcript = transcript.given("rest", [b'w'; (256 << 10) - 4]);
+    transcript = transcript.given("rest", vec![b'w'; (256 << 10) - 4]);
     transcript.run(
         "eventually GET $upload                            204  Range: 0-262147
          eventually PATCH $upload  262148-524287 $rest     202  Range: 0-524287
@@ -260,8 +261,14 @@ fn the_bytes_of_all_sessions_are_bounded() {
         "POST   /v2/acme/web/blobs/uploads/             202
          PATCH  $upload  'abcdefgh'                     202",
     );
-    let answer = transcript.server.client.send("PATCH", &first, &[], b"abcdefgh");
-    assert_eq!(answer.status, 429, "sixteen bytes are held where eight may be");
+    let answer = transcript
+        .server
+        .client
+        .send("PATCH", &first, &[], b"abcdefgh");
+    assert_eq!(
+        answer.status, 429,
+        "sixteen bytes are held where eight may be"
+    );
 }
 
 #[test]
@@ -306,7 +313,7 @@ fn a_writer_at_work_is_not_purged() {
          advance 700000s
          eventually GET $upload               404",
     );
-    writer.write_all(&[b'w'; 256 << 10]).unwrap();
+    writer.write_all(&vec![b'w'; 256 << 10]).unwrap();
     assert_eq!(read_response(&mut writer, false).unwrap().status, 202);
 }
 
@@ -314,10 +321,16 @@ fn a_writer_at_work_is_not_purged() {
 #[test]
 fn fault_f21_abandoned_uploads_give_their_space_back() {
     let server = Server::start();
-    let staged = || std::fs::read_dir(server.root().join("layerhouse/uploads")).unwrap().count();
+    let staged = || {
+        std::fs::read_dir(server.root().join("layerhouse/uploads"))
+            .unwrap()
+            .count()
+    };
     let content = vec![7; 10_000];
     for _ in 0..200 {
-        let answer = server.client.send("POST", "/v2/acme/web/blobs/uploads/", &[], b"");
+        let answer = server
+            .client
+            .send("POST", "/v2/acme/web/blobs/uploads/", &[], b"");
         let upload = answer.header("location").unwrap().to_owned();
         let head =
             format!("PATCH {upload} HTTP/1.1\r\nHost: registry\r\nContent-Length: 20000\r\n\r\n");
@@ -330,10 +343,10 @@ fn fault_f21_abandoned_uploads_give_their_space_back() {
         std::thread::yield_now();
     }
     assert_eq!(staged(), 200);
-    server.advance(Duration::from_secs(2 * 3600));
+    server.advance(Duration::from_hours(2));
     while staged() != 0 && begin.elapsed() < Duration::from_secs(20) {
         // Some still notice that their client went away, and begin to be idle only then.
-        server.advance(Duration::from_secs(3600));
+        server.advance(Duration::from_hours(1));
         std::thread::yield_now();
     }
     assert_eq!(staged(), 0);

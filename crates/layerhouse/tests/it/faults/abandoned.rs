@@ -19,7 +19,8 @@ fn fault_f21_uploads_of_clients_that_vanish_are_purged() {
         assert_eq!(start.status, 202, "{}", start.text());
         let location = location(&start);
         let mut connection = client.open();
-        let head = format!("PATCH {location} HTTP/1.1\r\nHost: registry\r\nContent-Length: 9000\r\n\r\n");
+        let head =
+            format!("PATCH {location} HTTP/1.1\r\nHost: registry\r\nContent-Length: 9000\r\n\r\n");
         // They vanish in the head, at the start of the body, and in the middle of it.
         let sent = match number % 3 {
             0 => head[..head.len() / 2].to_owned(),
@@ -31,27 +32,29 @@ fn fault_f21_uploads_of_clients_that_vanish_are_purged() {
     }
     let staged = server.root().join("layerhouse/uploads");
     let held_bytes = || -> u64 {
-        let sizes = names(&staged).into_iter().map(|name| {
-            fs::metadata(staged.join(name)).map_or(0, |metadata| metadata.len())
-        });
+        let sizes = names(&staged)
+            .into_iter()
+            .map(|name| fs::metadata(staged.join(name)).map_or(0, |metadata| metadata.len()));
         sizes.sum()
     };
-    wait_until("what came is staged", || held_bytes() == (clients / 3) as u64 * 5000);
+    wait_until("what came is staged", || {
+        held_bytes() == (clients / 3) as u64 * 5000
+    });
 
     // One is gone on with in time.
     let kept = sessions.pop().expect("there are some");
-    let (quarter, idle) = (Duration::from_secs(15 * 60), Duration::from_secs(60));
-    server.advance(quarter - idle);
+    let minutes = Duration::from_mins;
+    server.advance(minutes(14));
     wait_until("its writer is let go", || {
         client.send("PATCH", &kept, &[], b"more").status == 202
     });
-    server.advance(2 * idle);
+    server.advance(minutes(2));
     wait_until("the abandoned are purged", || names(&staged).len() <= 1);
     for session in sessions {
         assert_eq!(client.get(&session).status, 404, "{session}");
     }
     assert_eq!(client.get(&kept).status, 204);
-    server.advance(quarter + idle);
+    server.advance(minutes(16));
     wait_until("the last is purged", || names(&staged).is_empty());
     assert_eq!(client.get(&kept).status, 404);
     server.stop();

@@ -32,7 +32,11 @@ fn fault_f08_a_damaged_blob_is_never_served_as_good() {
         flip(&blob_path(&root, digest), 50_000);
     }
     let report = layerhouse::verify(&root).expect("the directory can be read");
-    let found: Vec<&str> = report.findings.iter().map(|finding| finding.invariant).collect();
+    let found: Vec<&str> = report
+        .findings
+        .iter()
+        .map(|finding| finding.invariant)
+        .collect();
     assert_eq!(found, ["I4", "I4"], "{report}");
     for digest in &digests {
         assert!(report.to_string().contains(digest.as_str()), "{report}");
@@ -93,7 +97,13 @@ fn fault_f08_a_damaged_manifest_is_never_served_as_good() {
     damaged[place + digit] ^= 1;
     fs::write(database(&root), damaged).expect("it can be written");
     let report = layerhouse::verify(&root).expect("the directory can be read");
-    assert!(report.findings.iter().any(|finding| finding.invariant == "I4"), "{report}");
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|finding| finding.invariant == "I4"),
+        "{report}"
+    );
 
     let process = Process::start(&root, &[]);
     let client = process.client;
@@ -102,9 +112,17 @@ fn fault_f08_a_damaged_manifest_is_never_served_as_good() {
         assert_eq!(pulled.status, 500, "{}", pulled.text());
         assert!(pulled.text().contains("push it again"), "{}", pulled.text());
     }
-    assert_eq!(client.get("/v2/acme/web/manifests/v2").text(), other, "others are well");
+    assert_eq!(
+        client.get("/v2/acme/web/manifests/v2").text(),
+        other,
+        "others are well"
+    );
     assert_eq!(push_image(&client, "acme/web", "v1", "a layer"), manifest);
-    assert_eq!(client.get("/v2/acme/web/manifests/v1").text(), manifest, "a push heals");
+    assert_eq!(
+        client.get("/v2/acme/web/manifests/v1").text(),
+        manifest,
+        "a push heals"
+    );
     stop_soundly(process, &root);
 }
 
@@ -132,7 +150,11 @@ fn fault_f08_a_damaged_database_is_refused_with_words() {
         let refused = Process::try_start(&root, &[]).err().expect(what);
         assert_eq!(refused.status.code(), Some(1), "{what}: {}", refused.log);
         let path = database(&root);
-        assert!(refused.log.contains(&*path.to_string_lossy()), "{what}: {}", refused.log);
+        assert!(
+            refused.log.contains(&*path.to_string_lossy()),
+            "{what}: {}",
+            refused.log
+        );
         assert!(refused.log.contains("damaged"), "{what}: {}", refused.log);
         let left = fs::read(&path).expect("it is still there");
         assert!(left == damaged, "{what}: evidence is not touched");
@@ -155,7 +177,10 @@ fn fault_f08_garbage_for_a_write_ahead_log_changes_nothing() {
     let log = root.join("layerhouse/layerhouse.db-wal");
     fs::write(&log, noise(6, 100_000)).expect("it can be written");
     let mut process = Process::start(&root, &[]);
-    assert_eq!(process.client.get("/v2/acme/web/manifests/v1").text(), manifest);
+    assert_eq!(
+        process.client.get("/v2/acme/web/manifests/v1").text(),
+        manifest
+    );
     let later = push_image(&process.client, "acme/web", "v2", "another");
     process.kill();
     // The end of the log, which a crash may leave torn.
@@ -163,8 +188,14 @@ fn fault_f08_garbage_for_a_write_ahead_log_changes_nothing() {
     torn.extend(noise(7, 5000));
     fs::write(&log, torn).expect("it can be written");
     let process = Process::start(&root, &[]);
-    assert_eq!(process.client.get("/v2/acme/web/manifests/v1").text(), manifest);
-    assert_eq!(process.client.get("/v2/acme/web/manifests/v2").text(), later);
+    assert_eq!(
+        process.client.get("/v2/acme/web/manifests/v1").text(),
+        manifest
+    );
+    assert_eq!(
+        process.client.get("/v2/acme/web/manifests/v2").text(),
+        later
+    );
     stop_soundly(process, &root);
 }
 
@@ -193,11 +224,17 @@ fn fault_f20_a_push_heals_what_vanished() {
         assert_eq!(client.send("HEAD", &path, &[], b"").status, 404, "{damage}");
         assert_eq!(client.get(&path).status, 404, "{damage}");
         let mount = format!("/v2/acme/other/blobs/uploads/?mount={gone}&from=acme/web");
-        assert_eq!(client.send("POST", &mount, &[], b"").status, 202, "{damage}");
-        let answer = super::super::harness::images::push_manifest(
-            &client, "acme/web", "v2", &manifest,
+        assert_eq!(
+            client.send("POST", &mount, &[], b"").status,
+            202,
+            "{damage}"
         );
-        assert_eq!(answer.status, 404, "{damage}: an image must not be taken without its layer");
+        let answer =
+            super::super::harness::images::push_manifest(&client, "acme/web", "v2", &manifest);
+        assert_eq!(
+            answer.status, 404,
+            "{damage}: an image must not be taken without its layer"
+        );
         push_blob(&client, "acme/web", "a layer");
         assert_eq!(client.get(&path).text(), "a layer", "{damage}");
     }

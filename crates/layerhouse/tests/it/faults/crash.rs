@@ -22,9 +22,14 @@ fn fault_f01_every_durable_step_may_be_the_last() {
         };
         assert!(number < 1000, "the scenario does not end");
     }
-    let missed: Vec<String> =
-        step_names().into_iter().filter(|step| !visited.contains(step)).collect();
-    assert!(missed.is_empty(), "no kill at {missed:?}; visited: {visited:?}");
+    let missed: Vec<String> = step_names()
+        .into_iter()
+        .filter(|step| !visited.contains(step))
+        .collect();
+    assert!(
+        missed.is_empty(),
+        "no kill at {missed:?}; visited: {visited:?}"
+    );
 }
 
 /// Runs the scenario until the server dies before its n-th step, then starts it again and goes on
@@ -45,7 +50,10 @@ fn die_at(number: usize) -> Option<String> {
     }
     let (status, log) = process.wait();
     if status.success() {
-        assert!(died_in.is_none(), "step {number}: a request failed without an accident: {log}");
+        assert!(
+            died_in.is_none(),
+            "step {number}: a request failed without an accident: {log}"
+        );
         super::assert_sound(&root);
         return None;
     }
@@ -58,8 +66,9 @@ fn die_at(number: usize) -> Option<String> {
     let rest = died_in.map_or(&[][..], |at| &operations[at..]);
     ledger.resume(&process.client, false);
     for operation in rest {
-        let result = operation.run(&process.client, &mut ledger, true);
-        assert!(result.is_ok(), "after a kill at step {number}, {step}: {result:?}");
+        if let Err(failure) = operation.run(&process.client, &mut ledger, true) {
+            panic!("after a kill at step {number}, {step}: {failure}");
+        }
     }
     ledger.resume(&process.client, false);
     ledger.check(&process.client);
@@ -73,7 +82,10 @@ fn assert_nothing_staged_beyond_sessions(root: &Path) {
     let report = layerhouse::verify(root).expect("the directory can be read");
     let staged = names(&root.join("layerhouse/uploads"));
     assert!(staged.len() as u64 <= report.uploads, "{staged:?} {report}");
-    assert_eq!(names(&root.join("layerhouse/scratch")), Vec::<String>::new());
+    assert_eq!(
+        names(&root.join("layerhouse/scratch")),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -84,7 +96,9 @@ fn inv_i2_a_kill_between_any_two_requests_loses_nothing() {
     let mut ledger = Ledger::new("acme/web");
     let mut process = Process::start(&root, &[]);
     for operation in &operations {
-        operation.run(&process.client, &mut ledger, false).expect("there is no accident");
+        operation
+            .run(&process.client, &mut ledger, false)
+            .expect("there is no accident");
         process.kill();
         process = Process::start(&root, &[]);
         ledger.check(&process.client);
@@ -101,7 +115,9 @@ fn inv_i6_a_crash_and_a_restart_leave_no_bytes_behind() {
     let mut process = Process::start(&root, &[]);
     let mut ledger = Ledger::new("acme/web");
     for operation in everything() {
-        operation.run(&process.client, &mut ledger, false).expect("there is no accident");
+        operation
+            .run(&process.client, &mut ledger, false)
+            .expect("there is no accident");
     }
     // A push in one request has no session that anybody could go on with.
     let digest = super::super::harness::images::digest("never finished");
@@ -125,7 +141,10 @@ fn inv_i6_a_crash_and_a_restart_leave_no_bytes_behind() {
     let report = layerhouse::verify(&root).expect("the directory can be read");
     assert_eq!((report.uploads, report.staged_bytes), (0, 0), "{report}");
     assert_eq!(names(&uploads), Vec::<String>::new());
-    assert_eq!(names(&root.join("layerhouse/scratch")), Vec::<String>::new());
+    assert_eq!(
+        names(&root.join("layerhouse/scratch")),
+        Vec::<String>::new()
+    );
 }
 
 /// Waits for what another process does soon; panics if it does not.
@@ -163,10 +182,16 @@ fn step_names() -> BTreeSet<String> {
                 continue;
             }
             let text = fs::read_to_string(&path).expect("sources are text");
-            let found = text.split("take(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            let found = text
+                .split("take(\"")
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next());
             names.extend(found.map(str::to_owned));
         }
     }
-    assert!(names.contains("stage.sync"), "the steps are named otherwise now: {names:?}");
+    assert!(
+        names.contains("stage.sync"),
+        "the steps are named otherwise now: {names:?}"
+    );
     names
 }

@@ -12,7 +12,9 @@ use super::{noise, stop_soundly};
 
 #[test]
 fn fault_f03_a_layer_larger_than_the_disk_leaves_no_trace() {
-    let Some(mount) = Mount::new(FileSystem::Ext4, 112, "noatime") else { return };
+    let Some(mount) = Mount::new(FileSystem::Ext4, 112, "noatime") else {
+        return;
+    };
     let root = mount.path().join("root");
     let process = Process::start(&root, &[]);
     let client = process.client;
@@ -22,7 +24,10 @@ fn fault_f03_a_layer_larger_than_the_disk_leaves_no_trace() {
     let layer = noise(5, 120 << 20);
     let claimed = digest(&layer);
     let before_bytes = mount.free_bytes();
-    assert!((60 << 20..120 << 20).contains(&before_bytes), "{before_bytes} bytes are free");
+    assert!(
+        (60 << 20..120 << 20).contains(&before_bytes),
+        "{before_bytes} bytes are free"
+    );
     let session = client.send("POST", "/v2/acme/web/blobs/uploads/", &[], b"");
     let put = format!("{}?digest={claimed}", super::ledger::location(&session));
     assert_full(&client, &root.to_string_lossy(), "PUT", &put, &layer);
@@ -39,9 +44,19 @@ fn fault_f03_a_layer_larger_than_the_disk_leaves_no_trace() {
     let mut filler = File::create(mount.path().join("filler")).expect("there is room");
     while filler.write_all(&[0; 4096]).is_ok() {}
     drop(filler);
-    assert!(mount.free_bytes() < 1 << 20, "{} bytes are free", mount.free_bytes());
+    assert!(
+        mount.free_bytes() < 1 << 20,
+        "{} bytes are free",
+        mount.free_bytes()
+    );
     assert_pulls(&client, "kept", &kept);
-    assert_full(&client, &root.to_string_lossy(), "POST", "/v2/acme/web/blobs/uploads/", b"");
+    assert_full(
+        &client,
+        &root.to_string_lossy(),
+        "POST",
+        "/v2/acme/web/blobs/uploads/",
+        b"",
+    );
     assert_eq!(client.get("/readyz").status, 503);
     assert_eq!(client.get("/healthz").status, 200);
     let doomed = client.send("DELETE", "/v2/acme/web/manifests/doomed", &[], b"");
@@ -65,7 +80,9 @@ fn fault_f03_a_layer_larger_than_the_disk_leaves_no_trace() {
 
 #[test]
 fn fault_f03_without_inodes_pulls_and_deletes_go_on() {
-    let Some(mount) = Mount::new(FileSystem::Ext4Inodes(1200), 160, "noatime") else { return };
+    let Some(mount) = Mount::new(FileSystem::Ext4Inodes(1200), 160, "noatime") else {
+        return;
+    };
     let root = mount.path().join("root");
     let process = Process::start(&root, &[]);
     let client = process.client;
@@ -97,14 +114,20 @@ fn assert_full(client: &Client, root: &str, method: &str, path: &str, body: &[u8
     assert_eq!(answer.status, 507, "{method} {path}: {}", answer.text());
     let message = answer.text();
     assert!(message.contains("full"), "{message}");
-    assert!(!message.contains(root) && !message.contains("layerhouse/"), "{message}");
+    assert!(
+        !message.contains(root) && !message.contains("layerhouse/"),
+        "{message}"
+    );
 }
 
 /// What a refused push took is free again, but for some pages of the database.
 fn assert_freed(mount: &Mount, before_bytes: u64) {
     let free_bytes = mount.free_bytes();
     let slack_bytes = 1 << 20;
-    assert!(before_bytes <= free_bytes + slack_bytes, "{before_bytes} were free, now {free_bytes}");
+    assert!(
+        before_bytes <= free_bytes + slack_bytes,
+        "{before_bytes} were free, now {free_bytes}"
+    );
 }
 
 fn assert_pulls(client: &Client, tag: &str, manifest: &str) {

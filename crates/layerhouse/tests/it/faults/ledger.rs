@@ -2,7 +2,9 @@
 //! values that the answers allow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
+use std::time::Instant;
 
 use super::super::harness::http::{Client, Response};
 use super::super::harness::images::digest;
@@ -25,7 +27,8 @@ pub(super) struct Ledger {
     allowed: BTreeMap<Key, BTreeSet<Option<String>>>,
     /// The upload that is under way.
     pub(super) upload: Option<Upload>,
-    acknowledged: usize,
+    /// When a key got its value, and what was allowed before.
+    history: Vec<(Instant, Key, BTreeSet<Option<String>>)>,
 }
 
 /// An upload session whose client knows where it is.
@@ -40,7 +43,24 @@ pub(super) struct Upload {
 #[derive(Debug)]
 pub(super) enum Failure {
     Broken(io::Error),
-    Refused { request: String, status: u16, message: String },
+    Refused {
+        request: String,
+        status: u16,
+        message: String,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => write!(out, "the connection broke: {error}"),
+            Self::Refused {
+                request,
+                status,
+                message,
+            } => write!(out, "{request}: {status} {message}"),
+        }
+    }
 }
 
 impl Failure {
@@ -56,22 +76,38 @@ impl Ledger {
             repository: repository.to_owned(),
             allowed: BTreeMap::new(),
             upload: None,
-            acknowledged: 0,
+            history: Vec::new(),
         }
     }
 
-    /// Requests that were answered as done.
+    /// Changes that were answered as done.
     pub(super) fn acknowledged(&self) -> usize {
-        self.acknowledged
+        self.history.len()
+    }
+
+    /// The power went at this moment: an answer that came later would never have been heard.
+    ///
+    /// It matters, for a file system that is being shut down may say of a sync that it was done: ext4
+    /// does if the journal's commit was aborted just before the sync came to wait for it.
+    pub(super) fn forget_since(&mut self, moment: Instant) {
+        for (at, key, before) in &self.history {
+            if moment <= *at
+                && let Some(allowed) = self.allowed.get_mut(key)
+            {
+                allowed.extend(before.iter().cloned());
+            }
+        }
     }
 
     pub(super) fn acknowledge(&mut self, effects: Vec<Effect>) {
-        self.acknowledged += 1;
+        let now = Instant::now();
         for (key, value) in effects {
             if let (Key::Manifest(digest), None) = (&key, &value) {
                 self.untag(digest, false);
             }
-            self.allowed.insert(key, BTreeSet::from([value]));
+            let before = self.allowed.insert(key.clone(), BTreeSet::from([value]));
+            self.history
+                .push((now, key, before.unwrap_or_else(|| BTreeSet::from([None]))));
         }
     }
 
@@ -81,7 +117,10 @@ impl Ledger {
             if let (Key::Manifest(digest), None) = (&key, &value) {
                 self.untag(digest, true);
             }
-            let allowed = self.allowed.entry(key).or_insert_with(|| BTreeSet::from([None]));
+            let allowed = self
+                .allowed
+                .entry(key)
+                .or_insert_with(|| BTreeSet::from([None]));
             allowed.insert(value);
         }
     }
@@ -114,7 +153,9 @@ impl Ledger {
         } else {
             format!("/v2/{}/{path}", self.repository)
         };
-        let answer = client.try_send(method, &path, headers, body).map_err(Failure::Broken)?;
+        let answer = client
+            .try_send(method, &path, headers, body)
+            .map_err(Failure::Broken)?;
         if expected.contains(&answer.status) {
             return Ok(answer);
         }
@@ -129,7 +170,10 @@ impl Ledger {
     pub(super) fn check(&self, client: &Client) {
         for (key, allowed) in &self.allowed {
             let found = self.look(client, key);
-            assert!(allowed.contains(&found), "{key:?} holds {found:?}, allowed: {allowed:?}");
+            assert!(
+                allowed.contains(&found),
+                "{key:?} holds {found:?}, allowed: {allowed:?}"
+            );
         }
     }
 
@@ -143,7 +187,11 @@ impl Ledger {
             200 => {
                 let found = digest(&answer.body);
                 let said = answer.header("docker-content-digest");
-                assert_eq!(said, Some(found.as_str()), "{key:?}: other bytes than it says");
+                assert_eq!(
+                    said,
+                    Some(found.as_str()),
+                    "{key:?}: other bytes than it says"
+                );
                 Some(found)
             }
             404 => None,
@@ -155,7 +203,9 @@ impl Ledger {
     ///
     /// A killed process loses no byte that was acknowledged; `loses_bytes` says that a power cut may.
     pub(super) fn resume(&mut self, client: &Client, loses_bytes: bool) {
-        let Some(upload) = self.upload.take() else { return };
+        let Some(upload) = self.upload.take() else {
+            return;
+        };
         let claimed = digest(&upload.content);
         let key = Key::Blob(claimed.clone());
         let status = client.get(&upload.location);
@@ -171,19 +221,37 @@ impl Ledger {
             other => panic!("GET {}: {other} {}", upload.location, status.text()),
         };
         if status.status == 204 && !loses_bytes {
-            assert!(upload.acknowledged_bytes <= held_bytes, "{held_bytes} held, {upload:?}");
+            assert!(
+                upload.acknowledged_bytes <= held_bytes,
+                "{held_bytes} held, {upload:?}"
+            );
         }
-        assert!(held_bytes <= upload.content.len(), "{held_bytes} bytes held of {upload:?}");
+        assert!(
+            held_bytes <= upload.content.len(),
+            "{held_bytes} bytes held of {upload:?}"
+        );
         let rest = &upload.content[held_bytes..];
         let path = format!("{location}?digest={claimed}");
-        self.request(client, "PUT", &path, &[], rest, &[201]).expect("the upload can be finished");
+        let answer = client.send("PUT", &path, &[], rest);
+        if loses_bytes && answer.status == 400 {
+            // A file may have got its new length and not its bytes: the digest tells, and the client
+            // begins again.
+            let path = format!("blobs/uploads/?digest={claimed}");
+            self.request(client, "POST", &path, &[], &upload.content, &[201])
+                .expect("the blob can be pushed again");
+        } else {
+            assert_eq!(answer.status, 201, "{path}: {}", answer.text());
+        }
         self.acknowledge(vec![(key, Some(claimed))]);
     }
 }
 
 /// Where the session of an answer is.
 pub(super) fn location(answer: &Response) -> String {
-    answer.header("location").expect("a session has a location").to_owned()
+    answer
+        .header("location")
+        .expect("a session has a location")
+        .to_owned()
 }
 
 /// The bytes that a session holds; our chunks are never of one byte, which `0-0` could mean.

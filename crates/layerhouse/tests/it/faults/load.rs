@@ -40,7 +40,9 @@ fn crowd(configuration: &str) {
     fs::write(&file, format!("version: 0.1\n{configuration}\n")).expect("it can be written");
     let (shown, file) = (root.to_string_lossy(), file.to_string_lossy());
     let arguments = ["--root", &*shown, "--config", &*file];
-    let Some(process) = start_limited(&arguments, 128) else { return };
+    let Some(process) = start_limited(&arguments, 128) else {
+        return;
+    };
     let client = process.client;
     let manifest = push_image(&client, "acme/web", "v1", "a layer");
     // Some wait to be accepted, and the kernel lets only so many wait.
@@ -53,10 +55,14 @@ fn crowd(configuration: &str) {
         .map(|_| {
             thread::spawn(move || {
                 let mut stream = TcpStream::connect_timeout(&client.address, patience).ok()?;
-                stream.set_read_timeout(Some(4 * patience)).expect("above zero");
+                stream
+                    .set_read_timeout(Some(4 * patience))
+                    .expect("above zero");
                 let request = b"GET /v2/acme/web/manifests/v1 HTTP/1.1\r\nHost: registry\r\n\r\n";
                 let _ = std::io::Write::write_all(&mut stream, request);
-                read_response(&mut stream, false).ok().map(|answer| answer.status)
+                read_response(&mut stream, false)
+                    .ok()
+                    .map(|answer| answer.status)
             })
         })
         .collect();
@@ -104,12 +110,17 @@ fn fault_f27_a_stop_under_load_loses_nothing_acknowledged() {
     let between = open(&client, &content[..100_000]);
     let within = open(&client, &content[..100_000]);
     let mut stuck = client.open();
-    let head = format!("PATCH {within} HTTP/1.1\r\nHost: registry\r\nContent-Length: 200000\r\n\r\n");
+    let head =
+        format!("PATCH {within} HTTP/1.1\r\nHost: registry\r\nContent-Length: 200000\r\n\r\n");
     stuck.write(head.as_bytes()).expect("it listens");
-    stuck.write(&content[100_000..150_000]).expect("it takes bytes");
+    stuck
+        .write(&content[100_000..150_000])
+        .expect("it takes bytes");
 
     let pushing: Vec<_> = (0..12)
-        .map(|number| thread::spawn(move || push_images(&client, &format!("acme/p{number}"), number + 1)))
+        .map(|number| {
+            thread::spawn(move || push_images(&client, &format!("acme/p{number}"), number + 1))
+        })
         .collect();
     let stopped = AtomicBool::new(false);
     let (ended, told) = thread::scope(|scope| {
@@ -130,9 +141,14 @@ fn fault_f27_a_stop_under_load_loses_nothing_acknowledged() {
         let took = began.elapsed();
         stopped.store(true, Ordering::SeqCst);
         assert!(status.success(), "{status}: {log}");
-        assert!(took < drain + Duration::from_secs(8), "the stop took {took:?}");
-        let told: Vec<Ledger> =
-            pushing.into_iter().map(|client| client.join().expect("a client only pushes")).collect();
+        assert!(
+            took < drain + Duration::from_secs(8),
+            "the stop took {took:?}"
+        );
+        let told: Vec<Ledger> = pushing
+            .into_iter()
+            .map(|client| client.join().expect("a client only pushes"))
+            .collect();
         (log, told)
     });
     assert!(!ended.contains("panicked"), "{ended}");
@@ -175,8 +191,10 @@ fn inv_i9_large_blobs_and_slow_readers_take_bounded_memory() {
     let pushing: Vec<_> = (0..8)
         .map(|seed| thread::spawn(move || push_blob(&client, "acme/web", noise(seed, 24 << 20))))
         .collect();
-    let digests: Vec<_> =
-        pushing.into_iter().map(|client| client.join().expect("a push succeeds")).collect();
+    let digests: Vec<_> = pushing
+        .into_iter()
+        .map(|client| client.join().expect("a push succeeds"))
+        .collect();
     let mut readers = Vec::new();
     for number in 0..32 {
         let mut stream = client.connect();
@@ -203,6 +221,8 @@ fn usage(id: u32) -> (usize, usize, usize) {
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         number.expect("the kernel tells")
     };
-    let files = fs::read_dir(format!("/proc/{id}/fd")).expect("it runs").count();
+    let files = fs::read_dir(format!("/proc/{id}/fd"))
+        .expect("it runs")
+        .count();
     (number("VmHWM:"), number("Threads:"), files)
 }

@@ -54,7 +54,10 @@ fn stop_soundly(process: Process, root: &Path) {
 fn assert_sound(root: &Path) {
     let report = layerhouse::verify(root).expect("the directory can be read");
     assert!(report.findings.is_empty(), "{report}");
-    assert_eq!(report.stale_links, 0, "a clean stop writes every link file: {report}");
+    assert_eq!(
+        report.stale_links, 0,
+        "a clean stop writes every link file: {report}"
+    );
 }
 
 /// Runs our binary to its end.
@@ -76,7 +79,13 @@ fn blob_path(root: &Path, digest: &str) -> PathBuf {
 fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).expect("the directory is there");
     entries
-        .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("it can be read")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect()
 }
 

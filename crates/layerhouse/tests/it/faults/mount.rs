@@ -1,7 +1,8 @@
 //! A small file system of a test's own, on a loop device; unmounted and freed however the test ends.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -36,7 +37,12 @@ impl Mount {
         Self::on(FileSystem::Ext4, size_mib, "noatime", Some(backing_mib))
     }
 
-    fn on(kind: FileSystem, size_mib: u64, options: &str, backing_mib: Option<u64>) -> Option<Self> {
+    fn on(
+        kind: FileSystem,
+        size_mib: u64,
+        options: &str,
+        backing_mib: Option<u64>,
+    ) -> Option<Self> {
         if !is_root() {
             skip("mounting needs root");
             return None;
@@ -54,7 +60,14 @@ impl Mount {
         if let Some(backing_mib) = backing_mib {
             let size = format!("size={backing_mib}m");
             let backing = mount.directory.path().join("backing");
-            let arguments = ["-t", "tmpfs", "-o", &size, "tmpfs", &backing.to_string_lossy()];
+            let arguments = [
+                "-t",
+                "tmpfs",
+                "-o",
+                &size,
+                "tmpfs",
+                &backing.to_string_lossy(),
+            ];
             if !succeeds("mount", &arguments) {
                 skip("no file system in memory could be mounted");
                 return None;
@@ -69,9 +82,10 @@ impl Mount {
             FileSystem::Ext4 => {
                 succeeds("mkfs.ext4", &["-qF", "-m", "0", "-E", "nodiscard", &image])
             }
-            FileSystem::Ext4Inodes(inodes) => {
-                succeeds("mkfs.ext4", &["-qF", "-m", "0", "-N", &inodes.to_string(), &image])
-            }
+            FileSystem::Ext4Inodes(inodes) => succeeds(
+                "mkfs.ext4",
+                &["-qF", "-m", "0", "-N", &inodes.to_string(), &image],
+            ),
             FileSystem::Xfs => succeeds("mkfs.xfs", &["-qf", &image]),
         };
         if !is_made {
@@ -97,13 +111,12 @@ impl Mount {
         self.directory.path().join("mounted")
     }
 
-    pub(super) fn device(&self) -> &str {
-        &self.device
-    }
-
     fn mount(&self) -> bool {
         let path = self.path();
-        succeeds("mount", &["-o", &self.options, &self.device, &path.to_string_lossy()])
+        succeeds(
+            "mount",
+            &["-o", &self.options, &self.device, &path.to_string_lossy()],
+        )
     }
 
     fn unmount(&self) -> bool {
@@ -116,25 +129,46 @@ impl Mount {
         assert!(self.mount(), "it was mounted before");
     }
 
-    pub(super) fn make_read_only(&self) -> bool {
-        let path = self.path();
-        let path = path.to_string_lossy();
-        // The second letter of sysrq would do it to the whole machine; this does it to one.
-        succeeds("mount", &["-o", "remount,ro", &path])
+    /// Has ext4 find itself damaged, so that `errors=remount-ro` takes effect; whether it could.
+    pub(super) fn fail_and_turn_read_only(&self) -> bool {
+        let name = self.device.trim_start_matches("/dev/");
+        std::fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "a test").is_ok()
     }
 
-    /// Takes the power away: nothing reaches the disk from here on, not even the journal.
-    pub(super) fn cut_power(&self) -> bool {
+    /// Makes ready to take the power away; nothing if that cannot be done here.
+    pub(super) fn power_switch(&self) -> Option<PowerSwitch> {
         /// FS_IOC_SHUTDOWN with "no log flush", for which Rust would need unsafe code.
-        const CUT: &str = "open(my $f, '<', $ARGV[0]) or exit 1; \
-             ioctl($f, 0x8004587d, pack('I', 2)) or exit 1;";
-        succeeds("perl", &["-e", CUT, &self.path().to_string_lossy()])
+        const CUT: &str = "open(my $f, '<', $ARGV[0]) or exit 1; my $how = pack('I', 2); \
+             <STDIN>; ioctl($f, 0x8004587d, $how) or exit 1;";
+        let perl = Command::new("perl")
+            .args(["-e", CUT])
+            .arg(self.path())
+            .stdin(Stdio::piped())
+            .spawn();
+        perl.ok().map(PowerSwitch)
     }
 
     /// Bytes that anybody may still write.
     pub(super) fn free_bytes(&self) -> u64 {
         let space = rustix::fs::statvfs(self.path()).expect("it is mounted");
         space.f_bavail * space.f_frsize
+    }
+}
+
+/// Takes the power of a file system away as soon as it is told to.
+#[derive(Debug)]
+pub(super) struct PowerSwitch(Child);
+
+impl PowerSwitch {
+    /// Nothing reaches the disk any more, not even the journal; when that was, if it could be done.
+    pub(super) fn cut(mut self) -> Option<Instant> {
+        let moment = Instant::now();
+        // Its input ends, for which it waits.
+        drop(self.0.stdin.take());
+        self.0
+            .wait()
+            .is_ok_and(|status| status.success())
+            .then_some(moment)
     }
 }
 

@@ -10,18 +10,33 @@ use super::noise;
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
     /// POST, PATCH, PUT with the last bytes.
-    PushInChunks { content: Vec<u8> },
+    PushInChunks {
+        content: Vec<u8>,
+    },
     /// POST with the digest.
-    PushAtOnce { content: Vec<u8> },
-    PushManifest { reference: String, content: String },
-    DeleteTag { tag: String },
+    PushAtOnce {
+        content: Vec<u8>,
+    },
+    PushManifest {
+        reference: String,
+        content: String,
+    },
+    DeleteTag {
+        tag: String,
+    },
     /// By digest, and with it every tag that points at it.
-    DeleteManifest { digest: String },
+    DeleteManifest {
+        digest: String,
+    },
     /// POST, PATCH, DELETE.
     CancelUpload,
     /// POST, PATCH, and no more: another day it is gone on with.
-    LeaveUpload { content: Vec<u8> },
-    PullBlob { digest: String },
+    LeaveUpload {
+        content: Vec<u8>,
+    },
+    PullBlob {
+        digest: String,
+    },
 }
 
 impl Operation {
@@ -87,7 +102,14 @@ impl Operation {
                 ledger.request(client, "PUT", &path, &[], content.as_bytes(), &[201])?;
             }
             Self::DeleteTag { tag } => {
-                ledger.request(client, "DELETE", &format!("manifests/{tag}"), &[], b"", deleted)?;
+                ledger.request(
+                    client,
+                    "DELETE",
+                    &format!("manifests/{tag}"),
+                    &[],
+                    b"",
+                    deleted,
+                )?;
             }
             Self::DeleteManifest { digest } => {
                 let path = format!("manifests/{digest}");
@@ -120,12 +142,26 @@ fn begin(
 ) -> Result<Upload, Failure> {
     let answer = ledger.request(client, "POST", "blobs/uploads/", &[], b"", &[202])?;
     let location = location(&answer);
-    let upload = Upload { location, content: content.to_owned(), acknowledged_bytes: 0 };
+    let upload = Upload {
+        location,
+        content: content.to_owned(),
+        acknowledged_bytes: 0,
+    };
     ledger.upload = Some(upload.clone());
     let range = format!("0-{}", first_bytes - 1);
     let headers = [("Content-Range", range.as_str())];
-    ledger.request(client, "PATCH", &upload.location, &headers, &content[..first_bytes], &[202])?;
-    let upload = Upload { acknowledged_bytes: first_bytes, ..upload };
+    ledger.request(
+        client,
+        "PATCH",
+        &upload.location,
+        &headers,
+        &content[..first_bytes],
+        &[202],
+    )?;
+    let upload = Upload {
+        acknowledged_bytes: first_bytes,
+        ..upload
+    };
     ledger.upload = Some(upload.clone());
     Ok(upload)
 }
@@ -149,20 +185,44 @@ pub(super) fn everything() -> Vec<Operation> {
     });
     let signature = referrer(&subject, "application/vnd.example.signature", 1).to_string();
     vec![
-        Operation::PushInChunks { content: layer.clone() },
+        Operation::PushInChunks {
+            content: layer.clone(),
+        },
         Operation::PushAtOnce { content: config },
-        Operation::PushManifest { reference: "v1".to_owned(), content: first.clone() },
+        Operation::PushManifest {
+            reference: "v1".to_owned(),
+            content: first.clone(),
+        },
         // The tag moves.
-        Operation::PushManifest { reference: "v1".to_owned(), content: second.clone() },
-        Operation::PushManifest { reference: digest(&signature), content: signature },
-        Operation::PushManifest { reference: "v2".to_owned(), content: second },
-        Operation::DeleteTag { tag: "v2".to_owned() },
-        Operation::DeleteManifest { digest: digest(&first) },
+        Operation::PushManifest {
+            reference: "v1".to_owned(),
+            content: second.clone(),
+        },
+        Operation::PushManifest {
+            reference: digest(&signature),
+            content: signature,
+        },
+        Operation::PushManifest {
+            reference: "v2".to_owned(),
+            content: second,
+        },
+        Operation::DeleteTag {
+            tag: "v2".to_owned(),
+        },
+        Operation::DeleteManifest {
+            digest: digest(&first),
+        },
         // What is there already is published over.
-        Operation::PushInChunks { content: layer.clone() },
+        Operation::PushInChunks {
+            content: layer.clone(),
+        },
         Operation::CancelUpload,
-        Operation::PullBlob { digest: digest(&layer) },
-        Operation::LeaveUpload { content: noise(2, 4000) },
+        Operation::PullBlob {
+            digest: digest(&layer),
+        },
+        Operation::LeaveUpload {
+            content: noise(2, 4000),
+        },
     ]
 }
 
@@ -180,16 +240,24 @@ pub(super) fn push_images(client: &Client, repository: &str, seed: u64) -> Ledge
             "size": layer.len(),
         }]);
         let content = manifest.to_string();
-        let push = if number % 2 == 0 {
+        let push = if number.is_multiple_of(2) {
             Operation::PushInChunks { content: layer }
         } else {
             Operation::PushAtOnce { content: layer }
         };
         let operations = [
             push,
-            Operation::PushAtOnce { content: b"{}".to_vec() },
-            Operation::PushManifest { reference: "latest".to_owned(), content: content.clone() },
-            Operation::PushManifest { reference: format!("n{number}"), content },
+            Operation::PushAtOnce {
+                content: b"{}".to_vec(),
+            },
+            Operation::PushManifest {
+                reference: "latest".to_owned(),
+                content: content.clone(),
+            },
+            Operation::PushManifest {
+                reference: format!("n{number}"),
+                content,
+            },
         ];
         for operation in operations {
             if operation.run(client, &mut ledger, false).is_err() {

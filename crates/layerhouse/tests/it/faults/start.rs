@@ -24,10 +24,18 @@ fn fault_f23_junk_in_the_directory_is_reported_and_left_alone() {
     let id = "0123456789abcdef0123456789abcdef";
     let uuid = "01234567-89ab-4cde-8f01-23456789abcd";
     let below = [
-        "", "layerhouse", "layerhouse/uploads", "layerhouse/scratch", "layerhouse/quarantine",
-        "docker", "docker/registry/v2", "docker/registry/v2/blobs",
-        "docker/registry/v2/blobs/sha256", "docker/registry/v2/blobs/sha256/ab",
-        "docker/registry/v2/repositories", "docker/registry/v2/repositories/acme",
+        "",
+        "layerhouse",
+        "layerhouse/uploads",
+        "layerhouse/scratch",
+        "layerhouse/quarantine",
+        "docker",
+        "docker/registry/v2",
+        "docker/registry/v2/blobs",
+        "docker/registry/v2/blobs/sha256",
+        "docker/registry/v2/blobs/sha256/ab",
+        "docker/registry/v2/repositories",
+        "docker/registry/v2/repositories/acme",
         "docker/registry/v2/repositories/acme/web/_layers",
     ];
     let mut junk = Vec::new();
@@ -41,7 +49,10 @@ fn fault_f23_junk_in_the_directory_is_reported_and_left_alone() {
             junk.extend([file, tree]);
         }
     }
-    for name in ["fedcba9876543210fedcba9876543210", "fedcba98-7654-4210-8edc-ba9876543210"] {
+    for name in [
+        "fedcba9876543210fedcba9876543210",
+        "fedcba98-7654-4210-8edc-ba9876543210",
+    ] {
         let tree = root.join("layerhouse/uploads").join(name);
         fs::create_dir_all(tree.join("nested")).expect("it can be written");
         junk.push(tree);
@@ -59,7 +70,10 @@ fn fault_f23_junk_in_the_directory_is_reported_and_left_alone() {
         assert_eq!(catalog, r#"{"repositories":["acme/web"]}"#);
         let (status, log) = process.terminate();
         assert!(status.success(), "{log}");
-        assert!(log.contains("left alone"), "what is not ours is reported: {log}");
+        assert!(
+            log.contains("left alone"),
+            "what is not ours is reported: {log}"
+        );
     }
     // What could be the staging file or scratch of a dead process is cleared, the rest is theirs.
     let is_ours = |path: &PathBuf| {
@@ -70,10 +84,19 @@ fn fault_f23_junk_in_the_directory_is_reported_and_left_alone() {
         assert!(path.exists(), "{} was removed", path.display());
     }
     let report = layerhouse::verify(&root).expect("junk does not keep it from reading");
-    assert!(report.findings.iter().all(|finding| finding.invariant == "I6"), "{report}");
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|finding| finding.invariant == "I6"),
+        "{report}"
+    );
     for name in [id, "lost+found"] {
         let path = root.join("docker/registry/v2/blobs").join(name);
-        assert!(report.to_string().contains(&*path.to_string_lossy()), "{report}");
+        assert!(
+            report.to_string().contains(&*path.to_string_lossy()),
+            "{report}"
+        );
     }
 }
 
@@ -86,7 +109,10 @@ fn fault_f23_a_directory_of_another_registry_is_not_touched() {
     let registry = root.join("docker/registry/v2");
     let files = [
         super::blob_path(&root, &name),
-        registry.join("repositories/acme/web/_layers/sha256").join(&name[7..]).join("link"),
+        registry
+            .join("repositories/acme/web/_layers/sha256")
+            .join(&name[7..])
+            .join("link"),
         registry.join("repositories/acme/web/_manifests/tags/v1/current/link"),
     ];
     for file in &files {
@@ -94,7 +120,9 @@ fn fault_f23_a_directory_of_another_registry_is_not_touched() {
         fs::write(file, content).expect("it can be written");
     }
     let before = tree(&registry);
-    let refused = Process::try_start(&root, &[]).err().expect("it is not ours");
+    let refused = Process::try_start(&root, &[])
+        .err()
+        .expect("it is not ours");
     assert_eq!(refused.status.code(), Some(1), "{}", refused.log);
     let says = |text: &str| assert!(refused.log.contains(text), "{text}: {}", refused.log);
     says(&root.to_string_lossy());
@@ -131,21 +159,38 @@ fn fault_f26_a_second_process_on_a_directory_is_refused() {
     let root = directory.path().join("root");
     let first = Process::start(&root, &[]);
     let manifest = push_image(&first.client, "acme/web", "v1", "a layer");
-    let session = first.client.send("POST", "/v2/acme/web/blobs/uploads/", &[], b"");
+    let session = first
+        .client
+        .send("POST", "/v2/acme/web/blobs/uploads/", &[], b"");
     let session = super::ledger::location(&session);
-    assert_eq!(first.client.send("PATCH", &session, &[], b"some").status, 202);
+    assert_eq!(
+        first.client.send("PATCH", &session, &[], b"some").status,
+        202
+    );
     for _ in 0..3 {
-        let refused = Process::try_start(&root, &[]).err().expect("the directory is in use");
+        let refused = Process::try_start(&root, &[])
+            .err()
+            .expect("the directory is in use");
         assert_eq!(refused.status.code(), Some(1), "{}", refused.log);
         let holder = format!("process {}", first.id());
         assert!(refused.log.contains(&holder), "{holder}: {}", refused.log);
-        assert!(refused.log.contains(&*root.to_string_lossy()), "{}", refused.log);
+        assert!(
+            refused.log.contains(&*root.to_string_lossy()),
+            "{}",
+            refused.log
+        );
     }
     let checked = run(&["verify", "--root", &root.to_string_lossy()]);
     assert_eq!(checked.status.code(), Some(1), "{checked:?}");
-    assert!(layerhouse::verify(&root).is_err(), "a directory in use is not looked into");
+    assert!(
+        layerhouse::verify(&root).is_err(),
+        "a directory in use is not looked into"
+    );
 
-    assert_eq!(first.client.get("/v2/acme/web/manifests/v1").text(), manifest);
+    assert_eq!(
+        first.client.get("/v2/acme/web/manifests/v1").text(),
+        manifest
+    );
     let put = format!("{session}?digest={}", digest("some more"));
     assert_eq!(first.client.send("PUT", &put, &[], b" more").status, 201);
     push_image(&first.client, "acme/web", "v2", "another");
@@ -162,7 +207,10 @@ fn fault_f26_a_taken_port_is_named() {
     let output = run(&["serve", "--listen", &address, "--root", &root]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(&address) && said.contains("the port is taken"), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("the port is taken"),
+        "{said}"
+    );
     assert!(said.contains("--listen"), "{said}");
 }
 
@@ -204,7 +252,9 @@ fn fault_f26_a_directory_that_may_not_be_written_is_named() {
     fs::create_dir(path.join("there")).expect("it is ours");
     for name in ["absent", "there", "served"] {
         let root = path.join(name);
-        let refused = Process::spawn(as_nobody(&root), &[]).err().expect("it may not be written");
+        let refused = Process::spawn(as_nobody(&root), &[])
+            .err()
+            .expect("it may not be written");
         assert_eq!(refused.status.code(), Some(1), "{name}: {}", refused.log);
         let says = |text: &str| assert!(refused.log.contains(text), "{name}: {}", refused.log);
         says(&root.to_string_lossy());

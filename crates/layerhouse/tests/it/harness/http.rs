@@ -1,11 +1,12 @@
 //! A small blocking HTTP/1.1 client, so that tests see every byte and can send wrong ones.
 
+use std::fmt::Write as _;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// No answer takes longer, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Sends each request on a connection of its own.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,10 @@ pub(crate) struct Response {
 impl Response {
     /// The first header of this name, given in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn text(&self) -> String {
@@ -40,8 +44,12 @@ impl Client {
 
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect_timeout(&self.address, PATIENCE).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out above zero");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a time-out above zero");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time-out above zero");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a time-out above zero");
         stream
     }
 
@@ -55,16 +63,17 @@ impl Client {
     ) -> io::Result<Response> {
         let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: registry\r\nConnection: close\r\n");
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nHost: registry\r\nConnection: close\r\n");
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         let has_length = headers.iter().any(|(name, _)| {
             name.eq_ignore_ascii_case("content-length")
                 || name.eq_ignore_ascii_case("transfer-encoding")
         });
         if !has_length && !matches!(method, "GET" | "HEAD") {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            let _ = write!(head, "Content-Length: {}\r\n", body.len());
         }
         head.push_str("\r\n");
         stream.write_all(head.as_bytes())?;
@@ -91,15 +100,20 @@ impl Client {
     pub(crate) fn get(&self, path: &str) -> Response {
         self.send("GET", path, &[], b"")
     }
+}
 
-    /// Sends bytes as they are, and returns all that comes back until the server closes or is silent.
-    pub(crate) fn raw(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut stream = self.connect();
-        let _ = stream.write_all(bytes);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        answer
-    }
+/// Sends bytes and behind them a request that asks for the end; the statuses that come back.
+pub(crate) fn statuses(client: &Client, bytes: &[u8]) -> Vec<u16> {
+    let mut stream = client.connect();
+    let last = b"GET /healthz HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n";
+    let _ = stream.write_all(&[bytes, &last[..]].concat());
+    let mut reader = BufReader::new(stream);
+    std::iter::from_fn(|| {
+        read_response(&mut reader, false)
+            .ok()
+            .map(|answer| answer.status)
+    })
+    .collect()
 }
 
 /// Reads one answer from a connection.
@@ -126,7 +140,11 @@ pub(crate) fn read_response(stream: &mut impl Read, is_head: bool) -> io::Result
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let mut response = Response { status, headers, body: Vec::new() };
+    let mut response = Response {
+        status,
+        headers,
+        body: Vec::new(),
+    };
     if is_head || status == 204 || status == 304 {
         return Ok(response);
     }
@@ -171,7 +189,9 @@ pub(crate) struct Connection {
 
 impl Client {
     pub(crate) fn open(&self) -> Connection {
-        Connection { stream: BufReader::new(self.connect()) }
+        Connection {
+            stream: BufReader::new(self.connect()),
+        }
     }
 }
 

@@ -21,7 +21,10 @@ pub(crate) fn descriptor(media_type: &str, content: impl AsRef<[u8]>) -> Value {
 
 /// An OCI manifest with this config and these layers.
 pub(crate) fn image(config: &str, layers: &[&str]) -> Value {
-    let layers: Vec<Value> = layers.iter().map(|layer| descriptor(LAYER, layer)).collect();
+    let layers: Vec<Value> = layers
+        .iter()
+        .map(|layer| descriptor(LAYER, layer))
+        .collect();
     json!({
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -32,8 +35,10 @@ pub(crate) fn image(config: &str, layers: &[&str]) -> Value {
 
 /// An OCI index of manifests, which are given as pushed.
 pub(crate) fn index(manifests: &[&str]) -> Value {
-    let manifests: Vec<Value> =
-        manifests.iter().map(|manifest| descriptor(OCI_MANIFEST, manifest)).collect();
+    let manifests: Vec<Value> = manifests
+        .iter()
+        .map(|manifest| descriptor(OCI_MANIFEST, manifest))
+        .collect();
     json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests })
 }
 

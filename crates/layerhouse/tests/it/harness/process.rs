@@ -1,7 +1,6 @@
 //! A server as a process of its own: the binary that users run, to be killed and started again.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
@@ -31,15 +30,14 @@ impl Process {
     /// As [`Process::try_start`], with more arguments.
     pub(crate) fn try_run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self, Refused> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_layerhouse"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments);
         Self::spawn(command, variables)
     }
 
     /// Runs a command that ends in our binary, for instance `prlimit` with it.
-    pub(crate) fn spawn(
-        mut command: Command,
-        variables: &[(&str, &str)],
-    ) -> Result<Self, Refused> {
+    pub(crate) fn spawn(mut command: Command, variables: &[(&str, &str)]) -> Result<Self, Refused> {
         command.envs(variables.iter().copied()).stdin(Stdio::null());
         let mut child = command
             .stdout(Stdio::piped())
@@ -55,25 +53,28 @@ impl Process {
         let mut first = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
         let _ = out.read_line(&mut first);
-        match first.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok()) {
-            Some(address) => {
-                // Kept reading, or the process would find its output closed.
-                std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-                Ok(Self { child, client: Client::new(address), log: Some(log) })
-            }
-            None => {
-                let status = child.wait().expect("it was started");
-                Err(Refused { status, log: log.join().unwrap_or_default() })
-            }
-        }
+        let address = first
+            .trim()
+            .rsplit_once("http://")
+            .and_then(|(_, text)| text.parse().ok());
+        let Some(address) = address else {
+            let status = child.wait().expect("it was started");
+            return Err(Refused {
+                status,
+                log: log.join().unwrap_or_default(),
+            });
+        };
+        // Kept reading, or the process would find its output closed.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        Ok(Self {
+            child,
+            client: Client::new(address),
+            log: Some(log),
+        })
     }
 
     pub(crate) fn start(root: &Path, variables: &[(&str, &str)]) -> Self {
         Self::try_start(root, variables).unwrap_or_else(|refused| panic!("{refused:?}"))
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.client.address
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -86,11 +87,6 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Whether it is dead already (a planned accident killed it).
-    pub(crate) fn is_dead(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
-    }
-
     /// SIGTERM, and the end of it: status and log.
     pub(crate) fn terminate(self) -> (ExitStatus, String) {
         self.signal_terminate();
@@ -100,7 +96,11 @@ impl Process {
     /// Waits for its end, whatever brings it: status and log.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("it was started");
-        let log = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
+        let log = self
+            .log
+            .take()
+            .and_then(|log| log.join().ok())
+            .unwrap_or_default();
         (status, log)
     }
 

@@ -1,7 +1,9 @@
 //! A server within the test's process: its own directory, port, clock and seed.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use layerhouse::clock::{Clock, Random, Timestamp};
@@ -9,6 +11,7 @@ use layerhouse::config::{Arguments, Config};
 use layerhouse::{Environment, Running, start, verify};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tracing::{Dispatch, Level};
 
 use super::http::Client;
 
@@ -20,10 +23,14 @@ pub(crate) struct Server {
     directory: TempDir,
     configuration: String,
     clock: Clock,
+    random: Random,
     runtime: Runtime,
     running: Option<Running>,
     pub(crate) client: Client,
     verifies: bool,
+    /// What it logged as a warning or worse.
+    complaints: Complaints,
+    may_complain: bool,
 }
 
 impl Server {
@@ -35,17 +42,34 @@ impl Server {
     /// A server with this text, in YAML, below `version: 0.1`.
     pub(crate) fn configured(configuration: &str) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
+        let complaints = Complaints::default();
+        let log = log_to(&complaints);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            // Each server's threads log for it alone; the guard's end is the thread's.
+            .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&log)))
             .enable_all()
             .build()
             .expect("threads for a runtime");
         let clock = Clock::manual(BEGINNING);
+        // One sequence over all restarts: ids that came back would meet their own sessions.
+        let random = Random::seeded(7);
         let configuration = format!("version: 0.1\n{configuration}\n");
-        let running = run(&runtime, directory.path(), &configuration, &clock);
+        let running = run(&runtime, directory.path(), &configuration, &clock, &random);
         let client = Client::new(running.address());
         let running = Some(running);
-        Self { directory, configuration, clock, runtime, running, client, verifies: true }
+        Self {
+            directory,
+            configuration,
+            clock,
+            random,
+            runtime,
+            running,
+            client,
+            verifies: true,
+            complaints,
+            may_complain: false,
+        }
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -77,7 +101,13 @@ impl Server {
     /// Stops and starts on the same directory, on another port.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        let running = run(&self.runtime, self.directory.path(), &self.configuration, &self.clock);
+        let running = run(
+            &self.runtime,
+            self.directory.path(),
+            &self.configuration,
+            &self.clock,
+            &self.random,
+        );
         self.client = Client::new(running.address());
         self.running = Some(running);
     }
@@ -92,20 +122,70 @@ impl Server {
     pub(crate) fn leave_unverified(&mut self) {
         self.verifies = false;
     }
+
+    /// For a test that gives the server reason to log warnings and errors.
+    pub(crate) fn may_complain(&mut self) {
+        self.may_complain = true;
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
+        if !self.may_complain && !std::thread::panicking() {
+            let complaints = self
+                .complaints
+                .0
+                .lock()
+                .expect("nobody panicked while logging");
+            let complaints = String::from_utf8_lossy(&complaints);
+            assert!(
+                complaints.is_empty(),
+                "it logged what it should not have to:\n{complaints}"
+            );
+        }
         if self.verifies && !std::thread::panicking() {
             let report = verify(&self.root()).expect("the directory can be read");
             assert!(report.findings.is_empty(), "{report}");
-            assert_eq!(report.stale_links, 0, "a clean stop leaves no link file behind: {report}");
+            assert_eq!(
+                report.stale_links, 0,
+                "a clean stop leaves no link file behind: {report}"
+            );
         }
     }
 }
 
-fn run(runtime: &Runtime, directory: &Path, configuration: &str, clock: &Clock) -> Running {
+/// Where a server's log is kept.
+#[derive(Clone, Debug, Default)]
+struct Complaints(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Complaints {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .expect("nobody panicked while logging")
+            .write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn log_to(complaints: &Complaints) -> Dispatch {
+    let log = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(Level::WARN);
+    let complaints = complaints.clone();
+    Dispatch::new(log.with_writer(move || complaints.clone()).finish())
+}
+
+fn run(
+    runtime: &Runtime,
+    directory: &Path,
+    configuration: &str,
+    clock: &Clock,
+    random: &Random,
+) -> Running {
     let file = directory.join("config.yml");
     fs::write(&file, configuration).expect("the directory can be written");
     let arguments = Arguments {
@@ -114,6 +194,11 @@ fn run(runtime: &Runtime, directory: &Path, configuration: &str, clock: &Clock) 
         config: Some(file),
     };
     let config = Config::load(&arguments).expect("a valid configuration");
-    let environment = Environment { clock: clock.clone(), random: Random::seeded(7) };
-    runtime.block_on(start(&config, environment)).expect("it starts")
+    let environment = Environment {
+        clock: clock.clone(),
+        random: random.clone(),
+    };
+    runtime
+        .block_on(start(&config, environment))
+        .expect("it starts")
 }

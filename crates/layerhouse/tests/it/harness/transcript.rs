@@ -55,7 +55,11 @@ impl Transcript {
 
     pub(crate) fn configured(configuration: &str) -> Self {
         let server = Server::configured(configuration);
-        Self { server, contents: BTreeMap::new(), texts: BTreeMap::new() }
+        Self {
+            server,
+            contents: BTreeMap::new(),
+            texts: BTreeMap::new(),
+        }
     }
 
     /// Names a content, to be sent and expected as `$name`.
@@ -66,7 +70,11 @@ impl Transcript {
 
     /// Runs a transcript; panics at the first line whose answer is another.
     pub(crate) fn run(&mut self, transcript: &str) {
-        for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in transcript
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
             if let Err(problem) = self.line(line) {
                 panic!("\n    {line}\n{problem}");
             }
@@ -75,7 +83,9 @@ impl Transcript {
 
     /// What a variable stands for by now.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.texts.get(name).unwrap_or_else(|| panic!("no ${name} is known yet"))
+        self.texts
+            .get(name)
+            .unwrap_or_else(|| panic!("no ${name} is known yet"))
     }
 
     fn line(&mut self, line: &str) -> Result<(), String> {
@@ -84,7 +94,11 @@ impl Transcript {
             return Ok(());
         }
         if let Some(duration) = line.strip_prefix("advance ") {
-            let seconds = duration.trim().trim_end_matches('s').parse().expect("advance 90s");
+            let seconds = duration
+                .trim()
+                .trim_end_matches('s')
+                .parse()
+                .expect("advance 90s");
             self.server.advance(Duration::from_secs(seconds));
             return Ok(());
         }
@@ -118,7 +132,10 @@ impl Transcript {
         }
         if let Some(link) = answer.header("link") {
             let target = link.strip_prefix('<').and_then(|link| link.split_once('>'));
-            self.texts.insert("next", target.expect("a Link names its target").0.to_owned());
+            self.texts.insert(
+                "next",
+                target.expect("a Link names its target").0.to_owned(),
+            );
         }
     }
 
@@ -127,7 +144,9 @@ impl Transcript {
         let columns = columns(rest);
         let status_at = columns
             .iter()
-            .position(|column| column.len() == 3 && column.bytes().all(|byte| byte.is_ascii_digit()))
+            .position(|column| {
+                column.len() == 3 && column.bytes().all(|byte| byte.is_ascii_digit())
+            })
             .expect("a status, two spaces from what stands beside it");
         let mut request = Request {
             method: method.to_owned(),
@@ -144,7 +163,9 @@ impl Transcript {
         }
         for column in &columns[status_at + 1..] {
             if let Some((name, value)) = header(column) {
-                request.expected_headers.push((name.to_ascii_lowercase(), self.expand(value)));
+                request
+                    .expected_headers
+                    .push((name.to_ascii_lowercase(), self.expand(value)));
             } else if column.starts_with(['\'', '$']) {
                 request.expected_body = Some(self.content(column));
             } else {
@@ -158,12 +179,16 @@ impl Transcript {
     fn parse_body(&self, column: &str, request: &mut Request) {
         let mut rest = column;
         if let Some(after) = rest.strip_prefix("streamed ") {
-            request.headers.push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
+            request
+                .headers
+                .push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
             rest = after;
         }
         if rest.starts_with(|first: char| first.is_ascii_digit()) {
             let (range, after) = rest.split_once(' ').expect("a body after its range");
-            request.headers.push(("Content-Range".to_owned(), range.to_owned()));
+            request
+                .headers
+                .push(("Content-Range".to_owned(), range.to_owned()));
             rest = after;
         }
         request.body = self.content(rest);
@@ -173,14 +198,21 @@ impl Transcript {
     }
 
     fn content(&self, text: &str) -> Vec<u8> {
-        match text.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
+        match text
+            .strip_prefix('\'')
+            .and_then(|text| text.strip_suffix('\''))
+        {
             Some(text) => self.expand(text).into_bytes(),
-            None => self.named(text.strip_prefix('$').expect("'text' or $name")).to_vec(),
+            None => self
+                .named(text.strip_prefix('$').expect("'text' or $name"))
+                .to_vec(),
         }
     }
 
     fn named(&self, name: &str) -> &[u8] {
-        self.contents.get(name).unwrap_or_else(|| panic!("nothing is called {name}"))
+        self.contents
+            .get(name)
+            .unwrap_or_else(|| panic!("nothing is called {name}"))
     }
 
     /// Puts values in the place of `$upload`, `$next` and `$sha256(…)`.
@@ -189,7 +221,9 @@ impl Transcript {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
             expanded.push_str(before);
-            let end = after.find(|at: char| !at.is_ascii_alphanumeric()).unwrap_or(after.len());
+            let end = after
+                .find(|at: char| !at.is_ascii_alphanumeric())
+                .unwrap_or(after.len());
             let (name, behind) = after.split_at(end);
             let algorithm = match name {
                 "sha256" => Some(Algorithm::Sha256),
@@ -232,8 +266,11 @@ impl Request {
     }
 
     fn send_as(&self, method: &str, client: Client) -> Response {
-        let headers: Vec<(&str, &str)> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<(&str, &str)> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         client.send(method, &self.path, &headers, &self.body)
     }
 
@@ -258,12 +295,18 @@ impl Request {
                 return Err(format!("the header {name} is {found:?}, not {expected:?}"));
             }
         }
-        let Some(expected) = &self.expected_body else { return Ok(()) };
+        let Some(expected) = &self.expected_body else {
+            return Ok(());
+        };
         let is_as_expected = match expected.strip_suffix("…".as_bytes()) {
             Some(prefix) => answer.body.starts_with(prefix),
             None => answer.body == *expected,
         };
-        if is_as_expected { Ok(()) } else { Err("the body is another".to_owned()) }
+        if is_as_expected {
+            Ok(())
+        } else {
+            Err("the body is another".to_owned())
+        }
     }
 
     /// HEAD answers as GET does, without the body.
@@ -273,12 +316,22 @@ impl Request {
             return Ok(());
         }
         let head = self.send_as("HEAD", client);
-        for name in ["content-length", "content-type", "docker-content-digest", "etag", "range"] {
+        for name in [
+            "content-length",
+            "content-type",
+            "docker-content-digest",
+            "etag",
+            "range",
+        ] {
             if answer.header(name) != head.header(name) {
                 return Err(format!("HEAD says {name} is {:?}", head.header(name)));
             }
         }
-        if head.status == answer.status { Ok(()) } else { Err(format!("HEAD gives {}", head.status)) }
+        if head.status == answer.status {
+            Ok(())
+        } else {
+            Err(format!("HEAD gives {}", head.status))
+        }
     }
 }
 
@@ -287,25 +340,37 @@ impl Request {
 pub(crate) fn check_answer(method: &str, answer: &Response, root: &Path) -> Result<(), String> {
     let ensure = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
     let version = answer.header("docker-distribution-api-version");
-    ensure(version == Some("registry/2.0"), "there is no Docker-Distribution-API-Version")?;
+    ensure(
+        version == Some("registry/2.0"),
+        "there is no Docker-Distribution-API-Version",
+    )?;
     let root = root.to_string_lossy();
     let names_root = answer.text().contains(&*root)
-        || answer.headers.iter().any(|(_, value)| value.contains(&*root));
+        || answer
+            .headers
+            .iter()
+            .any(|(_, value)| value.contains(&*root));
     ensure(!names_root, "the answer names the data directory")?;
     if 400 <= answer.status && method != "HEAD" {
         let is_json = answer.header("content-type") == Some("application/json");
         ensure(is_json, "an error is not JSON")?;
         let code = error_code(answer).ok_or("an error has no code")?;
-        let is_code = code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let is_code = code
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
         ensure(is_code, "the code is not one")?;
         let body: Value = serde_json::from_slice(&answer.body).expect("it has a code");
         let message = body["errors"][0]["message"].as_str().unwrap_or("");
         ensure(!message.is_empty(), "an error says nothing")?;
     }
-    if let (200, "GET", Some(digest)) =
-        (answer.status, method, answer.header("docker-content-digest"))
-    {
-        let digest: Digest = digest.parse().map_err(|_| "Docker-Content-Digest is no digest")?;
+    if let (200, "GET", Some(digest)) = (
+        answer.status,
+        method,
+        answer.header("docker-content-digest"),
+    ) {
+        let digest: Digest = digest
+            .parse()
+            .map_err(|_| "Docker-Content-Digest is no digest")?;
         let is_good = Digest::of(digest.algorithm(), &answer.body) == digest;
         ensure(is_good, "the bytes are not those of the digest")?;
     }
@@ -349,7 +414,9 @@ fn columns(line: &str) -> Vec<&str> {
 
 fn header(column: &str) -> Option<(&str, &str)> {
     let (name, value) = column.split_once(':')?;
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_name.then(|| (name, value.trim()))
 }
 

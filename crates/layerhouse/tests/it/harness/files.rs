@@ -1,0 +1,31 @@
+//! What is on the disk, to be compared with what was there before.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Every file below a directory and what is in it, without those of some names.
+pub(crate) fn tree(directory: &Path, without: &[&str]) -> BTreeMap<String, Vec<u8>> {
+    fn walk(top: &Path, at: &Path, without: &[&str], found: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path
+                .strip_prefix(top)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            if without.contains(&name.as_str()) {
+                continue;
+            }
+            if path.is_dir() {
+                found.insert(format!("{name}/"), Vec::new());
+                walk(top, &path, without, found);
+            } else {
+                found.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(directory, directory, without, &mut found);
+    found
+}
