@@ -13,8 +13,34 @@ use tokio::time::{Sleep, sleep};
 
 use crate::config::Timeouts;
 
-/// The first bytes of an HTTP/2 connection; it has pings and stream limits instead of heads.
-const HTTP2_PREFACE: &[u8] = b"PRI * HT";
+/// How an HTTP/2 connection begins (RFC 9113, 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the first bytes of a connection say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// So many bytes were those of the HTTP/2 preface.
+    Unknown(usize),
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    fn read(self, bytes: &[u8]) -> Self {
+        let Self::Unknown(matched) = self else {
+            return self;
+        };
+        let expected = &HTTP2_PREFACE[matched..];
+        let compared = bytes.len().min(expected.len());
+        if bytes[..compared] != expected[..compared] {
+            Self::Http1
+        } else if compared == expected.len() {
+            Self::Http2
+        } else {
+            Self::Unknown(matched + compared)
+        }
+    }
+}
 
 /// The requests of a connection: those being answered, and all that ever began.
 #[derive(Debug, Default)]
@@ -46,19 +72,24 @@ impl Drop for InFlightGuard {
 }
 
 /// A socket whose reads and writes give up on a client that stalls.
+///
+/// In HTTP/1.1 the rest of a head must come within [`Timeouts::head`]; the first one is awaited from
+/// the start. HTTP/2 has no such moments: there a request must begin, or its share of bytes move, in
+/// each [`Timeouts::idle`], so that neither silence, nor pings, nor windows kept shut hold anything.
 pub(super) struct PatientStream<S> {
     stream: S,
     timeouts: Timeouts,
     in_flight: Arc<InFlight>,
-    is_first: bool,
-    is_http2: bool,
+    protocol: Protocol,
     /// Requests that had begun when this was last looked at.
     begun: usize,
-    /// Runs from the first byte of a head to the request's begin.
-    head: Option<Pin<Box<Sleep>>>,
+    /// Until when the client must have done what it should.
+    deadline: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing, or too little.
     stall: Option<Pin<Box<Sleep>>>,
     taken_bytes: u64,
+    /// Bytes moved either way since the HTTP/2 deadline was set.
+    moved_bytes: u64,
 }
 
 impl<S> PatientStream<S> {
@@ -67,17 +98,47 @@ impl<S> PatientStream<S> {
             stream,
             timeouts,
             in_flight,
-            is_first: true,
-            is_http2: false,
+            protocol: Protocol::Unknown(0),
             begun: 0,
-            head: None,
+            deadline: Some(Box::pin(sleep(timeouts.head))),
             stall: None,
             taken_bytes: 0,
+            moved_bytes: 0,
+        }
+    }
+
+    /// Sets or lifts the deadline after `read_bytes` came in.
+    fn watch(&mut self, read_bytes: usize) {
+        let begun = self.in_flight.begun.load(Ordering::SeqCst);
+        let has_begun = begun != self.begun;
+        self.begun = begun;
+        match self.protocol {
+            Protocol::Unknown(_) => {}
+            Protocol::Http1 => {
+                // A head that was read whole became a request, however fast that was answered; while
+                // one is answered, its body has a patience of its own.
+                if has_begun || self.in_flight.any() {
+                    self.deadline = None;
+                } else if 0 < read_bytes && self.deadline.is_none() {
+                    self.deadline = Some(Box::pin(sleep(self.timeouts.head)));
+                }
+            }
+            Protocol::Http2 => {
+                self.moved_bytes += read_bytes as u64;
+                if has_begun || self.timeouts.stall_bytes <= self.moved_bytes {
+                    self.moved_bytes = 0;
+                    self.deadline = None;
+                }
+                let idle_max = self.timeouts.idle;
+                self.deadline
+                    .get_or_insert_with(|| Box::pin(sleep(idle_max)));
+            }
         }
     }
 
     fn note_written(&mut self, length: usize) {
         self.taken_bytes += length as u64;
+        self.moved_bytes += length as u64;
         if self.timeouts.stall_bytes <= self.taken_bytes {
             self.stall = None;
             self.taken_bytes = 0;
@@ -105,30 +166,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // A head that was read whole became a request, however fast that was answered.
-        let begun = this.in_flight.begun.load(Ordering::SeqCst);
-        if begun != this.begun {
-            this.begun = begun;
-            this.head = None;
-        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
         let read = &buffer.filled()[before..];
-        if this.is_first && !read.is_empty() {
-            this.is_first = false;
-            this.is_http2 = read.starts_with(HTTP2_PREFACE);
+        if !read.is_empty() && matches!(this.protocol, Protocol::Unknown(_)) {
+            this.protocol = this.protocol.read(read);
+            if this.protocol == Protocol::Http2 {
+                this.deadline = None;
+            }
         }
-        if this.is_http2 || this.in_flight.any() {
-            this.head = None;
-            return polled;
-        }
-        if !read.is_empty() && this.head.is_none() {
-            this.head = Some(Box::pin(sleep(this.timeouts.head)));
-        }
-        if let (Poll::Pending, Some(head)) = (&polled, &mut this.head)
-            && head.as_mut().poll(context).is_ready()
+        this.watch(read.len());
+        if let (Poll::Pending, Some(deadline)) = (&polled, &mut this.deadline)
+            && deadline.as_mut().poll(context).is_ready()
         {
-            return Poll::Ready(Err(gave_up("the head of a request did not end")));
+            return Poll::Ready(Err(gave_up("the client sends nothing of use")));
         }
         polled
     }
@@ -178,4 +229,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
 
 fn gave_up(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_is_told_however_the_bytes_are_cut() {
+        let told = |parts: &[&[u8]]| {
+            let read = |protocol: Protocol, part: &&[u8]| protocol.read(part);
+            parts.iter().fold(Protocol::Unknown(0), read)
+        };
+        assert_eq!(told(&[HTTP2_PREFACE]), Protocol::Http2);
+        assert_eq!(
+            told(&[b"PR", b"I * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"x"]),
+            Protocol::Http2
+        );
+        assert_eq!(told(&[b"PRI * HT"]), Protocol::Unknown(8));
+        assert_eq!(told(&[b"PRI * HT", b"TP/1.1"]), Protocol::Http1);
+        assert_eq!(told(&[b"GET / HTTP/1.1"]), Protocol::Http1);
+        assert_eq!(told(&[]), Protocol::Unknown(0));
+    }
 }

@@ -24,7 +24,7 @@ const HEADERS_MAX: usize = 100;
 /// hyper's read buffer: 64 KiB was faster than 128 KiB and 1 MiB, and it bounds the size of a head.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 /// Streams of one HTTP/2 connection.
-const STREAMS_MAX: u32 = 128;
+const STREAMS_MAX: u32 = 64;
 /// HTTP/2 resets that a client may have us remember (CVE-2023-44487 and its kin).
 const RESET_STREAMS_MAX: usize = 32;
 /// What a client may send ahead on one HTTP/2 stream: a fast link's worth, bounded by the streams.
