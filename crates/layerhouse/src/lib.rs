@@ -10,6 +10,7 @@ mod blobs;
 pub mod clock;
 pub mod config;
 mod fault;
+mod health;
 mod jobs;
 mod meta;
 mod registry;

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::api::manifests::MANIFEST_ROOM_KIB;
 use crate::api::{Api, listen};
 use crate::auth::Policy;
 use crate::blobs::OpenError;
@@ -88,6 +89,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         headers: config.headers.clone(),
         timeouts: config.timeouts,
         is_stopping: is_stopping.clone(),
+        manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
     });
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
     let jobs = jobs::start(&registry, &jobs_are_stopping);

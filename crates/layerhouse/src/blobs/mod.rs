@@ -13,13 +13,13 @@ pub(crate) mod survey;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use layerhouse_oci::digest::Algorithm;
 pub(crate) use layout::Layout;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use crate::fault::{Fault, FaultKind};
+use crate::health::Health;
 use crate::steps::Steps;
 
 /// Held back for the database while the disk is otherwise full: a delete needs a few pages of it, a
@@ -31,11 +31,10 @@ pub(crate) struct Store {
     layout: Layout,
     steps: Steps,
     /// Held for the life of the store; the kernel lets go of it when the process dies.
-    _lock: File,
+    lock: File,
     /// Uploads are refused when fewer bytes than this are free.
     free_bytes_min: u64,
-    /// A device failed under us: what its cache says of earlier writes cannot be trusted.
-    failed: AtomicBool,
+    health: Health,
     buffers: read::Buffers,
 }
 
@@ -62,20 +61,25 @@ impl Store {
     ///
     /// # Errors
     /// Another process serves it, it holds what we did not write, or it cannot be written.
-    pub(crate) fn open(root: &Path, steps: Steps, free_bytes_min: u64) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        root: &Path,
+        steps: Steps,
+        health: Health,
+        free_bytes_min: u64,
+    ) -> Result<Self, OpenError> {
         let layout = Layout::new(root);
-        let doing = |path: &Path| format!("preparing {}", path.display());
-        for directory in [layout.stages(), layout.scratch(), layout.quarantine()] {
-            make_directories(&directory).map_err(|error| Fault::io(doing(&directory), error))?;
-        }
-        let lock = take_lock(&layout)?;
-        let adopted = layout.database().exists();
-        if !adopted && (has_blobs(&layout) || has_entries(&layout.repositories())) {
+        // Before anything is made: what is not ours stays as it is.
+        if !has_database(&layout) && (has_blobs(&layout) || has_entries(&layout.repositories())) {
             return Err(OpenError::Foreign {
                 root: root.display().to_string(),
                 database: layout.database().display().to_string(),
             });
         }
+        let doing = |path: &Path| format!("preparing {}", path.display());
+        for directory in [layout.stages(), layout.scratch(), layout.quarantine()] {
+            make_directories(&directory).map_err(|error| Fault::io(doing(&directory), error))?;
+        }
+        let lock = take_lock(&layout)?;
         make_directories(&layout.repositories())
             .and_then(|()| make_prefixes(&layout))
             .map_err(|error| Fault::io(doing(&layout.blobs()), error))?;
@@ -83,9 +87,9 @@ impl Store {
         let store = Self {
             layout,
             steps,
-            _lock: lock,
+            lock,
             free_bytes_min,
-            failed: AtomicBool::new(false),
+            health,
             buffers: read::Buffers::default(),
         };
         store.refill_reserve();
@@ -126,25 +130,14 @@ impl Store {
     }
 
     /// # Errors
-    /// The device failed before: a sync that fails is never tried again, for the kernel forgets what
-    /// it could not write (here the second fsync after an EIO says "done").
+    /// The device failed before.
     pub(crate) fn check_healthy(&self) -> Result<(), Fault> {
-        if self.failed.load(Ordering::SeqCst) {
-            return Err(Fault::plain(
-                FaultKind::Device,
-                "the disk failed earlier; pushes stay refused until it is repaired and the server \
-                 restarted",
-            ));
-        }
-        Ok(())
+        self.health.check()
     }
 
-    /// Takes note of a fault; after a device error the store takes no more writes.
-    pub(crate) fn note(&self, fault: Fault) -> Fault {
-        if fault.kind() == FaultKind::Device && !self.failed.swap(true, Ordering::SeqCst) {
-            tracing::error!(%fault, "the disk failed: pushes are refused from now on, pulls go on");
-        }
-        fault
+    /// Takes note of a fault of the files.
+    fn note(&self, fault: Fault) -> Fault {
+        self.health.note(fault)
     }
 
     /// Whether a small file can be written and removed again, for `/readyz`.
@@ -195,6 +188,13 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is being started may have the descriptor for a moment.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
 fn take_lock(layout: &Layout) -> Result<File, OpenError> {
     let path = layout.lock();
     let doing = || format!("locking {}", path.display());
@@ -233,6 +233,11 @@ fn has_entries(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
 
+/// Whether our database was ever written: an empty file is what a failed start, or a slip, leaves.
+fn has_database(layout: &Layout) -> bool {
+    fs::metadata(layout.database()).is_ok_and(|metadata| 0 < metadata.len())
+}
+
 /// Whether any blob's directory is there: blobs/<algorithm>/<prefix>/<digits>.
 fn has_blobs(layout: &Layout) -> bool {
     let below = |directory: &Path| -> Vec<std::path::PathBuf> {
@@ -257,14 +262,16 @@ fn empty(directory: &Path) -> io::Result<()> {
 
 /// Makes a directory and its parents, and makes each new one durable in its parent.
 fn make_directories(path: &Path) -> io::Result<()> {
-    match fs::create_dir(path) {
+    let made = match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_directories(path.parent().ok_or(error)?)?;
+            fs::create_dir(path)
+        }
+        made => made,
+    };
+    match made {
         Ok(()) => path.parent().map_or(Ok(()), sync_directory),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = path.parent().ok_or(error)?;
-            make_directories(parent)?;
-            make_directories(path)
-        }
         Err(error) => Err(error),
     }
 }

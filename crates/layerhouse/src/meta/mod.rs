@@ -16,6 +16,8 @@ pub(crate) mod tags;
 pub(crate) mod uploads;
 pub(crate) mod verify;
 
+use std::ops::ControlFlow;
+
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 pub(crate) use sqlite::{Database, Durability};
 
@@ -120,12 +122,24 @@ impl Transaction<'_> {
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
+        self.each_until(sql, values, |row| read(row).map(ControlFlow::Continue))
+    }
+
+    /// Calls `read` for each row of an answer, until it fails or has enough.
+    pub(super) fn each_until(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>, Fault>,
+    ) -> Result<(), Fault> {
         let fault = |error| database_fault("reading the database", error);
         let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
         bind(&mut statement, values).map_err(fault)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(fault)? {
-            read(&Row(row))?;
+            if read(&Row(row))?.is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -176,15 +190,31 @@ fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> rusqli
 /// Sorts a database error by what an operator can do about it.
 fn database_fault(doing: &'static str, error: rusqlite::Error) -> Fault {
     use rusqlite::ErrorCode as Code;
+    let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
     let kind = match error.sqlite_error_code() {
         Some(Code::DiskFull) => FaultKind::DiskFull,
         Some(Code::ReadOnly) => FaultKind::ReadOnly,
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => FaultKind::Damaged,
-        Some(Code::SystemIoFailure) => FaultKind::Device,
+        Some(Code::SystemIoFailure) => match extended {
+            rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC => {
+                FaultKind::Device
+            }
+            rusqlite::ffi::SQLITE_IOERR_READ
+            | rusqlite::ffi::SQLITE_IOERR_SHORT_READ
+            | rusqlite::ffi::SQLITE_IOERR_CORRUPTFS => FaultKind::Damaged,
+            // The write was refused, and the change with it.
+            _ => FaultKind::ReadOnly,
+        },
         Some(Code::CannotOpen | Code::OutOfMemory) => FaultKind::Exhausted,
         _ => FaultKind::Other,
     };
     Fault::new(kind, doing, error)
+}
+
+/// Whether the database answers.
+pub(crate) fn ping(tx: &Transaction<'_>) -> Result<(), Fault> {
+    tx.exists("SELECT 1 FROM repositories LIMIT 1", &[])
+        .map(|_| ())
 }
 
 /// A bound on rows as a parameter.

@@ -3,7 +3,7 @@
 //!
 //! A group is as many waiting operations as there are, each in a savepoint of its own, then one
 //! COMMIT, and only then the answers: a group costs one flush however many pushes are in it, and no
-//! answer is given before what it promises is durable. Measured in `docs/explanation/storage.md`.
+//! answer is given before what it promises is durable.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Transaction, database_fault, migrations};
 use crate::fault::{Fault, FaultKind};
+use crate::health::Health;
 use crate::steps::Steps;
 
 /// Operations in one group: at 70 µs each a full group is answered in 10 ms.
@@ -90,13 +91,13 @@ impl Database {
     ///
     /// # Errors
     /// The file cannot be opened, is damaged, or belongs to a newer release.
-    pub(crate) fn open(path: &Path, steps: Steps) -> Result<Self, Fault> {
+    pub(crate) fn open(path: &Path, steps: Steps, health: Health) -> Result<Self, Fault> {
         let connection = connect(path)?;
         migrations::run(&connection)?;
         let (sender, receiver) = mpsc::channel(WAITING_OPERATIONS_MAX);
         let thread = std::thread::Builder::new()
             .name("database writer".to_owned())
-            .spawn(move || write_groups(&connection, receiver, &steps))
+            .spawn(move || write_groups(&connection, receiver, &steps, &health))
             .map_err(|error| Fault::io("starting the database writer", error))?;
         Ok(Self(Arc::new(Engine {
             path: path.to_owned(),
@@ -268,10 +269,15 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
 }
 
 /// The writer thread: takes groups until every sender is gone.
-fn write_groups(connection: &Connection, mut waiting: mpsc::Receiver<Operation>, steps: &Steps) {
+fn write_groups(
+    connection: &Connection,
+    mut waiting: mpsc::Receiver<Operation>,
+    steps: &Steps,
+    health: &Health,
+) {
     let mut held_back = None;
     while let Some(first) = held_back.take().or_else(|| waiting.blocking_recv()) {
-        held_back = write_group(connection, first, &mut waiting, steps);
+        held_back = write_group(connection, first, &mut waiting, steps, health);
     }
     // A clean stop leaves one file that any SQLite can open, and nothing to recover.
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -285,9 +291,14 @@ fn write_group(
     first: Operation,
     waiting: &mut mpsc::Receiver<Operation>,
     steps: &Steps,
+    health: &Health,
 ) -> Option<Operation> {
     let durability = first.durability;
-    let mut outcome = begin(connection, durability);
+    // After a failed flush the log may have a gap, and what is written behind it would be lost there.
+    let mut outcome = health
+        .check()
+        .map_err(CommitFailure::from)
+        .and_then(|()| begin(connection, durability));
     let mut answers: Vec<Answer> = Vec::new();
     let mut next = Some(first);
     let mut held_back = None;
@@ -322,6 +333,7 @@ fn write_group(
         .and_then(|()| execute(connection, "COMMIT"))
         .and_then(|()| step("database.committed"));
     if let Err(failure) = &outcome {
+        health.note(failure.clone().into_fault());
         tracing::error!(cause = failure.message, "a group of database writes failed");
         if !connection.is_autocommit() && execute(connection, "ROLLBACK").is_err() {
             tracing::error!("the failed group could not be rolled back");

@@ -17,11 +17,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
 use crate::fault::{Fault, FaultKind};
+use crate::health::Health;
 use crate::meta::Database;
 use crate::steps::Steps;
 
@@ -42,6 +43,9 @@ pub(crate) struct Limits {
     pub(crate) free_bytes_min: u64,
 }
 
+/// Whole files hashed at once, before they are first served.
+const HASHING_MAX: usize = 2;
+
 /// A registry on one data directory.
 pub(crate) struct Registry {
     store: Arc<Store>,
@@ -52,6 +56,8 @@ pub(crate) struct Registry {
     leases: leases::Leases,
     sessions: sessions::Sessions,
     verified: verified::Verified,
+    /// Whole files hashed at once: hashing must leave cores for those who wait for nothing.
+    hashing: Semaphore,
     /// Rung when link files became stale.
     links_wanted: Notify,
 }
@@ -68,17 +74,19 @@ impl Registry {
         random: Random,
         steps: Steps,
     ) -> Result<Self, OpenError> {
-        let store = Arc::new(Store::open(root, steps.clone(), limits.free_bytes_min)?);
-        let database = Database::open(&store.layout().database(), steps)?;
+        let health = Health::default();
+        let store = Store::open(root, steps.clone(), health.clone(), limits.free_bytes_min)?;
+        let database = Database::open(&store.layout().database(), steps, health)?;
         let registry = Self {
-            store,
+            store: Arc::new(store),
             database,
             clock,
             random,
             limits,
             leases: leases::Leases::default(),
-            sessions: sessions::Sessions::default(),
+            sessions: sessions::Sessions::new(limits.uploads_max, limits.held_bytes_max),
             verified: verified::Verified::default(),
+            hashing: Semaphore::new(HASHING_MAX),
             links_wanted: Notify::new(),
         };
         registry.recover()?;
@@ -91,7 +99,8 @@ impl Registry {
     /// What stands in the way.
     pub(crate) fn check_ready(&self) -> Result<(), Fault> {
         self.store.probe()?;
-        self.store.check_room()
+        self.store.check_room()?;
+        self.database.read(crate::meta::ping)
     }
 
     pub(crate) fn clock(&self) -> &Clock {
