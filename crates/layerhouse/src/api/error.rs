@@ -166,6 +166,12 @@ impl From<PushChunkError> for ApiError {
             PushChunkError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
             }
+            PushChunkError::NoRoom => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::TooManyRequests,
+                message,
+            )
+            .later(),
             PushChunkError::Broken(_) => Self::new(
                 StatusCode::REQUEST_TIMEOUT,
                 Code::BlobUploadInvalid,

@@ -154,6 +154,7 @@ fn refused(error: PushChunkError, repository: &RepositoryName, upload: &UploadId
         | PushChunkError::Busy
         | PushChunkError::WrongSize { .. }
         | PushChunkError::TooLarge { .. }
+        | PushChunkError::NoRoom
         | PushChunkError::Broken(_)
         | PushChunkError::Fault(_) => None,
     };

@@ -6,6 +6,7 @@ use std::io;
 use layerhouse_oci::digest::Digest;
 use rustix::io::Errno;
 
+use super::read::FileVersion;
 use super::stage::{Stage, VerifiedBlob};
 use super::{Store, sync_directory};
 use crate::fault::Fault;
@@ -27,11 +28,10 @@ impl Store {
             let data = directory.join("data");
             self.steps.take("publish.directory")?;
             // Synced below, with the link: one flush of the journal makes both durable.
-            let is_new = match fs::create_dir(&directory) {
-                Ok(()) => true,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-                Err(error) => return Err(error),
-            };
+            match fs::create_dir(&directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
             self.steps.take("publish.link")?;
             match fs::hard_link(&staged, &data) {
                 Ok(()) => {}
@@ -45,10 +45,8 @@ impl Store {
             }
             self.steps.take("publish.sync")?;
             sync_directory(&directory)?;
-            match directory.parent() {
-                Some(prefix) if is_new => sync_directory(prefix),
-                _ => Ok(()),
-            }
+            // Even if the directory was there: whoever made it may have died before this.
+            directory.parent().map_or(Ok(()), sync_directory)
         };
         publish().map_err(|error| self.note(Fault::io("publishing a blob", error)))
     }
@@ -68,8 +66,17 @@ impl Store {
         let _ = fs::remove_dir(directory);
     }
 
-    /// Takes a damaged file out of service; the next push of the digest puts a good one there.
-    pub(crate) fn quarantine(&self, digest: &Digest) {
+    /// Takes a damaged file out of service, if it is still the one that was hashed; the caller holds
+    /// the digest's lease. The next push of the digest puts a good one there.
+    pub(crate) fn quarantine(&self, digest: &Digest, hashed: FileVersion) {
+        match self.open_blob(digest) {
+            Ok(Some(current)) if current.version() == hashed => {}
+            Ok(_) => return,
+            Err(fault) => {
+                tracing::error!(%digest, %fault, "a damaged blob could not be moved away");
+                return;
+            }
+        }
         let kept = self
             .layout()
             .quarantine()

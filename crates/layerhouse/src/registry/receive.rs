@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use layerhouse_oci::digest::Algorithm;
 use tokio::task::JoinHandle;
 
@@ -20,6 +20,9 @@ use crate::fault::{Fault, FaultKind};
 /// 0.08 s per GB.
 const BATCH_BYTES: usize = 256 << 10;
 
+/// Smaller frames are copied: it costs less than to keep, and to write, each by itself.
+const SMALL_FRAME_BYTES: usize = 4 << 10;
+
 /// The bytes of a request, as they come in.
 pub(crate) trait Incoming: Send {
     /// The next bytes, `None` at the end.
@@ -27,7 +30,7 @@ pub(crate) trait Incoming: Send {
 }
 
 /// The client stopped sending in the middle.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyBroken {
     #[error("the connection broke off in the middle of the body")]
     Disconnected,
@@ -40,6 +43,8 @@ pub(crate) enum BodyBroken {
 pub(super) enum ReceiveError {
     Broken(BodyBroken),
     TooLarge,
+    /// All uploads together hold as much as they may.
+    NoRoom,
     Fault(Fault),
 }
 
@@ -83,12 +88,15 @@ impl Writer {
         Ok(self.stage.as_mut().expect("it was opened above"))
     }
 
-    fn append(&mut self, batch: &[Bytes]) -> Result<(), Fault> {
-        let stage = self.stage()?;
-        let result = stage.append(batch);
+    fn append(&mut self, batch: &Batch) -> Result<(), ReceiveError> {
+        if !self.session.has_room(batch.length_bytes as u64) {
+            return Err(ReceiveError::NoRoom);
+        }
+        let stage = self.stage().map_err(ReceiveError::Fault)?;
+        let result = stage.append(&batch.frames);
         let held_bytes = stage.held_bytes();
         self.session.set_held_bytes(held_bytes);
-        result
+        result.map_err(ReceiveError::Fault)
     }
 
     pub(super) fn session(&self) -> &Arc<Session> {
@@ -109,67 +117,96 @@ impl Drop for Writer {
     }
 }
 
-/// Appends a body to a session, to at most `total_bytes_max` held in all.
+/// Frames on their way to the disk.
+#[derive(Debug, Default)]
+struct Batch {
+    frames: Vec<Bytes>,
+    /// Small frames, copied together: each by itself would keep a whole read buffer alive.
+    small: BytesMut,
+    length_bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, frame: Bytes) {
+        self.length_bytes += frame.len();
+        if frame.len() < SMALL_FRAME_BYTES {
+            self.small.extend_from_slice(&frame);
+        } else {
+            self.settle();
+            self.frames.push(frame);
+        }
+    }
+
+    fn settle(&mut self) {
+        if !self.small.is_empty() {
+            self.frames.push(self.small.split().freeze());
+        }
+    }
+}
+
+/// Gathers one batch; with it comes how the body ended, if it did.
+async fn gather(body: &mut impl Incoming) -> (Batch, Option<Result<(), BodyBroken>>) {
+    let mut batch = Batch::default();
+    let mut end = None;
+    while batch.length_bytes < BATCH_BYTES && end.is_none() {
+        match body.next().await {
+            Some(Ok(frame)) => batch.push(frame),
+            Some(Err(broken)) => end = Some(Err(broken)),
+            None => end = Some(Ok(())),
+        }
+    }
+    batch.settle();
+    (batch, end)
+}
+
+/// A writer at hand, or on another thread with a batch.
+enum State {
+    AtHand(Box<Writer>),
+    Writing(JoinHandle<(Writer, Result<(), ReceiveError>)>),
+}
+
+impl State {
+    async fn settle(self) -> Result<(Writer, Result<(), ReceiveError>), Fault> {
+        match self {
+            Self::AtHand(writer) => Ok((*writer, Ok(()))),
+            Self::Writing(writing) => writing.await.map_err(|error| {
+                Fault::new(FaultKind::Other, "a task that writes an upload", error)
+            }),
+        }
+    }
+}
+
+/// Appends a body of at most `body_bytes_max` to a session.
 ///
 /// The writer comes back unless a blocking task died with it.
 pub(super) async fn receive(
     writer: Writer,
     body: &mut impl Incoming,
-    total_bytes_max: u64,
+    body_bytes_max: u64,
 ) -> Result<(Writer, Result<(), ReceiveError>), Fault> {
-    let mut at_hand = Some(writer);
-    let mut writing: Option<JoinHandle<(Writer, Result<(), Fault>)>> = None;
+    let mut state = State::AtHand(Box::new(writer));
     let mut received_bytes = 0;
-    let mut end: Option<Result<(), ReceiveError>> = None;
-    while end.is_none() {
-        let mut batch = Vec::new();
-        let mut batch_bytes = 0;
-        while batch_bytes < BATCH_BYTES && end.is_none() {
-            match body.next().await {
-                Some(Ok(bytes)) => {
-                    batch_bytes += bytes.len();
-                    batch.push(bytes);
-                }
-                Some(Err(broken)) => end = Some(Err(ReceiveError::Broken(broken))),
-                None => end = Some(Ok(())),
-            }
+    loop {
+        let (batch, end) = gather(body).await;
+        let (mut writer, written) = state.settle().await?;
+        if written.is_err() {
+            return Ok((writer, written));
         }
-        let mut writer = match writing.take() {
-            Some(writing) => {
-                let (writer, result) = joined(writing.await)?;
-                if let Err(fault) = result {
-                    return Ok((writer, Err(ReceiveError::Fault(fault))));
-                }
-                writer
-            }
-            None => at_hand.take().expect("the writer is at hand or writing"),
-        };
-        received_bytes += batch_bytes as u64;
-        if total_bytes_max < received_bytes {
+        received_bytes += batch.length_bytes as u64;
+        if body_bytes_max < received_bytes {
             return Ok((writer, Err(ReceiveError::TooLarge)));
         }
-        if batch.is_empty() {
-            at_hand = Some(writer);
+        state = if batch.frames.is_empty() {
+            State::AtHand(Box::new(writer))
         } else {
-            writing = Some(tokio::task::spawn_blocking(move || {
+            State::Writing(tokio::task::spawn_blocking(move || {
                 let result = writer.append(&batch);
                 (writer, result)
-            }));
+            }))
+        };
+        if let Some(end) = end {
+            let (writer, written) = state.settle().await?;
+            return Ok((writer, written.and(end.map_err(ReceiveError::Broken))));
         }
     }
-    let writer = match writing {
-        Some(writing) => {
-            let (writer, result) = joined(writing.await)?;
-            if let Err(fault) = result {
-                return Ok((writer, Err(ReceiveError::Fault(fault))));
-            }
-            writer
-        }
-        None => at_hand.take().expect("the writer is at hand or writing"),
-    };
-    Ok((writer, end.unwrap_or(Ok(()))))
-}
-
-fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, Fault> {
-    result.map_err(|error| Fault::new(FaultKind::Other, "a task that writes an upload", error))
 }

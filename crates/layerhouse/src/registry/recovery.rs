@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use layerhouse_oci::digest::Algorithm;
 
 use super::Registry;
-use super::sessions::Session;
+use super::sessions::Owner;
 use crate::blobs::stage::StagedFile;
 use crate::fault::Fault;
 use crate::meta;
@@ -20,14 +20,13 @@ impl Registry {
             .into_iter()
             .map(|file| (file.upload.clone(), file))
             .collect();
-        // The bound on sessions does not hold here: a client may go on with what was promised.
         for upload in uploads {
-            let session = Session::new(
-                upload.id,
-                upload.repository,
-                upload.principal,
-                upload.started_at,
-            );
+            let owner = Owner {
+                repository: upload.repository,
+                principal: upload.principal,
+                started_at: upload.started_at,
+            };
+            let session = self.sessions.restore(upload.id, owner);
             session.touch(self.clock.now());
             if let Some(file) = staged.remove(&session.id) {
                 if file.is_linked {
@@ -35,7 +34,6 @@ impl Registry {
                 }
                 session.set_held_bytes(file.size_bytes);
             }
-            let _ = self.sessions.open(session, usize::MAX, u64::MAX);
         }
         for file in staged.into_values() {
             if file.is_linked {

@@ -20,31 +20,23 @@ pub(super) struct Session {
     pub(super) started_at: Timestamp,
     touched_at: AtomicI64,
     held_bytes: AtomicU64,
+    /// What all sessions hold, this one with them.
+    held: Arc<Held>,
     /// The hash of what is staged; `None` until the file was read again after a restart.
     writer: Arc<AsyncMutex<Option<Hasher>>>,
+}
+
+/// Bytes that open uploads hold together, and may.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: AtomicU64,
+    bytes_max: u64,
 }
 
 /// The right to write to a session.
 pub(super) type WriterGuard = OwnedMutexGuard<Option<Hasher>>;
 
 impl Session {
-    pub(super) fn new(
-        id: UploadId,
-        repository: RepositoryName,
-        principal: String,
-        started_at: Timestamp,
-    ) -> Self {
-        Self {
-            id,
-            repository,
-            principal,
-            started_at,
-            touched_at: AtomicI64::new(started_at.0),
-            held_bytes: AtomicU64::new(0),
-            writer: Arc::default(),
-        }
-    }
-
     /// The right to write, if nobody else has it.
     pub(super) fn try_write(&self) -> Option<WriterGuard> {
         Arc::clone(&self.writer).try_lock_owned().ok()
@@ -59,7 +51,18 @@ impl Session {
     }
 
     pub(super) fn set_held_bytes(&self, held_bytes: u64) {
-        self.held_bytes.store(held_bytes, Ordering::Relaxed);
+        let before = self.held_bytes.swap(held_bytes, Ordering::Relaxed);
+        let all = &self.held.bytes;
+        if before < held_bytes {
+            all.fetch_add(held_bytes - before, Ordering::Relaxed);
+        } else {
+            all.fetch_sub(before - held_bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether all sessions together may hold so many bytes more.
+    pub(super) fn has_room(&self, more_bytes: u64) -> bool {
+        self.held.has_room(more_bytes)
     }
 
     pub(super) fn held_bytes(&self) -> u64 {
@@ -67,38 +70,94 @@ impl Session {
     }
 }
 
-/// Every open session; [`Sessions::open`] bounds them.
-#[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<UploadId, Arc<Session>>>);
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.set_held_bytes(0);
+    }
+}
+
+impl Held {
+    fn has_room(&self, more_bytes: u64) -> bool {
+        self.bytes
+            .load(Ordering::Relaxed)
+            .saturating_add(more_bytes)
+            <= self.bytes_max
+    }
+}
+
+/// Every open session.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    open: Mutex<HashMap<UploadId, Arc<Session>>>,
+    open_max: usize,
+    held: Arc<Held>,
+}
+
+/// Whose session, and since when.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) repository: RepositoryName,
+    pub(super) principal: String,
+    pub(super) started_at: Timestamp,
+}
 
 /// A bound of [`Sessions::open`] is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooMany;
 
 impl Sessions {
-    /// Adds a session, unless so many are open, or hold so many bytes, already.
-    pub(super) fn open(
-        &self,
-        session: Session,
-        sessions_max: usize,
-        held_bytes_max: u64,
-    ) -> Result<Arc<Session>, TooMany> {
-        let mut sessions = self.lock();
-        let held_bytes: u64 = sessions.values().map(|session| session.held_bytes()).sum();
-        if sessions_max <= sessions.len() || held_bytes_max <= held_bytes {
+    pub(super) fn new(open_max: usize, held_bytes_max: u64) -> Self {
+        let held = Arc::new(Held {
+            bytes: AtomicU64::new(0),
+            bytes_max: held_bytes_max,
+        });
+        Self {
+            open: Mutex::default(),
+            open_max,
+            held,
+        }
+    }
+
+    /// Opens a session, unless so many are open, or hold so many bytes, already.
+    pub(super) fn open(&self, id: UploadId, owner: Owner) -> Result<Arc<Session>, TooMany> {
+        let mut open = self.lock();
+        if self.open_max <= open.len() || !self.held.has_room(1) {
             return Err(TooMany);
         }
-        let session = Arc::new(session);
-        sessions.insert(session.id.clone(), Arc::clone(&session));
-        Ok(session)
+        Ok(self.insert(&mut open, id, owner))
+    }
+
+    /// Takes up a session from before a restart: no bound holds, for its client was promised it.
+    pub(super) fn restore(&self, id: UploadId, owner: Owner) -> Arc<Session> {
+        self.insert(&mut self.lock(), id, owner)
+    }
+
+    fn insert(
+        &self,
+        open: &mut HashMap<UploadId, Arc<Session>>,
+        id: UploadId,
+        owner: Owner,
+    ) -> Arc<Session> {
+        let session = Arc::new(Session {
+            id: id.clone(),
+            repository: owner.repository,
+            principal: owner.principal,
+            started_at: owner.started_at,
+            touched_at: AtomicI64::new(owner.started_at.0),
+            held_bytes: AtomicU64::new(0),
+            held: Arc::clone(&self.held),
+            writer: Arc::default(),
+        });
+        open.insert(id, Arc::clone(&session));
+        session
     }
 
     pub(super) fn get(&self, id: &UploadId) -> Option<Arc<Session>> {
         self.lock().get(id).cloned()
     }
 
-    pub(super) fn remove(&self, id: &UploadId) -> Option<Arc<Session>> {
-        self.lock().remove(id)
+    pub(super) fn remove(&self, id: &UploadId) {
+        self.lock().remove(id);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
@@ -106,6 +165,6 @@ impl Sessions {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Arc<Session>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

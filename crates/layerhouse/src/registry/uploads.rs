@@ -9,7 +9,7 @@ use layerhouse_oci::upload_id::UploadId;
 
 pub(crate) use super::receive::{BodyBroken, Incoming};
 use super::receive::{ReceiveError, Writer, receive};
-use super::sessions::Session;
+use super::sessions::{Owner, Session};
 use super::{Registry, blocking};
 use crate::auth::{Granted, Push};
 use crate::blobs::stage::VerifiedBlob;
@@ -49,6 +49,8 @@ pub(crate) enum PushChunkError {
     WrongSize { said_bytes: u64, actual_bytes: u64 },
     #[error("a blob may have {blob_bytes_max} bytes at most")]
     TooLarge { blob_bytes_max: u64 },
+    #[error("the open uploads hold as much as they may; try again when some are finished")]
+    NoRoom,
     #[error(transparent)]
     Broken(#[from] BodyBroken),
     #[error(transparent)]
@@ -94,21 +96,20 @@ impl Registry {
             .await;
         if let Err(fault) = opened {
             self.sessions.remove(&session.id);
-            return Err(self.store.note(fault).into());
+            return Err(fault.into());
         }
         Ok(session.id.clone())
     }
 
     fn open_session(&self, push: &Granted<Push>) -> Result<Arc<Session>, OpenUploadError> {
-        let session = Session::new(
-            UploadId::from_random(self.random.bits()),
-            push.repository().clone(),
-            push.identity().name().to_owned(),
-            self.clock.now(),
-        );
-        self.sessions
-            .open(session, self.limits.uploads_max, self.limits.held_bytes_max)
-            .map_err(|_| OpenUploadError::TooMany)
+        let id = UploadId::from_random(self.random.bits());
+        let owner = Owner {
+            repository: push.repository().clone(),
+            principal: push.identity().name().to_owned(),
+            started_at: self.clock.now(),
+        };
+        let opened = self.sessions.open(id, owner);
+        opened.map_err(|_| OpenUploadError::TooMany)
     }
 
     /// Bytes that the session holds (end-13); `None` if the caller has no such session.
@@ -166,14 +167,15 @@ impl Registry {
                 actual_bytes,
             });
         }
-        let id = writer.session().id.clone();
-        let result = self.append_to(writer, chunk, body).await;
-        if let Err(PushChunkError::Fault(fault)) = &result
-            && ends_the_session(fault)
-        {
-            self.discard(&id).await;
+        let (writer, result) = self.append_to(writer, chunk, body).await?;
+        match result {
+            Ok(()) => Ok(writer),
+            Err(PushChunkError::Fault(fault)) if ends_the_session(&fault) => {
+                self.end(writer).await;
+                Err(fault.into())
+            }
+            Err(error) => Err(error),
         }
-        result
     }
 
     async fn append_to(
@@ -181,48 +183,48 @@ impl Registry {
         mut writer: Writer,
         chunk: Chunk,
         body: &mut impl Incoming,
-    ) -> Result<Writer, PushChunkError> {
+    ) -> Result<(Writer, Result<(), PushChunkError>), Fault> {
         let blob_bytes_max = self.limits.blob_bytes_max;
+        let too_large = || PushChunkError::TooLarge { blob_bytes_max };
         let (writer_back, checkpoint) = blocking(move || {
             let checkpoint = writer.stage().map(|stage| stage.checkpoint());
             (writer, checkpoint)
         })
         .await?;
         writer = writer_back;
-        let checkpoint: Hasher = checkpoint?;
+        let checkpoint: Hasher = match checkpoint {
+            Ok(checkpoint) => checkpoint,
+            Err(fault) => return Ok((writer, Err(fault.into()))),
+        };
         let held_bytes = checkpoint.hashed_bytes();
-        place_chunk(held_bytes, chunk.range)
-            .map_err(|source| PushChunkError::OutOfOrder { source })?;
+        if let Err(source) = place_chunk(held_bytes, chunk.range) {
+            return Ok((writer, Err(PushChunkError::OutOfOrder { source })));
+        }
         let room_bytes = blob_bytes_max.saturating_sub(held_bytes);
         if chunk
             .length_bytes
             .is_some_and(|length_bytes| room_bytes < length_bytes)
         {
-            return Err(PushChunkError::TooLarge { blob_bytes_max });
+            return Ok((writer, Err(too_large())));
         }
         let (writer, received) = receive(writer, body, room_bytes).await?;
         writer.session().touch(self.clock.now());
-        match received {
-            Ok(()) => {}
-            Err(ReceiveError::Broken(broken)) => return Err(broken.into()),
-            Err(ReceiveError::Fault(fault)) => return Err(fault.into()),
-            Err(ReceiveError::TooLarge) => {
-                blocking(move || writer.rewind(checkpoint)).await?;
-                return Err(PushChunkError::TooLarge { blob_bytes_max });
-            }
-        }
         let actual_bytes = writer.session().held_bytes() - held_bytes;
-        if let Some(range) = chunk.range
-            && range.length_bytes() != actual_bytes
-        {
-            blocking(move || writer.rewind(checkpoint)).await?;
-            let said_bytes = range.length_bytes();
-            return Err(PushChunkError::WrongSize {
-                said_bytes,
-                actual_bytes,
-            });
-        }
-        Ok(writer)
+        let wrong = match (received, chunk.range) {
+            (Ok(()), Some(range)) if range.length_bytes() != actual_bytes => {
+                PushChunkError::WrongSize {
+                    said_bytes: range.length_bytes(),
+                    actual_bytes,
+                }
+            }
+            (Ok(()), _) => return Ok((writer, Ok(()))),
+            (Err(ReceiveError::Broken(broken)), _) => return Ok((writer, Err(broken.into()))),
+            (Err(ReceiveError::Fault(fault)), _) => return Ok((writer, Err(fault.into()))),
+            (Err(ReceiveError::TooLarge), _) => too_large(),
+            (Err(ReceiveError::NoRoom), _) => PushChunkError::NoRoom,
+        };
+        let writer = blocking(move || writer.rewind(checkpoint)).await?;
+        Ok((writer, Err(wrong)))
     }
 
     /// Appends the last chunk, if there is one, and publishes the upload (end-6).
@@ -263,8 +265,12 @@ impl Registry {
             Ok(writer) => self.publish(push, writer, claimed).await,
             Err(error) => Err(error.into()),
         };
-        if result.is_err() {
-            self.discard(&id).await;
+        // Unless it ended already: nobody could go on with it.
+        if let Some(session) = self.sessions.get(&id)
+            && let Some(guard) = session.try_write()
+        {
+            let writer = Writer::new(&self.store, session, guard, claimed.algorithm());
+            self.end(writer).await;
         }
         result
     }
@@ -276,7 +282,6 @@ impl Registry {
         mut writer: Writer,
         claimed: &Digest,
     ) -> Result<VerifiedBlob, FinishUploadError> {
-        let id = writer.session().id.clone();
         let wanted = claimed.clone();
         let (writer, verified) = blocking(move || {
             let verified = writer.stage().and_then(|stage| {
@@ -292,32 +297,20 @@ impl Registry {
         let blob = match verified {
             Ok(Ok(blob)) => blob,
             Ok(Err(mismatch)) => {
-                drop(writer);
-                self.discard(&id).await;
+                self.end(writer).await;
                 let (claimed, actual) = (claimed.clone(), mismatch.actual);
                 return Err(FinishUploadError::DigestMismatch { claimed, actual });
             }
             Err(fault) => {
-                drop(writer);
                 if ends_the_session(&fault) {
-                    self.discard(&id).await;
+                    self.end(writer).await;
                 }
                 return Err(fault.into());
             }
         };
-        match self.record(push, writer, &blob).await {
-            Ok(()) => {
-                self.sessions.remove(&id);
-                self.links_wanted.notify_one();
-                Ok(blob)
-            }
-            Err(fault) => {
-                if ends_the_session(&fault) {
-                    self.discard(&id).await;
-                }
-                Err(fault.into())
-            }
-        }
+        self.record(push, writer, &blob).await?;
+        self.links_wanted.notify_one();
+        Ok(blob)
     }
 
     /// The bytes under their digest, then the rows, both under the digest's lease.
@@ -340,45 +333,47 @@ impl Registry {
         })
         .await?;
         let recorded = match result {
-            Ok(()) => {
-                let written = self.write_blob_rows(push, id.clone(), blob).await;
-                written.map_err(|fault| self.store.note(fault))
-            }
+            Ok(()) => self.write_blob_rows(push, id.clone(), blob).await,
             Err(fault) => Err(fault),
         };
-        match recorded {
-            Ok(()) => {
-                let store = Arc::clone(&self.store);
-                let digest = blob.digest().clone();
-                let version = blocking(move || {
-                    drop(writer);
-                    store.remove_stage(&id);
-                    store
-                        .open_blob(&digest)
-                        .ok()
-                        .flatten()
-                        .map(|file| file.version())
-                })
-                .await?;
-                if let Some(version) = version {
-                    self.verified.insert(blob.digest(), version);
-                }
-                Ok(())
-            }
-            Err(fault) => {
-                // No row says that the bytes exist, so they must not stay; if the database cannot
-                // even be asked, the staging name is left, and the next start settles it.
-                let is_known = self
-                    .database
-                    .read(|tx| meta::blobs::exists(tx, blob.digest()));
-                if matches!(is_known, Ok(false)) {
-                    let (store, digest) = (Arc::clone(&self.store), blob.digest().clone());
-                    blocking(move || store.unpublish(&digest)).await?;
-                }
+        let Err(fault) = recorded else {
+            // While the writer is held nobody can write to what is now the blob's file.
+            self.sessions.remove(&id);
+            let store = Arc::clone(&self.store);
+            let digest = blob.digest().clone();
+            let version = blocking(move || {
+                store.remove_stage(&id);
                 drop(writer);
-                Err(fault)
+                store
+                    .open_blob(&digest)
+                    .ok()
+                    .flatten()
+                    .map(|file| file.version())
+            })
+            .await?;
+            if let Some(version) = version {
+                self.verified.insert(blob.digest(), version);
             }
+            return Ok(());
+        };
+        if !is_undone(&fault) {
+            // The commit may have reached the disk after all: both names stay, and the next start
+            // sees from the rows which of them to keep.
+            self.sessions.remove(&id);
+            return Err(fault);
         }
+        let is_known = self
+            .database
+            .read(|tx| meta::blobs::exists(tx, blob.digest()));
+        if matches!(is_known, Ok(false)) {
+            // No row says that the bytes exist, so they must not stay.
+            let (store, digest) = (Arc::clone(&self.store), blob.digest().clone());
+            blocking(move || store.unpublish(&digest)).await?;
+        }
+        if ends_the_session(&fault) {
+            self.end(writer).await;
+        }
+        Err(fault)
     }
 
     async fn write_blob_rows(
@@ -412,16 +407,21 @@ impl Registry {
         id: &UploadId,
     ) -> Result<(), PushChunkError> {
         let writer = self.writer(push, id)?;
-        drop(writer);
-        self.discard(id).await;
+        self.end(writer).await;
         Ok(())
     }
 
-    /// Forgets a session and removes what it staged.
-    async fn discard(&self, id: &UploadId) {
-        self.sessions.remove(id);
+    /// Forgets a session and removes what it staged. Its writer is held until then, so that nobody
+    /// else makes the file anew.
+    async fn end(&self, writer: Writer) {
+        let id = writer.session().id.clone();
+        self.sessions.remove(&id);
         let (store, gone) = (Arc::clone(&self.store), id.clone());
-        if let Err(fault) = blocking(move || store.remove_stage(&gone)).await {
+        let removed = blocking(move || {
+            store.remove_stage(&gone);
+            drop(writer);
+        });
+        if let Err(fault) = removed.await {
             tracing::warn!(upload = %id, %fault, "a staging file was left behind");
         }
         let gone = id.clone();
@@ -457,9 +457,8 @@ impl Registry {
                 size_bytes = session.held_bytes(),
                 "an abandoned upload is purged"
             );
-            self.sessions.remove(&session.id);
-            drop(guard);
-            self.discard(&session.id).await;
+            let writer = Writer::new(&self.store, session, guard, Algorithm::Sha256);
+            self.end(writer).await;
             purged += 1;
         }
         let store = Arc::clone(&self.store);
@@ -470,12 +469,13 @@ impl Registry {
 
 impl Writer {
     /// Goes back to where the stage stood before a chunk that was not what it said. Blocks.
-    fn rewind(mut self, checkpoint: Hasher) {
+    fn rewind(mut self, checkpoint: Hasher) -> Self {
         let held_bytes = checkpoint.hashed_bytes();
         if let Ok(stage) = self.stage() {
             stage.rewind(checkpoint);
             self.session().set_held_bytes(held_bytes);
         }
+        self
     }
 }
 
@@ -486,5 +486,14 @@ fn ends_the_session(fault: &Fault) -> bool {
         FaultKind::ReadOnly | FaultKind::Exhausted | FaultKind::Stopping | FaultKind::Other => {
             false
         }
+    }
+}
+
+/// Whether a change that failed is certain not to come back. When a flush failed it is not: what was
+/// written of the commit may be found, whole, at the next start.
+fn is_undone(fault: &Fault) -> bool {
+    match fault.kind() {
+        FaultKind::DiskFull | FaultKind::ReadOnly | FaultKind::Exhausted => true,
+        FaultKind::Device | FaultKind::Damaged | FaultKind::Stopping | FaultKind::Other => false,
     }
 }
