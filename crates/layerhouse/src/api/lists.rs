@@ -96,7 +96,8 @@ pub(super) fn referrers<B>(
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
-    let artifact_type = request::query(request, "artifactType");
+    // A media type has no space, but many have a plus, which a query may mean by one.
+    let artifact_type = request::query(request, "artifactType").map(|text| text.replace(' ', "+"));
     let page = registry.list_referrers(pull, subject, artifact_type.as_deref(), last.as_deref())?;
     let manifests: Vec<Value> = page.items.iter().map(descriptor).collect();
     let content = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });

@@ -1,11 +1,13 @@
 //! Manifests: their bytes as received, and what they name.
 
+use std::ops::ControlFlow;
+
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::media_type::ManifestKind;
 
+use super::Transaction;
 use super::blobs::{bytes, size};
 use super::repositories::RepositoryId;
-use super::{Transaction, Value};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 
@@ -94,6 +96,42 @@ pub(crate) fn need_child(
         ],
     )?;
     Ok(())
+}
+
+/// Whether it is recorded that a manifest needs a blob.
+pub(crate) fn needs_blob(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    blob: &Digest,
+) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM manifest_blobs
+         WHERE repository_id = $1 AND manifest = $2 AND digest = $3",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            blob.as_str().into(),
+        ],
+    )
+}
+
+/// Whether it is recorded that an index needs a manifest.
+pub(crate) fn needs_child(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    child: &Digest,
+) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM manifest_children
+         WHERE repository_id = $1 AND manifest = $2 AND digest = $3",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            child.as_str().into(),
+        ],
+    )
 }
 
 /// Whether the repository has this manifest.
@@ -199,44 +237,62 @@ pub(crate) struct Referrer {
     pub(crate) annotations: Option<String>,
 }
 
-/// Which referrers of a subject to list.
+/// Which referrers of a subject to look at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReferrersQuery<'a> {
     pub(crate) subject: &'a Digest,
     pub(crate) artifact_type: Option<&'a str>,
     pub(crate) after: Option<&'a str>,
-    pub(crate) limit: usize,
 }
 
-/// Referrers of a subject by digest; the subject itself need not exist.
-pub(crate) fn referrers(
+/// Calls `look` for the referrers of a subject, by digest, until it has enough; the subject itself
+/// need not exist.
+///
+/// Annotations of more than `annotations_bytes_max` are left out, for a list must not be made of them.
+pub(crate) fn each_referrer(
     tx: &Transaction<'_>,
     repository: RepositoryId,
     query: ReferrersQuery<'_>,
-) -> Result<Vec<Referrer>, Fault> {
-    let artifact_type: Value<'_> = query.artifact_type.into();
-    tx.query(
-        "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
-         WHERE repository_id = $1 AND subject = $2 AND digest > $3
-           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4)
-         ORDER BY digest LIMIT $5",
-        &[
-            repository.0.into(),
-            query.subject.as_str().into(),
-            query.after.unwrap_or("").into(),
-            artifact_type,
-            super::limit(query.limit),
-        ],
-        |row| {
-            Ok(Referrer {
-                digest: row.parsed(0)?,
-                media_type: row.text(1)?,
-                size_bytes: bytes(row.int(2)?),
-                artifact_type: row.optional_text(3)?,
-                annotations: row.optional_text(4)?,
-            })
-        },
-    )
+    annotations_bytes_max: usize,
+    mut look: impl FnMut(Referrer) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    let annotations_bytes_max = super::limit(annotations_bytes_max);
+    let (id, subject) = (repository.0.into(), query.subject.as_str().into());
+    let after = query.after.unwrap_or("").into();
+    let read = |row: &super::Row<'_>| {
+        Ok(look(Referrer {
+            digest: row.parsed(0)?,
+            media_type: row.text(1)?,
+            size_bytes: bytes(row.int(2)?),
+            artifact_type: row.optional_text(3)?,
+            annotations: row.optional_text(4)?,
+        }))
+    };
+    match query.artifact_type {
+        None => tx.each_until(
+            "SELECT digest, media_type, size, artifact_type,
+                    CASE WHEN OCTET_LENGTH(annotations) <= $4 THEN annotations END
+             FROM manifests
+             WHERE repository_id = $1 AND subject = $2 AND digest > $3 ORDER BY digest",
+            &[id, subject, after, annotations_bytes_max],
+            read,
+        ),
+        Some(artifact_type) => tx.each_until(
+            "SELECT digest, media_type, size, artifact_type,
+                    CASE WHEN OCTET_LENGTH(annotations) <= $4 THEN annotations END
+             FROM manifests
+             WHERE repository_id = $1 AND subject = $2 AND digest > $3 AND artifact_type = $5
+             ORDER BY digest",
+            &[
+                id,
+                subject,
+                after,
+                annotations_bytes_max,
+                artifact_type.into(),
+            ],
+            read,
+        ),
+    }
 }
 
 fn read(row: &super::Row<'_>) -> Result<StoredManifest, Fault> {

@@ -1,6 +1,7 @@
 //! Lists, a page at a time and in byte order: repositories, tags, referrers.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use layerhouse_oci::descriptor::Descriptor;
 use layerhouse_oci::digest::Digest;
@@ -43,6 +44,9 @@ impl<T> Page<T> {
 const REFERRERS_MAX: usize = 1000;
 /// A page's size: clients bound an index at 4 MiB.
 const REFERRERS_BYTES_MAX: usize = 4_000_000;
+/// Longest annotations shown in the list; the manifest itself has them all.
+const ANNOTATIONS_BYTES_MAX: usize = 64 << 10;
+const _: () = assert!(4 * ANNOTATIONS_BYTES_MAX < REFERRERS_BYTES_MAX);
 
 impl Registry {
     /// Names of repositories.
@@ -103,60 +107,101 @@ impl Registry {
                 subject,
                 artifact_type,
                 after,
-                limit: REFERRERS_MAX + 1,
             };
-            let mut found: BTreeMap<String, Referrer> = BTreeMap::new();
-            let rows = meta::manifests::referrers(tx, id, query)?;
-            // Beyond the rows of this page nothing may be folded in: the next page would miss rows.
-            let horizon = (REFERRERS_MAX < rows.len())
-                .then(|| rows.last().map(|row| row.digest.as_str().to_owned()))
-                .flatten();
-            if let Some(tag) = fallback_tag(subject)
-                && let Some(index) =
-                    meta::manifests::by_tag(tx, pull.repository().as_str(), tag.as_str())?
-                && let Ok(index) = Manifest::parse(&index.content, None)
-            {
-                for descriptor in index.manifests {
-                    let key = descriptor.digest.as_str();
-                    let is_wanted = after.is_none_or(|after| after < key)
-                        && horizon.as_deref().is_none_or(|horizon| key <= horizon)
-                        && artifact_type.is_none_or(|wanted| {
-                            descriptor.artifact_type.as_deref() == Some(wanted)
-                        });
-                    if is_wanted {
-                        found.insert(key.to_owned(), referrer(descriptor));
-                    }
+            let mut rows = Gathered::default();
+            let take = |referrer| rows.take(referrer);
+            meta::manifests::each_referrer(tx, id, query, ANNOTATIONS_BYTES_MAX, take)?;
+            let folded = fallback_referrers(tx, pull, query)?;
+            if folded.is_empty() {
+                return Ok(rows.page);
+            }
+            // What was pushed with a subject wins over what a client wrote down about it.
+            let mut all: BTreeMap<String, Referrer> = folded
+                .into_iter()
+                // Beyond the rows of this page nothing may be folded in: the next one has it.
+                .filter(|referrer| !rows.page.has_more || !rows.is_beyond(referrer))
+                .map(|referrer| (referrer.digest.as_str().to_owned(), referrer))
+                .collect();
+            let has_more = rows.page.has_more;
+            let of_rows = rows.page.items.into_iter();
+            all.extend(of_rows.map(|row| (row.digest.as_str().to_owned(), row)));
+            let mut merged = Gathered::default();
+            for referrer in all.into_values() {
+                if merged.take(referrer).is_break() {
+                    break;
                 }
             }
-            found.extend(
-                rows.into_iter()
-                    .map(|row| (row.digest.as_str().to_owned(), row)),
-            );
-            Ok(bound(found.into_values()))
+            merged.page.has_more |= has_more;
+            Ok(merged.page)
         })
     }
 }
 
-/// As many referrers as a page may hold.
-fn bound(referrers: impl Iterator<Item = Referrer>) -> Page<Referrer> {
-    let mut page = Page {
-        items: Vec::new(),
-        has_more: false,
-    };
-    let mut page_bytes = 0;
-    for referrer in referrers {
+/// A page of referrers that takes as many as it may hold.
+#[derive(Debug)]
+struct Gathered {
+    page: Page<Referrer>,
+    page_bytes: usize,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        let page = Page {
+            items: Vec::new(),
+            has_more: false,
+        };
+        Self {
+            page,
+            page_bytes: 0,
+        }
+    }
+}
+
+impl Gathered {
+    fn take(&mut self, referrer: Referrer) -> ControlFlow<()> {
         // Names, quotes, media type and digest, then what the client may make long.
-        page_bytes += 300
+        let bytes = 300
             + referrer.artifact_type.as_deref().map_or(0, str::len)
             + referrer.annotations.as_deref().map_or(0, str::len);
-        let is_full = REFERRERS_MAX == page.items.len() || REFERRERS_BYTES_MAX < page_bytes;
-        if is_full && !page.items.is_empty() {
-            page.has_more = true;
-            break;
+        let is_full = REFERRERS_BYTES_MAX < self.page_bytes + bytes;
+        if REFERRERS_MAX == self.page.items.len() || (is_full && !self.page.items.is_empty()) {
+            self.page.has_more = true;
+            return ControlFlow::Break(());
         }
-        page.items.push(referrer);
+        self.page_bytes += bytes;
+        self.page.items.push(referrer);
+        ControlFlow::Continue(())
     }
-    page
+
+    /// Whether it comes after all that was taken.
+    fn is_beyond(&self, referrer: &Referrer) -> bool {
+        let last = self.page.items.last();
+        last.is_some_and(|last| last.digest.as_str() < referrer.digest.as_str())
+    }
+}
+
+/// What clients recorded under the fallback tag.
+fn fallback_referrers(
+    tx: &meta::Transaction<'_>,
+    pull: &Granted<Pull>,
+    query: ReferrersQuery<'_>,
+) -> Result<Vec<Referrer>, Fault> {
+    let Some(tag) = fallback_tag(query.subject) else {
+        return Ok(Vec::new());
+    };
+    let index = meta::manifests::by_tag(tx, pull.repository().as_str(), tag.as_str())?;
+    let Some(index) = index.and_then(|index| Manifest::parse(&index.content, None).ok()) else {
+        return Ok(Vec::new());
+    };
+    let is_wanted = |descriptor: &Descriptor| {
+        let is_after = query
+            .after
+            .is_none_or(|after| after < descriptor.digest.as_str());
+        let artifact_type = descriptor.artifact_type.as_deref();
+        is_after && (query.artifact_type.is_none() || query.artifact_type == artifact_type)
+    };
+    let wanted = index.manifests.into_iter().filter(is_wanted);
+    Ok(wanted.map(referrer).collect())
 }
 
 /// `<algorithm>-<hex>`, cut as the specification says.
@@ -172,7 +217,8 @@ fn referrer(descriptor: Descriptor) -> Referrer {
     let annotations = descriptor
         .annotations
         .as_ref()
-        .map(|annotations| serde_json::to_string(annotations).expect("a map of text is JSON"));
+        .map(|annotations| serde_json::to_string(annotations).expect("a map of text is JSON"))
+        .filter(|annotations| annotations.len() <= ANNOTATIONS_BYTES_MAX);
     Referrer {
         digest: descriptor.digest,
         media_type: descriptor.media_type.as_str().to_owned(),

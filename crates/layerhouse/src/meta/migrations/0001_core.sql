@@ -25,20 +25,23 @@ CREATE TABLE repository_blobs (
 );
 CREATE INDEX repository_blobs_by_digest ON repository_blobs (digest);
 
+-- The content stands last: a look at the other columns need not read past it.
 CREATE TABLE manifests (
     repository_id BIGINT NOT NULL REFERENCES repositories (id),
     digest        TEXT   NOT NULL,
     media_type    TEXT   NOT NULL,
     size          BIGINT NOT NULL,
-    content       BYTEA  NOT NULL,
     subject       TEXT,
     artifact_type TEXT,
-    annotations   TEXT,
     pushed_at     BIGINT NOT NULL,
+    annotations   TEXT,
+    content       BYTEA  NOT NULL,
     PRIMARY KEY (repository_id, digest)
 );
 CREATE INDEX manifests_by_digest ON manifests (digest);
 CREATE INDEX manifests_by_subject ON manifests (repository_id, subject, digest)
+    WHERE subject IS NOT NULL;
+CREATE INDEX manifests_by_artifact_type ON manifests (repository_id, subject, artifact_type, digest)
     WHERE subject IS NOT NULL;
 
 -- What a manifest needs in order to be readable. The foreign keys are invariant I1: neither a blob's
@@ -51,7 +54,7 @@ CREATE TABLE manifest_blobs (
     FOREIGN KEY (repository_id, manifest) REFERENCES manifests (repository_id, digest) ON DELETE CASCADE,
     FOREIGN KEY (repository_id, digest) REFERENCES repository_blobs (repository_id, digest)
 );
-CREATE INDEX manifest_blobs_by_digest ON manifest_blobs (repository_id, digest);
+CREATE INDEX manifest_blobs_by_digest ON manifest_blobs (repository_id, digest, manifest);
 
 CREATE TABLE manifest_children (
     repository_id BIGINT NOT NULL,
@@ -61,7 +64,7 @@ CREATE TABLE manifest_children (
     FOREIGN KEY (repository_id, manifest) REFERENCES manifests (repository_id, digest) ON DELETE CASCADE,
     FOREIGN KEY (repository_id, digest) REFERENCES manifests (repository_id, digest)
 );
-CREATE INDEX manifest_children_by_digest ON manifest_children (repository_id, digest);
+CREATE INDEX manifest_children_by_digest ON manifest_children (repository_id, digest, manifest);
 
 -- Invariant I3: a tag points at a manifest of its own repository.
 CREATE TABLE tags (
@@ -72,7 +75,7 @@ CREATE TABLE tags (
     PRIMARY KEY (repository_id, name),
     FOREIGN KEY (repository_id, digest) REFERENCES manifests (repository_id, digest)
 );
-CREATE INDEX tags_by_digest ON tags (repository_id, digest);
+CREATE INDEX tags_by_digest ON tags (repository_id, digest, name);
 
 -- Every move and removal of a tag, in the order of its ids; to_digest is NULL for a removal.
 CREATE TABLE tag_events (
