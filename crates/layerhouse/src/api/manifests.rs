@@ -12,16 +12,19 @@ use layerhouse_oci::reference::Reference;
 use super::blobs::set;
 use super::body::{RequestBody, ResponseBody};
 use super::error::ApiError;
-use super::{Answer, CONTENT_DIGEST, request};
+use super::{Answer, Api, CONTENT_DIGEST, request};
 use crate::auth::{Delete, Granted, Pull, Push};
-use crate::config::Timeouts;
 use crate::meta::manifests::StoredManifest;
 use crate::registry::Registry;
-use crate::registry::uploads::{Incoming as _, PushChunkError};
+use crate::registry::uploads::{BodyBroken, Incoming as _};
 
 /// Largest manifest: 27 indexes of 1,000 platforms at 300 bytes; the spec asks for 4 megabytes.
 const MANIFEST_BYTES_MAX: usize = 8 << 20;
 const _: () = assert!(4_000_000 <= MANIFEST_BYTES_MAX);
+
+/// Manifests held at once while they are read, in KiB.
+pub(crate) const MANIFEST_ROOM_KIB: usize = 128 << 10;
+const _: () = assert!(MANIFEST_BYTES_MAX / 1024 * 8 <= MANIFEST_ROOM_KIB);
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
@@ -87,26 +90,33 @@ fn default_platform(
 
 /// PUT (end-7).
 pub(super) async fn push(
-    registry: &Registry,
+    api: &Api,
     push: &Granted<Push>,
     reference: &Reference,
     request: Request<Incoming>,
-    timeouts: Timeouts,
 ) -> Result<Answer, ApiError> {
     let content_type = content_type(&request)?;
     let length_bytes = request::length_bytes(request.headers());
-    if length_bytes.is_some_and(|length_bytes| (MANIFEST_BYTES_MAX as u64) < length_bytes) {
+    let length_bytes_max = MANIFEST_BYTES_MAX as u64;
+    if length_bytes.is_some_and(|length_bytes| length_bytes_max < length_bytes) {
         return Err(too_large());
     }
-    let mut body = RequestBody::new(request.into_body(), timeouts);
+    // A manifest is held whole, so all of them together are bounded before they are read.
+    let length_kib = length_bytes.unwrap_or(length_bytes_max) / 1024 + 1;
+    let length_kib = u32::try_from(length_kib).unwrap_or(u32::MAX);
+    let Ok(_room) = api.manifest_room_kib.try_acquire_many(length_kib) else {
+        return Err(overloaded());
+    };
+    let mut body = RequestBody::new(request.into_body(), api.timeouts);
     let mut content = Vec::new();
     while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(PushChunkError::from)?;
+        let bytes = bytes.map_err(broken)?;
         if MANIFEST_BYTES_MAX < content.len() + bytes.len() {
             return Err(too_large());
         }
         content.extend_from_slice(&bytes);
     }
+    let registry = &api.registry;
     let pushed = registry
         .push_manifest(push, reference, content_type.as_ref(), content)
         .await?;
@@ -162,6 +172,22 @@ fn not_acceptable(stored: &StoredManifest) -> ApiError {
         Code::ManifestUnknown,
         format!("the manifest is a {media_type}, which the Accept header does not name"),
     )
+}
+
+fn overloaded() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unavailable,
+        "too many manifests are being pushed at once; try again",
+    )
+    .with(header::RETRY_AFTER, HeaderValue::from_static("5"))
+    .with(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+fn broken(broken: BodyBroken) -> ApiError {
+    let message = broken.to_string();
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::ManifestInvalid, message)
+        .with(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn too_large() -> ApiError {

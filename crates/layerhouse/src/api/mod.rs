@@ -7,7 +7,7 @@ mod connection;
 mod error;
 pub(crate) mod listen;
 mod lists;
-mod manifests;
+pub(crate) mod manifests;
 mod request;
 mod uploads;
 
@@ -22,8 +22,8 @@ use futures_util::FutureExt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use layerhouse_oci::route::Route;
-use tokio::sync::watch;
+use layerhouse_oci::route::{Route, RouteError};
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::{Identity, Policy};
 use crate::config::Timeouts;
@@ -51,6 +51,8 @@ pub(crate) struct Api {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeouts: Timeouts,
     pub(crate) is_stopping: watch::Receiver<bool>,
+    /// See [`manifests::MANIFEST_ROOM_KIB`].
+    pub(crate) manifest_room_kib: Semaphore,
 }
 
 impl Api {
@@ -82,7 +84,13 @@ impl Api {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, ApiError> {
         request::check_size(&request)?;
         let path = request.uri().path();
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {
+            "/" | "/healthz" | "/readyz" if !is_read => {
+                return Err(ApiError::from(RouteError::MethodNotAllowed {
+                    allow: "GET, HEAD",
+                }));
+            }
             "/" => return Ok(Response::new(ResponseBody::Empty)),
             "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
             "/readyz" => return self.ready().await,
@@ -126,7 +134,7 @@ impl Api {
                 reference,
             } => {
                 let push = policy.push(&who, &repository)?;
-                manifests::push(&self.registry, &push, &reference, request, self.timeouts).await
+                manifests::push(&self, &push, &reference, request).await
             }
             Route::DeleteManifest {
                 repository,
@@ -197,6 +205,9 @@ impl Api {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
+        for (name, _) in &self.headers {
+            headers.remove(name);
+        }
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
         }
@@ -258,6 +269,15 @@ fn log(method: &Method, path: &str, agent: Option<&HeaderValue>, answer: &Answer
     );
 }
 
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LOGGED_BYTES_MAX)]
+/// Bounded, and without characters that a terminal acts on: not every writer of logs escapes them all.
+fn cut(text: &str) -> String {
+    let text = &text[..text.floor_char_boundary(LOGGED_BYTES_MAX)];
+    let shown = |character: char| {
+        if character.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            character
+        }
+    };
+    text.chars().map(shown).collect()
 }

@@ -1,9 +1,13 @@
 //! Manifests: taken in when all that they need is here, served byte for byte, removed with their tags.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use layerhouse_oci::descriptor::Descriptor;
 use layerhouse_oci::digest::{Algorithm, Digest};
 use layerhouse_oci::manifest::{Manifest, ManifestError};
 use layerhouse_oci::media_type::MediaType;
+use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 
@@ -13,6 +17,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::links::Link;
 use crate::meta::manifests::{NewManifest, StoredManifest};
+use crate::meta::repositories::RepositoryId;
 
 /// Above this a manifest is parsed where a thread may wait: at 100 MB/s it takes 0.6 ms.
 const PARSED_INLINE_MAX_BYTES: usize = 64 << 10;
@@ -97,7 +102,7 @@ impl Registry {
     /// # Errors
     /// As [`PushManifestError`] says; nothing is kept then.
     pub(crate) async fn push_manifest(
-        &self,
+        self: &Arc<Self>,
         push: &Granted<Push>,
         reference: &Reference,
         content_type: Option<&MediaType>,
@@ -115,8 +120,14 @@ impl Registry {
         } else {
             blocking(read).await??
         };
-        self.store.check_healthy()?;
-        self.check_bytes(&needs)?;
+        self.store.check_room()?;
+        let (registry, repository) = (Arc::clone(self), push.repository().clone());
+        let (checked, needs) = blocking(move || {
+            let checked = registry.check_needs(&repository, &needs);
+            (checked, needs)
+        })
+        .await?;
+        checked?;
         let pushed = PushedManifest {
             digest: manifest.digest.clone(),
             subject: manifest.subject.clone(),
@@ -126,14 +137,25 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// The rows may name bytes that someone removed from the disk: an image must not be taken on
-    /// their word.
-    fn check_bytes(&self, needs: &Needs) -> Result<(), PushManifestError> {
+    /// Whether all that a manifest needs is in its repository, and its bytes on the disk: the rows
+    /// may name a file that someone removed. What other repositories have is not looked at. Blocks.
+    fn check_needs(
+        &self,
+        repository: &RepositoryName,
+        needs: &Needs,
+    ) -> Result<(), PushManifestError> {
+        let missing = self.database.read(|tx| {
+            let id = meta::repositories::find(tx, repository)?;
+            missing(tx, id, needs)
+        })?;
+        if !missing.is_empty() {
+            return Err(PushManifestError::Missing { missing });
+        }
         let mut missing = Vec::new();
         for digest in &needs.blobs {
             let size_bytes = self
                 .database
-                .read(|tx| meta::blobs::size_anywhere(tx, digest))?;
+                .read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
             let is_whole = match size_bytes {
                 Some(size_bytes) => self.whole_file(digest, size_bytes)?.is_some(),
                 None => false,
@@ -162,17 +184,7 @@ impl Registry {
         self.database
             .write(move |tx| {
                 let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
-                let mut missing = Vec::new();
-                for blob in &needs.blobs {
-                    if !meta::blobs::is_linked(tx, repository_id, blob)? {
-                        missing.push(blob.clone());
-                    }
-                }
-                for child in &needs.children {
-                    if !meta::manifests::exists(tx, repository_id, child)? {
-                        missing.push(child.clone());
-                    }
-                }
+                let missing = missing(tx, Some(repository_id), &needs)?;
                 if !missing.is_empty() {
                     return Err(PushManifestError::Missing { missing });
                 }
@@ -203,6 +215,7 @@ impl Registry {
         delete: &Granted<Delete>,
         reference: &Reference,
     ) -> Result<(), DeleteManifestError> {
+        self.store.check_healthy()?;
         self.make_room_for_delete();
         let now = self.clock.now();
         let (repository, reference) = (delete.repository().clone(), reference.clone());
@@ -245,8 +258,31 @@ impl Registry {
 /// What must be in the repository for a manifest to be readable.
 #[derive(Debug, Default)]
 struct Needs {
-    blobs: Vec<Digest>,
-    children: Vec<Digest>,
+    blobs: BTreeSet<Digest>,
+    children: BTreeSet<Digest>,
+}
+
+/// What the rows of a repository lack of it.
+fn missing(
+    tx: &meta::Transaction<'_>,
+    repository: Option<RepositoryId>,
+    needs: &Needs,
+) -> Result<Vec<Digest>, Fault> {
+    let Some(id) = repository else {
+        return Ok(needs.blobs.iter().chain(&needs.children).cloned().collect());
+    };
+    let mut missing = Vec::new();
+    for blob in &needs.blobs {
+        if !meta::blobs::is_linked(tx, id, blob)? {
+            missing.push(blob.clone());
+        }
+    }
+    for child in &needs.children {
+        if !meta::manifests::exists(tx, id, child)? {
+            missing.push(child.clone());
+        }
+    }
+    Ok(missing)
 }
 
 /// Checks a manifest's bytes and lists what it needs.
