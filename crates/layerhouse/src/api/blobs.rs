@@ -23,15 +23,16 @@ pub(super) async fn pull<B>(
 ) -> Result<Answer, ApiError> {
     let headers = request.headers();
     let is_head = request.method() == Method::HEAD;
-    if is_head || request::is_known(headers, digest.as_str()) {
+    let is_known = request::is_known(headers, digest.as_str());
+    if is_head || is_known {
         let size_bytes = registry.blob_size(pull, digest)?.ok_or_else(unknown)?;
-        let status = if is_head {
-            StatusCode::OK
-        } else {
+        let status = if is_known {
             StatusCode::NOT_MODIFIED
+        } else {
+            StatusCode::OK
         };
         let mut answer = describe(digest, status, ResponseBody::Empty);
-        if is_head {
+        if !is_known {
             answer
                 .headers_mut()
                 .insert(header::CONTENT_LENGTH, HeaderValue::from(size_bytes));

@@ -20,8 +20,9 @@ use crate::steps::Steps;
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:5000";
 /// Where the data is if nothing else is said, beside where the server is started.
 pub const ROOT_DEFAULT: &str = "layerhouse-data";
-/// Names the data directory in the environment.
+/// An accident for the tests, as `steps` reads it.
 const FAULTS_VARIABLE: &str = "LAYERHOUSE_FAULTS";
+/// What is logged; wins over the file.
 const LOG_VARIABLE: &str = "LAYERHOUSE_LOG";
 
 /// What the command line said.

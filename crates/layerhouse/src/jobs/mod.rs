@@ -7,11 +7,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::registry::Registry;
+use crate::registry::links::LinksRound;
 
 /// Between two looks for abandoned uploads.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
-/// Before a failed write of link files is tried again: a full disk is not freed sooner.
-const LINKS_BACKOFF: Duration = Duration::from_secs(5);
+/// Between two rounds of link files: each ends with a sync of the file system, which should serve
+/// many; and a full disk is not freed sooner.
+const LINKS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts the jobs; each stops soon after `stop` becomes true.
 pub(crate) fn start(registry: &Arc<Registry>, stop: &watch::Receiver<bool>) -> JoinSet<()> {
@@ -25,17 +27,20 @@ pub(crate) fn start(registry: &Arc<Registry>, stop: &watch::Receiver<bool>) -> J
 async fn write_links(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
     loop {
         let is_last = *stop.borrow();
-        let result = write_all_links(&registry).await;
-        if let Err(fault) = &result {
+        let round = registry.write_links().await;
+        if let Err(fault) = &round {
             tracing::warn!(%fault, "link files could not be written; they are kept for later");
         }
         if is_last {
             return;
         }
         let pause = async {
-            match result {
-                Ok(()) => registry.links_wanted().await,
-                Err(_) => tokio::time::sleep(LINKS_BACKOFF).await,
+            let nothing = LinksRound::default();
+            if round.as_ref().ok() != Some(&nothing) {
+                tokio::time::sleep(LINKS_PAUSE).await;
+            }
+            if round.is_ok_and(|round| round.failed == 0) {
+                registry.links_wanted().await;
             }
         };
         tokio::select! {
@@ -43,11 +48,6 @@ async fn write_links(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|is_stopping| *is_stopping) => {}
         }
     }
-}
-
-async fn write_all_links(registry: &Registry) -> Result<(), crate::fault::Fault> {
-    while 0 < registry.write_links().await? {}
-    Ok(())
 }
 
 /// Gives back the space of uploads that nobody goes on with.

@@ -67,11 +67,29 @@ pub(crate) fn mark_stale(
     Ok(())
 }
 
-/// Some links to look at, at most `limit`.
-pub(crate) fn stale(tx: &Transaction<'_>, limit: usize) -> Result<Vec<StaleLink>, Fault> {
+/// Stale links after another one, or from the first, at most `limit`.
+pub(crate) fn stale(
+    tx: &Transaction<'_>,
+    after: Option<&StaleLink>,
+    limit: usize,
+) -> Result<Vec<StaleLink>, Fault> {
+    let (repository, kind, name) = after.map_or(("", "", ""), |after| {
+        (
+            after.repository.as_str(),
+            after.link.kind(),
+            after.link.name(),
+        )
+    });
     tx.query(
-        "SELECT repository, kind, name, change FROM stale_links LIMIT $1",
-        &[super::limit(limit)],
+        "SELECT repository, kind, name, change FROM stale_links
+         WHERE (repository, kind, name) > ($1, $2, $3)
+         ORDER BY repository, kind, name LIMIT $4",
+        &[
+            repository.into(),
+            kind.into(),
+            name.into(),
+            super::limit(limit),
+        ],
         |row| {
             let kind = row.text(1)?;
             let link = match kind.as_str() {

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 
 use super::{Registry, blocking};
 use crate::auth::{Delete, Granted, GrantedBrowse, Pull, Push};
-use crate::blobs::Store;
 use crate::blobs::read::{BlobFile, Window};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
@@ -50,7 +49,7 @@ impl Registry {
     /// # Errors
     /// The disk or the database failed.
     pub(crate) async fn pull_blob(
-        &self,
+        self: &Arc<Self>,
         pull: &Granted<Pull>,
         digest: &Digest,
         is_whole: bool,
@@ -126,27 +125,37 @@ impl Registry {
     }
 
     /// Hashes a published file once for all who wait for it; whether it is good.
-    async fn verify_file(&self, digest: &Digest) -> Result<bool, Fault> {
-        let _lease = self.leases.take(digest).await;
-        let Some(file) = self.store.open_blob(digest)? else {
-            return Ok(false);
-        };
-        if self.verified.contains(digest, file.version()) {
-            return Ok(true);
-        }
-        let (store, asked) = (Arc::clone(&self.store), digest.clone());
-        let is_good = blocking(move || {
-            let is_good = store.rehash(&asked)?;
-            if is_good == Some(false) {
-                store.quarantine(&asked);
+    ///
+    /// It is a task of its own: a client that goes away neither ends it nor lets go of the lease
+    /// while a thread still hashes.
+    async fn verify_file(self: &Arc<Self>, digest: &Digest) -> Result<bool, Fault> {
+        let (registry, digest) = (Arc::clone(self), digest.clone());
+        let hashing = tokio::spawn(async move {
+            let _lease = registry.leases.take(&digest).await;
+            let Some(file) = registry.store.open_blob(&digest)? else {
+                return Ok(false);
+            };
+            let version = file.version();
+            if registry.verified.contains(&digest, version) {
+                return Ok(true);
             }
-            Ok::<_, Fault>(is_good == Some(true))
-        })
-        .await??;
-        if is_good {
-            self.verified.insert(digest, file.version());
-        }
-        Ok(is_good)
+            let _turn = registry.hashing.acquire().await;
+            let (store, asked) = (Arc::clone(&registry.store), digest.clone());
+            let is_good = blocking(move || {
+                let is_good = store.rehash(&asked)?;
+                if is_good == Some(false) {
+                    store.quarantine(&asked, version);
+                }
+                Ok::<_, Fault>(is_good == Some(true))
+            })
+            .await??;
+            if is_good {
+                registry.verified.insert(&digest, version);
+            }
+            Ok(is_good)
+        });
+        let joined = hashing.await;
+        joined.map_err(|error| Fault::new(FaultKind::Other, "hashing a blob", error))?
     }
 
     /// A reader of the bytes from `first` to before `end`.
@@ -181,7 +190,7 @@ impl Registry {
         digest: &Digest,
         from: MountSource,
     ) -> Result<bool, Fault> {
-        self.store.check_healthy()?;
+        self.store.check_room()?;
         let _lease = self.leases.take(digest).await;
         let size_bytes = self.database.read(|tx| match &from {
             MountSource::Repository(pull) => {
@@ -216,8 +225,7 @@ impl Registry {
                 }
                 Ok::<_, Fault>(is_there)
             })
-            .await
-            .map_err(|fault| self.store.note(fault))?;
+            .await?;
         self.links_wanted.notify_one();
         Ok(is_mounted)
     }
@@ -232,6 +240,7 @@ impl Registry {
         delete: &Granted<Delete>,
         digest: &Digest,
     ) -> Result<(), DeleteBlobError> {
+        self.store.check_healthy()?;
         self.make_room_for_delete();
         let (repository, digest) = (delete.repository().clone(), digest.clone());
         self.database
@@ -357,26 +366,22 @@ impl BlobReader {
         let Some(hasher) = self.hasher.take() else {
             return true;
         };
+        let version = self.content.file.version();
         let is_good = hasher.finish() == self.content.digest;
         if is_good {
-            self.registry
-                .verified
-                .insert(&self.content.digest, self.content.file.version());
+            self.registry.verified.insert(&self.content.digest, version);
         } else {
-            quarantine_unless_replaced(&self.registry.store, &self.content);
+            let (registry, digest) = (Arc::clone(&self.registry), self.content.digest.clone());
+            tokio::spawn(async move {
+                let _lease = registry.leases.take(&digest).await;
+                let store = Arc::clone(&registry.store);
+                let _ = blocking(move || store.quarantine(&digest, version)).await;
+            });
         }
         is_good
     }
 
     fn broken(&self, error: std::io::Error) -> Fault {
         Fault::io(format!("reading blob {}", self.content.digest), error)
-    }
-}
-
-/// A push may have healed the digest since the damaged file was opened.
-fn quarantine_unless_replaced(store: &Arc<Store>, content: &BlobContent) {
-    let current = store.open_blob(&content.digest).ok().flatten();
-    if current.is_some_and(|current| current.version() == content.file.version()) {
-        store.quarantine(&content.digest);
     }
 }

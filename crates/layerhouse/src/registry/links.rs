@@ -12,35 +12,61 @@ use crate::meta::{self, Durability};
 /// Links written between two commits.
 const BATCH_MAX: usize = 256;
 
+/// What came of one round over the stale links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinksRound {
+    pub(crate) written: usize,
+    /// Could not be written, and stay marked.
+    pub(crate) failed: usize,
+}
+
 impl Registry {
     /// Waits until link files may be stale.
     pub(crate) async fn links_wanted(&self) {
         self.links_wanted.notified().await;
     }
 
-    /// Writes some stale links; how many. Zero means that all are as the rows are.
+    /// Writes all stale links.
+    ///
+    /// One that cannot be written does not keep the others from it (invariant I11).
     ///
     /// # Errors
-    /// The disk or the database failed; the links stay marked.
-    pub(crate) async fn write_links(&self) -> Result<usize, Fault> {
-        let batch = self.database.read(|tx| meta::links::stale(tx, BATCH_MAX))?;
-        for stale in &batch {
-            self.write_link(stale).await?;
-        }
-        let written = batch.len();
-        if 0 < written {
+    /// The disk or the database failed.
+    pub(crate) async fn write_links(&self) -> Result<LinksRound, Fault> {
+        let mut round = LinksRound::default();
+        let mut last = None;
+        loop {
+            let batch = self
+                .database
+                .read(|tx| meta::links::stale(tx, last.as_ref(), BATCH_MAX))?;
+            last = batch.last().cloned();
+            if last.is_none() {
+                return Ok(round);
+            }
+            let mut written = Vec::new();
+            for stale in batch {
+                match self.write_link(&stale).await {
+                    Ok(()) => {
+                        round.written += 1;
+                        written.push(stale);
+                    }
+                    Err(fault) => {
+                        tracing::warn!(repository = %stale.repository, %fault, "a link file");
+                        round.failed += 1;
+                    }
+                }
+            }
+            // Durable before the marks go that would have them written again.
             let store = Arc::clone(&self.store);
             blocking(move || store.sync_links()).await??;
-            // Lost in a power cut, the marks come back and the files are written once more.
             self.database
                 .write_lasting(Durability::ProcessDeath, move |tx| {
-                    batch
+                    written
                         .iter()
                         .try_for_each(|stale| meta::links::mark_written(tx, stale))
                 })
                 .await?;
         }
-        Ok(written)
     }
 
     async fn write_link(&self, stale: &StaleLink) -> Result<(), Fault> {

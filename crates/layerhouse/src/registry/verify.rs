@@ -8,7 +8,6 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::manifest::Manifest;
@@ -16,6 +15,7 @@ use layerhouse_oci::manifest::Manifest;
 use crate::blobs::survey::LinkFile;
 use crate::blobs::{Layout, OpenError, Store};
 use crate::fault::{Fault, FaultKind};
+use crate::health::Health;
 use crate::meta::links::{Link, LinkState, StaleLink};
 use crate::meta::verify as rows;
 use crate::meta::{self, Database};
@@ -100,8 +100,12 @@ pub fn verify(root: &Path) -> Result<Report, OpenError> {
         )
         .into());
     }
-    let store = Arc::new(Store::open(root, Steps::default(), 0)?);
-    let database = Database::open(&store.layout().database(), Steps::default())?;
+    let store = Store::open(root, Steps::default(), Health::default(), 0)?;
+    let database = Database::open(
+        &store.layout().database(),
+        Steps::default(),
+        Health::default(),
+    )?;
     let mut report = Report::default();
     let checked = database.read(|tx| {
         check_rows(tx, &store, &mut report)?;
@@ -123,6 +127,14 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
         if !blob.is_linked {
             report.unlinked_blobs += 1;
             report.unlinked_bytes += blob.size_bytes;
+        }
+        let found_bytes = store.open_blob(&blob.digest)?.map(|file| file.size_bytes());
+        if found_bytes.is_some_and(|found_bytes| found_bytes != blob.size_bytes) {
+            report.find(
+                "I4",
+                format!("blob {} is not as long as its row says", blob.digest),
+            );
+            return Ok(());
         }
         match store.rehash(&blob.digest) {
             Ok(Some(true)) => {}
@@ -159,7 +171,11 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
             .iter()
             .filter(|layer| layer.is_distributable());
         for blob in manifest.config.iter().chain(layers) {
-            if !meta::blobs::is_linked(tx, row.repository_id, &blob.digest)? {
+            let digest = &blob.digest;
+            if !meta::manifests::needs_blob(tx, row.repository_id, &row.digest, digest)? {
+                report.find("I1", format!("no row says that {name} needs blob {digest}"));
+            }
+            if !meta::blobs::is_linked(tx, row.repository_id, digest)? {
                 report.find(
                     "I1",
                     format!("{name} needs blob {}, not linked there", blob.digest),
@@ -167,7 +183,14 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
             }
         }
         for child in &manifest.manifests {
-            if !meta::manifests::exists(tx, row.repository_id, &child.digest)? {
+            let digest = &child.digest;
+            if !meta::manifests::needs_child(tx, row.repository_id, &row.digest, digest)? {
+                report.find(
+                    "I1",
+                    format!("no row says that {name} needs manifest {digest}"),
+                );
+            }
+            if !meta::manifests::exists(tx, row.repository_id, digest)? {
                 report.find(
                     "I1",
                     format!("{name} needs manifest {}, not there", child.digest),
@@ -232,7 +255,7 @@ fn check_links(
     store: &Store,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let stale = meta::links::stale(tx, usize::MAX >> 1)?;
+    let stale = meta::links::stale(tx, None, usize::MAX >> 1)?;
     report.stale_links = stale.len() as u64;
     let is_stale = |repository: &_, link: &Link| {
         stale
