@@ -79,7 +79,7 @@ fn die_at(number: usize) -> Option<String> {
 
 /// I6: staged bytes belong to a session; the only one open may be that of a cancellation cut short.
 fn assert_nothing_staged_beyond_sessions(root: &Path) {
-    let report = layerhouse::verify(root).expect("the directory can be read");
+    let report = super::survey(root);
     let staged = names(&root.join("layerhouse/uploads"));
     assert!(staged.len() as u64 <= report.uploads, "{staged:?} {report}");
     assert_eq!(
@@ -138,7 +138,7 @@ fn inv_i6_a_crash_and_a_restart_leave_no_bytes_behind() {
     let answer = process.client.send("DELETE", &open.location, &[], b"");
     assert_eq!(answer.status, 204, "{}", answer.text());
     stop_soundly(process, &root);
-    let report = layerhouse::verify(&root).expect("the directory can be read");
+    let report = super::survey(&root);
     assert_eq!((report.uploads, report.staged_bytes), (0, 0), "{report}");
     assert_eq!(names(&uploads), Vec::<String>::new());
     assert_eq!(

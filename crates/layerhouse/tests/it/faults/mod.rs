@@ -20,7 +20,9 @@ mod start;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use layerhouse::{OpenError, Report};
 use tempfile::TempDir;
 
 use super::harness::process::Process;
@@ -52,12 +54,27 @@ fn stop_soundly(process: Process, root: &Path) {
 
 /// Proves the directory of a server that was stopped cleanly sound.
 fn assert_sound(root: &Path) {
-    let report = layerhouse::verify(root).expect("the directory can be read");
+    let report = survey(root);
     assert!(report.findings.is_empty(), "{report}");
     assert_eq!(
         report.stale_links, 0,
         "a clean stop writes every link file: {report}"
     );
+}
+
+/// What `verify` finds in a directory that no server uses.
+///
+/// The lock of an earlier look is held for a moment longer if another test starts a process meanwhile:
+/// until that runs its binary it has our descriptors.
+fn survey(root: &Path) -> Report {
+    for _ in 0..100 {
+        match layerhouse::verify(root) {
+            Ok(report) => return report,
+            Err(OpenError::InUse { .. }) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("{} stays in use", root.display());
 }
 
 /// Runs our binary to its end.
