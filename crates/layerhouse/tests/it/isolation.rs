@@ -112,3 +112,20 @@ fn sec_s17_missing_looks_alike() {
         assert!(there.status < 500);
     }
 }
+
+/// S08, I7: what a manifest lacks is said the same way whether another repository has it or nobody.
+#[test]
+fn inv_i7_a_missing_blob_does_not_tell_of_other_repositories() {
+    let server = Server::start();
+    images::push_blob(&server.client, "secret", "probed");
+    images::push_blob(&server.client, "mine", "{}");
+    let probe = |content: &str| {
+        let manifest = images::image("{}", &[content]).to_string();
+        let answer = images::push_manifest(&server.client, "mine", "v1", &manifest);
+        assert_eq!(answer.status, 404);
+        answer
+            .text()
+            .replace(&images::digest(content), "the probed digest")
+    };
+    assert_eq!(probe("probed"), probe("absent"));
+}

@@ -170,3 +170,40 @@ fn fault_f16_tags_survive_deletes_that_race() {
         r#"{"name":"acme/web","tags":[]}"#
     );
 }
+
+/// Whoever writes to a session while it is finished writes before its blob is published, or nowhere:
+/// the published file was the staged one a moment ago.
+#[test]
+fn a_chunk_beside_the_end_of_its_upload_never_reaches_the_blob() {
+    let server = Server::start();
+    let client = server.client;
+    for round in 0..60_usize {
+        let content = format!("content of round {round}");
+        let digest = images::digest(&content);
+        let opened = client.send("POST", "/v2/acme/web/blobs/uploads/", &[], b"");
+        let upload = opened.header("location").unwrap();
+        let held = client.send("PATCH", upload, &[], content.as_bytes());
+        assert_eq!(held.status, 202);
+        let finished = std::thread::scope(|scope| {
+            let late = scope.spawn(|| client.send("PATCH", upload, &[], b"too late"));
+            let finished = client.send("PUT", &format!("{upload}?digest={digest}"), &[], b"");
+            let late = late.join().unwrap().status;
+            assert!(matches!(late, 202 | 404 | 409), "{late}");
+            finished.status
+        });
+        // Behind the chunk the upload has another digest; beside it, it was busy.
+        assert!(matches!(finished, 201 | 400 | 409), "{finished}");
+        let path = format!("/v2/acme/web/blobs/{digest}");
+        let pulled = client.get(&path);
+        if finished == 201 {
+            assert_eq!(pulled.text(), content);
+        } else {
+            assert_eq!(pulled.status, 404);
+            client.send("DELETE", upload, &[], b"");
+        }
+    }
+    let staged = std::fs::read_dir(server.root().join("layerhouse/uploads"))
+        .unwrap()
+        .count();
+    assert_eq!(staged, 0);
+}

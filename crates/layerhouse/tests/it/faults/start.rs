@@ -262,3 +262,47 @@ fn fault_f26_a_directory_that_may_not_be_written_is_named() {
     }
     super::assert_sound(&served);
 }
+
+/// A database that lost its content is no reason to serve an empty registry over full directories.
+#[test]
+fn fault_f23_an_empty_database_beside_images_is_refused() {
+    let directory = quick_directory();
+    let root = directory.path().join("root");
+    let process = Process::start(&root, &[]);
+    push_image(&process.client, "acme/web", "v1", "a layer");
+    stop_soundly(process, &root);
+    let database = root.join("layerhouse/layerhouse.db");
+    fs::write(&database, b"").expect("it can be written");
+    let refused = Process::try_start(&root, &[]).err().expect("it is refused");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        refused.log.contains("no database of Layerhouse"),
+        "{}",
+        refused.log
+    );
+}
+
+/// I11: a link file that cannot be written keeps no other from being written.
+#[test]
+fn inv_i11_one_bad_path_holds_up_no_link_file() {
+    let directory = quick_directory();
+    let root = directory.path().join("root");
+    let process = Process::start(&root, &[]);
+    fs::write(
+        root.join("docker/registry/v2/repositories/aaa"),
+        "in the way",
+    )
+    .expect("a file");
+    push_image(&process.client, "aaa/app", "v1", "a layer");
+    push_image(&process.client, "zzz/app", "v1", "a layer");
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{log}");
+    let current = "docker/registry/v2/repositories/zzz/app/_manifests/tags/v1/current/link";
+    assert!(root.join(current).exists(), "{log}");
+    // What is still to be written is said so, and found to be nothing worse.
+    let report = layerhouse::verify(&root).expect("the directory can be read");
+    assert!(
+        report.findings.is_empty() && 0 < report.stale_links,
+        "{report}"
+    );
+}
