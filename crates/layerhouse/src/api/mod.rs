@@ -281,3 +281,25 @@ fn cut(text: &str) -> String {
     };
     text.chars().map(shown).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S58: no request is known that panics, so the catch is tried by itself.
+    #[tokio::test]
+    async fn sec_s58_a_panic_is_an_answer() {
+        let panics = caught(async { panic!("a mistake of ours") });
+        let error = panics.await.expect_err("it panicked");
+        assert_eq!(error.into_answer().status(), 500);
+    }
+
+    #[test]
+    fn what_is_logged_is_bounded_and_harmless() {
+        assert_eq!(
+            cut("a\r\nb\u{1b}[31m\u{9b}é"),
+            "a\u{fffd}\u{fffd}b\u{fffd}[31m\u{fffd}é"
+        );
+        assert_eq!(cut(&"é".repeat(600)).len(), 1024);
+    }
+}

@@ -1,6 +1,7 @@
 //! Blobs: whole and in part, known and unknown, deleted and needed.
 
 use crate::harness::images;
+use crate::harness::server::Server;
 use crate::harness::transcript::{Transcript, check};
 
 #[test]
@@ -109,4 +110,41 @@ fn a_blob_is_deleted_unless_a_manifest_needs_it() {
          POST   /v2/acme/web/blobs/uploads/?digest=$sha256(abcd)  'abcd'  201
          GET    /v2/acme/web/blobs/$sha256(abcd)      200  'abcd'",
     );
+}
+
+/// I4: whatever the size, whole or in ranges, before and after a restart: the bytes that were pushed.
+#[test]
+fn inv_i4_bytes_under_a_digest_hash_to_it() {
+    const WINDOW: usize = 256 << 10;
+    let mut server = Server::start();
+    let sizes = [0, 1, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW + 7];
+    let pattern = |size: usize| (0..=250_u8).cycle().take(size).collect::<Vec<_>>();
+    let pushed: Vec<(String, Vec<u8>)> = sizes
+        .map(|size| {
+            let content = pattern(size);
+            (
+                images::push_blob(&server.client, "acme/web", &content),
+                content,
+            )
+        })
+        .into();
+    for is_restarted in [false, true] {
+        if is_restarted {
+            server.restart();
+        }
+        for (digest, content) in &pushed {
+            let path = format!("/v2/acme/web/blobs/{digest}");
+            let whole = server.client.get(&path);
+            assert_eq!(images::digest(&whole.body), *digest);
+            for first in [0, content.len() / 2, content.len().saturating_sub(1)] {
+                let range = format!("bytes={first}-");
+                let part = server.client.send("GET", &path, &[("Range", &range)], b"");
+                let expected = if content.is_empty() { 416 } else { 206 };
+                assert_eq!(part.status, expected);
+                if expected == 206 {
+                    assert_eq!(part.body, content[first..]);
+                }
+            }
+        }
+    }
 }

@@ -215,7 +215,7 @@ fn tags_move_and_go_alone_manifests_take_theirs_along() {
 }
 
 #[test]
-fn a_child_stays_as_long_as_its_index() {
+fn inv_i1_a_child_stays_as_long_as_its_index() {
     let mut transcript = given_four();
     transcript.run(
         "PUT    /v2/acme/web/manifests/$sha256($image)  $image   201

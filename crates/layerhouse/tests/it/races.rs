@@ -207,3 +207,28 @@ fn a_chunk_beside_the_end_of_its_upload_never_reaches_the_blob() {
         .count();
     assert_eq!(staged, 0);
 }
+
+/// I1: of a delete and a push that need the same blob one comes first, and what can be read then has
+/// all that it needs.
+#[test]
+fn inv_i1_a_blob_does_not_go_from_under_a_manifest() {
+    let server = Server::start();
+    let client = server.client;
+    for round in 0..40_usize {
+        let config = format!("{{\"round\":{round}}}");
+        let digest = images::push_blob(&client, "acme/web", &config);
+        let manifest = images::image(&config, &[]).to_string();
+        let blob = format!("/v2/acme/web/blobs/{digest}");
+        let (deleted, pushed) = std::thread::scope(|scope| {
+            let deleting = scope.spawn(|| client.send("DELETE", &blob, &[], b"").status);
+            let pushed = images::push_manifest(&client, "acme/web", "v1", &manifest).status;
+            (deleting.join().unwrap(), pushed)
+        });
+        assert!(
+            matches!((deleted, pushed), (202, 404) | (405, 201)),
+            "{deleted} {pushed}"
+        );
+        let expected = if pushed == 201 { 200 } else { 404 };
+        assert_eq!(client.get(&blob).status, expected);
+    }
+}
