@@ -16,11 +16,8 @@ use super::{Answer, Api, CONTENT_DIGEST, request};
 use crate::auth::{Delete, Granted, Pull, Push};
 use crate::meta::manifests::StoredManifest;
 use crate::registry::Registry;
+use crate::registry::manifests::MANIFEST_BYTES_MAX;
 use crate::registry::uploads::{BodyBroken, Incoming as _};
-
-/// Largest manifest: 27 indexes of 1,000 platforms at 300 bytes; the spec asks for 4 megabytes.
-const MANIFEST_BYTES_MAX: usize = 8 << 20;
-const _: () = assert!(4_000_000 <= MANIFEST_BYTES_MAX);
 
 /// Manifests held at once while they are read, in KiB.
 pub(crate) const MANIFEST_ROOM_KIB: usize = 128 << 10;

@@ -92,26 +92,37 @@ impl Layout {
         self.repositories().join(name.as_str())
     }
 
+    /// `_layers`, with the links of blobs by algorithm and digits.
+    pub(crate) fn layer_links(&self, name: &RepositoryName) -> PathBuf {
+        self.repository(name).join("_layers")
+    }
+
     /// The directory of the link that makes a blob exist in a repository.
     pub(crate) fn layer_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        self.repository(name)
-            .join("_layers")
+        self.layer_links(name)
             .join(digest.algorithm().name())
             .join(digest.hex())
     }
 
+    /// `_manifests/revisions`, with the links of manifests by algorithm and digits.
+    pub(crate) fn manifest_links(&self, name: &RepositoryName) -> PathBuf {
+        self.repository(name).join("_manifests/revisions")
+    }
+
     /// The directory of the link that makes a manifest exist in a repository.
     pub(crate) fn manifest_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        let mut path = self.repository(name).join("_manifests/revisions");
-        path.push(digest.algorithm().name());
-        path.push(digest.hex());
-        path
+        self.manifest_links(name)
+            .join(digest.algorithm().name())
+            .join(digest.hex())
+    }
+
+    /// `_manifests/tags`, with a directory for each.
+    pub(crate) fn tags(&self, name: &RepositoryName) -> PathBuf {
+        self.repository(name).join("_manifests/tags")
     }
 
     /// The directory of a tag: `current/link`, and `index` with every digest it ever had.
     pub(crate) fn tag(&self, name: &RepositoryName, tag: &Tag) -> PathBuf {
-        self.repository(name)
-            .join("_manifests/tags")
-            .join(tag.as_str())
+        self.tags(name).join(tag.as_str())
     }
 }

@@ -46,12 +46,6 @@ pub enum OpenError {
          with --root"
     )]
     InUse { root: String, holder: String },
-    #[error(
-        "{root} holds images but no database of Layerhouse: they belong to another registry, or the \
-         database was lost. Nothing was changed. Choose an empty directory with --root, or put the \
-         backup of {database} back"
-    )]
-    Foreign { root: String, database: String },
     #[error("{0}")]
     Fault(#[from] Fault),
 }
@@ -68,13 +62,6 @@ impl Store {
         free_bytes_min: u64,
     ) -> Result<Self, OpenError> {
         let layout = Layout::new(root);
-        // Before anything is made: what is not ours stays as it is.
-        if !has_database(&layout) && (has_blobs(&layout) || has_entries(&layout.repositories())) {
-            return Err(OpenError::Foreign {
-                root: root.display().to_string(),
-                database: layout.database().display().to_string(),
-            });
-        }
         let doing = |path: &Path| format!("preparing {}", path.display());
         for directory in [layout.stages(), layout.scratch(), layout.quarantine()] {
             make_directories(&directory).map_err(|error| Fault::io(doing(&directory), error))?;
@@ -227,27 +214,6 @@ fn take_lock(layout: &Layout) -> Result<File, OpenError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
-}
-
-fn has_entries(directory: &Path) -> bool {
-    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
-}
-
-/// Whether our database was ever written: an empty file is what a failed start, or a slip, leaves.
-fn has_database(layout: &Layout) -> bool {
-    fs::metadata(layout.database()).is_ok_and(|metadata| 0 < metadata.len())
-}
-
-/// Whether any blob's directory is there: blobs/<algorithm>/<prefix>/<digits>.
-fn has_blobs(layout: &Layout) -> bool {
-    let below = |directory: &Path| -> Vec<std::path::PathBuf> {
-        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect()
-    };
-    let prefixes = below(&layout.blobs())
-        .into_iter()
-        .flat_map(|algorithm| below(&algorithm));
-    prefixes.into_iter().any(|prefix| has_entries(&prefix))
 }
 
 fn empty(directory: &Path) -> io::Result<()> {

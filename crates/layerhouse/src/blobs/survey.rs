@@ -1,8 +1,10 @@
-//! Taking stock of the tree, for `verify`: which files are there, and what they hash to.
+//! Taking stock of the tree, for `verify` and for taking a registry:2's over: which files are there,
+//! and what they hash to.
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use layerhouse_oci::digest::{Digest, Hasher};
 use layerhouse_oci::name::RepositoryName;
@@ -25,19 +27,19 @@ pub(crate) enum LinkFile {
     Layer(Digest),
     Manifest(Digest),
     Tag(Tag),
+    /// It does not say a digest.
+    Unreadable(PathBuf),
 }
 
 impl Store {
-    /// Calls `found` for every link file: those of blobs, of manifests, and the current ones of tags.
+    /// The names of the repositories that have a directory.
     ///
     /// # Errors
-    /// A directory cannot be read, or `found` fails.
-    pub(crate) fn survey_links(
-        &self,
-        mut found: impl FnMut(RepositoryName, LinkFile) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    /// A directory cannot be read.
+    pub(crate) fn survey_repositories(&self) -> Result<Vec<RepositoryName>, Fault> {
         let root = self.layout().repositories();
         let mut directories = vec![root.clone()];
+        let mut names = Vec::new();
         // Names nest (`a` and `a/b` may both be repositories); what begins with `_` is not a name.
         while let Some(directory) = directories.pop() {
             for entry in entries(&directory)? {
@@ -46,22 +48,83 @@ impl Store {
                 }
             }
             let name = directory.strip_prefix(&root).unwrap_or(&directory);
-            let Ok(name) = name.to_string_lossy().parse::<RepositoryName>() else {
-                continue;
-            };
-            for digest in linked(&directory.join("_layers")) {
-                found(name.clone(), LinkFile::Layer(digest))?;
-            }
-            for digest in linked(&directory.join("_manifests/revisions")) {
-                found(name.clone(), LinkFile::Manifest(digest))?;
-            }
-            for tag in entries(&directory.join("_manifests/tags")).unwrap_or_default() {
-                if let Ok(tag) = file_name(&tag).parse() {
-                    found(name.clone(), LinkFile::Tag(tag))?;
+            names.extend(name.to_string_lossy().parse::<RepositoryName>());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The link files of a repository: those of blobs, of manifests, and the current ones of tags.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub(crate) fn survey_links(&self, name: &RepositoryName) -> Result<Vec<LinkFile>, Fault> {
+        let mut links = Vec::new();
+        let mut take = |place: &Path, link: fn(Digest) -> LinkFile| -> Result<(), Fault> {
+            for directory in link_directories(place)? {
+                match read_link(&directory) {
+                    Some(digest) => links.push(link(digest)),
+                    None if directory.join("link").exists() => {
+                        links.push(LinkFile::Unreadable(directory));
+                    }
+                    None => {}
                 }
             }
+            Ok(())
+        };
+        take(&self.layout().layer_links(name), LinkFile::Layer)?;
+        take(&self.layout().manifest_links(name), LinkFile::Manifest)?;
+        for tag in entries_if_any(&self.layout().tags(name))? {
+            links.extend(file_name(&tag).parse().map(LinkFile::Tag));
         }
-        Ok(())
+        Ok(links)
+    }
+
+    /// Every manifest that a tag ever pointed at and when it first did, in milliseconds since the
+    /// epoch, oldest first.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub(crate) fn survey_tag_index(
+        &self,
+        name: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Vec<(Digest, i64)>, Fault> {
+        let index = self.layout().tag(name, tag).join("index");
+        let mut history: Vec<(Digest, i64)> = link_directories(&index)?
+            .into_iter()
+            .filter_map(|directory| read_link(&directory))
+            .map(|digest| {
+                let link = index
+                    .join(digest.algorithm().name())
+                    .join(digest.hex())
+                    .join("link");
+                let modified_ms = fs::metadata(link).map_or(0, |link| link.mtime() * 1000);
+                (digest, modified_ms)
+            })
+            .collect();
+        history.sort_by_key(|(_, modified_ms)| *modified_ms);
+        Ok(history)
+    }
+
+    /// The bytes of a manifest's copy under its digest, if there are at most `bytes_max`.
+    ///
+    /// # Errors
+    /// They cannot be read; a missing file is `None`.
+    pub(crate) fn read_manifest_copy(
+        &self,
+        digest: &Digest,
+        bytes_max: u64,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let path = self.layout().blob(digest);
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() <= bytes_max => fs::read(&path)
+                .map(Some)
+                .map_err(|error| Fault::io(format!("reading manifest {digest}"), error)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Fault::io(format!("looking at manifest {digest}"), error)),
+        }
     }
 
     /// Calls `found` for every blob file, and `unknown` for whatever else is among them.
@@ -138,14 +201,21 @@ impl Store {
     }
 }
 
-/// Digests with a link file under `directory/<algorithm>/<digits>`.
-fn linked(directory: &Path) -> Vec<Digest> {
-    let algorithms = entries(directory).unwrap_or_default();
-    algorithms
-        .iter()
-        .flat_map(|algorithm| entries(algorithm).unwrap_or_default())
-        .filter_map(|directory| read_link(&directory))
-        .collect()
+/// What may hold a link file under `directory/<algorithm>/<digits>`.
+fn link_directories(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
+    let mut directories = Vec::new();
+    for algorithm in entries_if_any(directory)? {
+        directories.extend(entries_if_any(&algorithm)?);
+    }
+    Ok(directories)
+}
+
+/// The entries of a directory; none if it is not there, or no directory.
+fn entries_if_any(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
+    if directory.is_dir() {
+        return entries(directory);
+    }
+    Ok(Vec::new())
 }
 
 fn file_name(path: &Path) -> String {
@@ -164,10 +234,7 @@ fn read_link(directory: &Path) -> Option<Digest> {
 }
 
 /// The entries of what should be a directory; a file in its place is passed to `unknown`.
-fn entries_or(
-    directory: &Path,
-    unknown: &mut impl FnMut(&Path),
-) -> Result<Vec<std::path::PathBuf>, Fault> {
+fn entries_or(directory: &Path, unknown: &mut impl FnMut(&Path)) -> Result<Vec<PathBuf>, Fault> {
     if directory.is_dir() {
         return entries(directory);
     }
@@ -175,7 +242,7 @@ fn entries_or(
     Ok(Vec::new())
 }
 
-fn entries(directory: &Path) -> Result<Vec<std::path::PathBuf>, Fault> {
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
     let fault = |error| Fault::io(format!("listing {}", directory.display()), error);
     fs::read_dir(directory)
         .map_err(fault)?

@@ -6,6 +6,7 @@
 //! Operations are plain functions that wait for nothing but the database: SQLite runs a read in 5 µs
 //! where it stands, and an engine behind a socket would run the same function on a blocking thread.
 
+pub(crate) mod adoptions;
 pub(crate) mod blobs;
 pub(crate) mod links;
 pub(crate) mod manifests;

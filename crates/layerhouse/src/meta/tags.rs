@@ -107,7 +107,8 @@ pub(crate) fn list(
     )
 }
 
-fn record(
+/// Adds a move or removal to the record of a tag.
+pub(crate) fn record(
     tx: &Transaction<'_>,
     repository: RepositoryId,
     tag: &Tag,

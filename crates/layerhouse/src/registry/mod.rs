@@ -1,6 +1,7 @@
 //! What a registry does: pull, push, upload, tag, list, delete. It owns the order in which bytes and
 //! rows are written: bytes first and row second to create, row first to delete.
 
+mod adoption;
 pub(crate) mod blobs;
 mod leases;
 pub(crate) mod links;
@@ -89,6 +90,7 @@ impl Registry {
             hashing: Semaphore::new(HASHING_MAX),
             links_wanted: Notify::new(),
         };
+        registry.adopt()?;
         registry.recover()?;
         Ok(registry)
     }

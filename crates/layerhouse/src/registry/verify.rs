@@ -299,20 +299,28 @@ fn check_links(
         Ok(())
     })?;
     // And no link file outlives its row, or a registry:2 would serve what was deleted.
-    store.survey_links(|repository, file| {
-        let link = match file {
-            LinkFile::Layer(digest) => Link::Layer(digest),
-            LinkFile::Manifest(digest) => Link::Manifest(digest),
-            LinkFile::Tag(tag) => Link::Tag(tag),
-        };
-        let is_known = meta::links::state(tx, &repository, &link)? != LinkState::Absent;
-        if !is_known && !is_stale(&repository, &link) {
-            wrong.push(format!(
-                "a link file of {repository} outlived its row: {link:?}"
-            ));
+    for repository in store.survey_repositories()? {
+        for file in store.survey_links(&repository)? {
+            let link = match file {
+                LinkFile::Layer(digest) => Link::Layer(digest),
+                LinkFile::Manifest(digest) => Link::Manifest(digest),
+                LinkFile::Tag(tag) => Link::Tag(tag),
+                LinkFile::Unreadable(path) => {
+                    wrong.push(format!(
+                        "the link file in {} says no digest",
+                        path.display()
+                    ));
+                    continue;
+                }
+            };
+            let is_known = meta::links::state(tx, &repository, &link)? != LinkState::Absent;
+            if !is_known && !is_stale(&repository, &link) {
+                wrong.push(format!(
+                    "a link file of {repository} outlived its row: {link:?}"
+                ));
+            }
         }
-        Ok(())
-    })?;
+    }
     for what in wrong {
         report.find("I10", what);
     }

@@ -1,6 +1,7 @@
 //! The tests of the server as its clients see it: over HTTP, on a directory of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod adoption;
 mod architecture;
 mod base;
 mod blobs;

@@ -209,7 +209,8 @@ fn sec_s26_a_page_costs_no_more_than_it_holds() {
         subject["digest"].as_str().unwrap()
     );
     assert_eq!(process.client.get(&path).status, 200);
-    let grown = peak_bytes(process.id()) - before;
+    // The kernel counts in batches, so the peak it shows may even have gone down.
+    let grown = peak_bytes(process.id()).saturating_sub(before);
     assert!(grown < 32 << 20, "one page took {grown} bytes of memory");
 }
 

@@ -68,7 +68,14 @@ pub(crate) fn push_manifest(
     manifest: &str,
 ) -> Response {
     let path = format!("/v2/{repository}/manifests/{reference}");
-    client.send("PUT", &path, &[], manifest.as_bytes())
+    // As clients do; a body that is no manifest at all says nothing of its type.
+    let parsed: Option<Value> = serde_json::from_str(manifest).ok();
+    let media_type = parsed.as_ref().and_then(|body| body["mediaType"].as_str());
+    let headers: Vec<_> = media_type
+        .map(|text| ("Content-Type", text))
+        .into_iter()
+        .collect();
+    client.send("PUT", &path, &headers, manifest.as_bytes())
 }
 
 /// Pushes an image of two blobs under a tag; the manifest's text.
