@@ -279,7 +279,8 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
         if fault.kind() == FaultKind::Damaged {
             let doing = format!(
                 "the database {shown} is damaged; put a backup of it in its place, or move it \
-                 away and the blobs with it to start anew"
+                 away: the next start makes it anew from the files beside it, without the \
+                 record of who moved which tag"
             );
             return Fault::new(FaultKind::Damaged, doing, fault);
         }
