@@ -5,6 +5,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 
 use super::Transaction;
+use super::repositories::RepositoryId;
 use crate::fault::{Fault, FaultKind};
 
 /// A thing that registry:2 records by a link file.
@@ -62,6 +63,26 @@ pub(crate) fn mark_stale(
             repository.as_str().into(),
             link.kind().into(),
             link.name().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Notes the link files of every tag that points at a manifest.
+pub(crate) fn mark_tags_stale(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+    id: RepositoryId,
+    manifest: &Digest,
+) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO stale_links (repository, kind, name, change)
+         SELECT $1, 'tag', name, 1 FROM tags WHERE repository_id = $2 AND digest = $3
+         ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
+        &[
+            repository.as_str().into(),
+            id.0.into(),
+            manifest.as_str().into(),
         ],
     )?;
     Ok(())

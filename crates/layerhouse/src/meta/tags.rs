@@ -76,16 +76,32 @@ pub(crate) fn find(
     )
 }
 
-/// Every tag that points at a manifest.
-pub(crate) fn pointing_at(
+/// Removes every tag that points at a manifest; how many.
+///
+/// As sets, for a manifest may have a million tags: one by one they would hold the writer for seconds.
+pub(crate) fn remove_pointing_at(
     tx: &Transaction<'_>,
     repository: RepositoryId,
     manifest: &Digest,
-) -> Result<Vec<Tag>, Fault> {
-    tx.query(
-        "SELECT name FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY name",
-        &[repository.0.into(), manifest.as_str().into()],
-        |row| row.parsed(0),
+    actor: &str,
+    now: Timestamp,
+) -> Result<usize, Fault> {
+    let (id, digest) = (repository.0.into(), manifest.as_str().into());
+    tx.execute(
+        "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)
+         SELECT $3 + ROW_NUMBER() OVER (ORDER BY name), repository_id, name, digest, NULL, $4, $5
+         FROM tags WHERE repository_id = $1 AND digest = $2",
+        &[
+            id,
+            digest,
+            (next_event(tx, now)? - 1).into(),
+            actor.into(),
+            now.0.into(),
+        ],
+    )?;
+    tx.execute(
+        "DELETE FROM tags WHERE repository_id = $1 AND digest = $2",
+        &[id, digest],
     )
 }
 
@@ -117,16 +133,11 @@ pub(crate) fn record(
     actor: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let highest = tx
-        .query_one("SELECT COALESCE(MAX(id), 0) FROM tag_events", &[], |row| {
-            row.int(0)
-        })?
-        .unwrap_or(0);
     tx.execute(
         "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
-            (now.0 << 20).max(highest + 1).into(),
+            next_event(tx, now)?.into(),
             repository.0.into(),
             tag.as_str().into(),
             from.map(Digest::as_str).into(),
@@ -136,4 +147,12 @@ pub(crate) fn record(
         ],
     )?;
     Ok(())
+}
+
+/// An id above every other: the time, with room for 2²⁰ events in each millisecond.
+fn next_event(tx: &Transaction<'_>, now: Timestamp) -> Result<i64, Fault> {
+    let highest = tx.query_one("SELECT COALESCE(MAX(id), 0) FROM tag_events", &[], |row| {
+        row.int(0)
+    })?;
+    Ok((now.0 << 20).max(highest.unwrap_or(0) + 1))
 }

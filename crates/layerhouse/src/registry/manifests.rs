@@ -223,25 +223,24 @@ impl Registry {
             .write(move |tx| {
                 let repository_id = meta::repositories::find(tx, &repository)?
                     .ok_or(DeleteManifestError::Unknown)?;
-                let tags = match &reference {
-                    Reference::Tag(tag) => vec![tag.clone()],
+                let is_found = match reference {
+                    Reference::Tag(tag) => {
+                        let removed = meta::tags::remove(tx, repository_id, &tag, actor, now)?;
+                        meta::links::mark_stale(tx, &repository, &Link::Tag(tag))?;
+                        removed.is_some()
+                    }
                     Reference::Digest(digest) => {
-                        if let Some(index) = meta::manifests::needed_by(tx, repository_id, digest)?
-                        {
+                        let needed_by = meta::manifests::needed_by(tx, repository_id, &digest)?;
+                        if let Some(index) = needed_by {
                             return Err(DeleteManifestError::Needed { index });
                         }
-                        meta::tags::pointing_at(tx, repository_id, digest)?
+                        meta::links::mark_tags_stale(tx, &repository, repository_id, &digest)?;
+                        meta::tags::remove_pointing_at(tx, repository_id, &digest, actor, now)?;
+                        let removed = meta::manifests::remove(tx, repository_id, &digest)?;
+                        meta::links::mark_stale(tx, &repository, &Link::Manifest(digest))?;
+                        removed
                     }
                 };
-                let mut is_found = false;
-                for tag in tags {
-                    is_found |= meta::tags::remove(tx, repository_id, &tag, actor, now)?.is_some();
-                    meta::links::mark_stale(tx, &repository, &Link::Tag(tag))?;
-                }
-                if let Reference::Digest(digest) = reference {
-                    is_found |= meta::manifests::remove(tx, repository_id, &digest)?;
-                    meta::links::mark_stale(tx, &repository, &Link::Manifest(digest))?;
-                }
                 if is_found {
                     Ok(())
                 } else {
