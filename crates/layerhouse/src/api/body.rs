@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::Timeouts;
 use crate::fault::Fault;
 use crate::registry::blobs::BlobReader;
-use crate::registry::uploads::{self, BodyBroken};
+use crate::registry::receive::{self, BodyBroken};
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl RequestBody {
     }
 }
 
-impl uploads::Incoming for RequestBody {
+impl receive::Incoming for RequestBody {
     async fn next(&mut self) -> Option<Result<Bytes, BodyBroken>> {
         loop {
             let patience = self.timeouts.stall.saturating_sub(self.waited);

@@ -17,7 +17,7 @@ use crate::auth::{Delete, Granted, Pull, Push};
 use crate::meta::manifests::StoredManifest;
 use crate::registry::Registry;
 use crate::registry::manifests::MANIFEST_BYTES_MAX;
-use crate::registry::uploads::{BodyBroken, Incoming as _};
+use crate::registry::receive::{BodyBroken, Incoming as _};
 
 /// Manifests held at once while they are read, in KiB.
 pub(crate) const MANIFEST_ROOM_KIB: usize = 128 << 10;

@@ -3,7 +3,7 @@
 //! `registry` owns the order in which bytes and rows are written; nothing here knows of rows. Calls
 //! block: `registry` makes those that write, sync or hash from threads that may wait.
 
-mod layout;
+pub(crate) mod layout;
 pub(crate) mod links;
 pub(crate) mod publish;
 pub(crate) mod read;
@@ -15,7 +15,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use layerhouse_oci::digest::Algorithm;
-pub(crate) use layout::Layout;
+use layout::Layout;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use crate::fault::{Fault, FaultKind};
@@ -54,7 +54,7 @@ impl Store {
     /// Opens a data directory, making what is missing, and locks it.
     ///
     /// # Errors
-    /// Another process serves it, it holds what we did not write, or it cannot be written.
+    /// Another process serves it, or it cannot be written.
     pub(crate) fn open(
         root: &Path,
         steps: Steps,

@@ -12,7 +12,7 @@ pub(crate) mod links;
 pub(crate) mod manifests;
 mod migrations;
 pub(crate) mod repositories;
-mod sqlite;
+pub(crate) mod sqlite;
 pub(crate) mod tags;
 pub(crate) mod uploads;
 pub(crate) mod verify;
@@ -20,7 +20,6 @@ pub(crate) mod verify;
 use std::ops::ControlFlow;
 
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
-pub(crate) use sqlite::{Database, Durability};
 
 use crate::fault::{Fault, FaultKind};
 

@@ -116,13 +116,15 @@ impl Database {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let connection = connect(&self.0.path)?;
+        let connection = self.reader()?;
         let run = |sql| execute(&connection, sql).map_err(CommitFailure::into_fault);
         run("BEGIN IMMEDIATE")?;
+        // On an error the connection is dropped, and the transaction with it.
         let result = change(&Transaction {
             connection: &connection,
         })?;
         run("COMMIT")?;
+        self.readers().push(connection);
         Ok(result)
     }
 
@@ -134,13 +136,7 @@ impl Database {
         &self,
         look: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        // As many readers come to be as threads read at once, for a reader is never held across an
-        // await: the worker threads and at most the blocking pool bound them.
-        let idle = self.readers().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.0.path)?,
-        };
+        let connection = self.reader()?;
         let result = look(&Transaction {
             connection: &connection,
         });
@@ -241,6 +237,15 @@ impl Database {
             tracing::error!("the database writer panicked");
         }
         self.readers().clear();
+    }
+
+    /// An idle reader, or a new one.
+    ///
+    /// As many come to be as threads read at once, for none is held across an await: the worker
+    /// threads and at most the blocking pool bound them.
+    fn reader(&self) -> Result<Connection, Fault> {
+        let idle = self.readers().pop();
+        idle.map_or_else(|| connect(&self.0.path), Ok)
     }
 
     fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

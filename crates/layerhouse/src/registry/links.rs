@@ -6,8 +6,9 @@ use layerhouse_oci::digest::Digest;
 
 use super::{Registry, blocking};
 use crate::fault::Fault;
+use crate::meta;
 use crate::meta::links::{Link, LinkState, StaleLink};
-use crate::meta::{self, Durability};
+use crate::meta::sqlite::Durability;
 
 /// Links written between two commits.
 const BATCH_MAX: usize = 256;
@@ -88,6 +89,9 @@ impl Registry {
                 blocking(move || store.write_tag_link(&repository, &tag, target.as_ref())).await?
             }
             (Link::Manifest(digest), LinkState::Present) => {
+                // The same bytes may be published as a blob right now: the copy, which is not synced
+                // yet, must not take the place of a file that is.
+                let _lease = self.leases.take(&digest).await;
                 let content = self
                     .database
                     .read(|tx| meta::manifests::content_anywhere(tx, &digest))?;

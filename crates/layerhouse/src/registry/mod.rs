@@ -7,7 +7,7 @@ mod leases;
 pub(crate) mod links;
 pub(crate) mod manifests;
 pub(crate) mod pages;
-mod receive;
+pub(crate) mod receive;
 pub(crate) mod recovery;
 mod sessions;
 pub(crate) mod uploads;
@@ -24,7 +24,7 @@ use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
-use crate::meta::Database;
+use crate::meta::sqlite::Database;
 use crate::steps::Steps;
 
 /// Bounds of what clients may hold open and send.

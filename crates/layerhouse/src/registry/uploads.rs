@@ -7,16 +7,16 @@ use layerhouse_oci::range::ContentRange;
 use layerhouse_oci::upload::{OutOfOrder, place_chunk};
 use layerhouse_oci::upload_id::UploadId;
 
-pub(crate) use super::receive::{BodyBroken, Incoming};
-use super::receive::{ReceiveError, Writer, receive};
+use super::receive::{BodyBroken, Incoming, ReceiveError, Writer, receive};
 use super::sessions::{Owner, Session};
 use super::{Registry, blocking};
 use crate::auth::{Granted, Push};
 use crate::blobs::stage::VerifiedBlob;
 use crate::fault::{Fault, FaultKind};
+use crate::meta;
 use crate::meta::links::Link;
+use crate::meta::sqlite::Durability;
 use crate::meta::uploads::StoredUpload;
-use crate::meta::{self, Durability};
 
 /// What a request says of the bytes in its body.
 #[derive(Clone, Copy, Debug, Default)]

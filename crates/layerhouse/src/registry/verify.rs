@@ -12,13 +12,15 @@ use std::path::Path;
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::manifest::Manifest;
 
+use crate::blobs::layout::Layout;
 use crate::blobs::survey::LinkFile;
-use crate::blobs::{Layout, OpenError, Store};
+use crate::blobs::{OpenError, Store};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
+use crate::meta;
 use crate::meta::links::{Link, LinkState, StaleLink};
+use crate::meta::sqlite::Database;
 use crate::meta::verify as rows;
-use crate::meta::{self, Database};
 use crate::steps::Steps;
 
 /// An invariant that does not hold.
