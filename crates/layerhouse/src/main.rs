@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use layerhouse::config::{Arguments, Config, LISTEN_DEFAULT, ROOT_DEFAULT};
+use layerhouse::config::meaning::Config;
+use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT};
 use layerhouse::{Environment, Running, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -78,7 +79,7 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         config,
     })
     .map_err(|error| error.to_string())?;
-    start_log(&config.log_filter)?;
+    start_log(&config.log.filter)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::api::manifests::MANIFEST_ROOM_KIB;
-use crate::api::{Api, listen};
-use crate::auth::Policy;
+use crate::api::{Api, Settings, listen};
 use crate::blobs::OpenError;
 use crate::clock::{Clock, Random};
-use crate::config::Config;
+use crate::config::meaning::{Config, Listen};
 use crate::jobs;
 use crate::registry::Registry;
 
@@ -50,9 +50,16 @@ pub struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     stop_jobs: watch::Sender<bool>,
+    api: Arc<Api>,
     serving: JoinHandle<()>,
     jobs: JoinSet<()>,
     registry: Arc<Registry>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Api")
+    }
 }
 
 impl std::fmt::Debug for Registry {
@@ -67,9 +74,10 @@ impl std::fmt::Debug for Registry {
 /// The address is taken, or the data directory cannot be served.
 pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
     // The address first: a second server on the same port must not touch the data.
-    let listener = listen::bind(config.listen)
-        .await
-        .map_err(StartError::Listen)?;
+    let Listen::Tcp(address) = config.listen else {
+        return Err(StartError::Listen("only TCP is listened on".to_owned()));
+    };
+    let listener = listen::bind(address).await.map_err(StartError::Listen)?;
     let address = listener
         .local_addr()
         .map_err(|error| StartError::Listen(error.to_string()))?;
@@ -82,11 +90,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let (stop, is_stopping) = watch::channel(false);
     let api = Arc::new(Api {
         registry: Arc::clone(&registry),
-        policy: Policy {
-            allows_delete: config.allows_delete,
-            is_read_only: config.is_read_only,
-        },
-        headers: config.headers.clone(),
+        settings: ArcSwap::from_pointee(Settings::new(config)),
         timeouts: config.timeouts,
         is_stopping: is_stopping.clone(),
         manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
@@ -95,7 +99,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let jobs = jobs::start(&registry, &jobs_are_stopping);
     let serving = tokio::spawn(listen::serve(
         listener,
-        api,
+        Arc::clone(&api),
         config.connections_max,
         is_stopping,
         config.drain_max,
@@ -104,6 +108,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         address,
         stop,
         stop_jobs,
+        api,
         serving,
         jobs,
         registry,
@@ -115,6 +120,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Takes over what of `config` can change while the server runs; connections and requests in
+    /// flight go on as they began.
+    pub fn reload(&self, config: &Config) {
+        self.api.settings.store(Arc::new(Settings::new(config)));
     }
 
     /// Stops taking requests, finishes those in flight and the link files, and closes the database.

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
-use crate::config::Timeouts;
+use crate::config::meaning::Timeouts;
 use crate::fault::Fault;
 use crate::registry::blobs::BlobReader;
 use crate::registry::receive::{self, BodyBroken};

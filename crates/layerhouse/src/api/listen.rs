@@ -16,8 +16,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::Api;
 use super::connection::{InFlight, PatientStream};
+use super::{Api, Peer};
 
 /// Header fields of one request; the rest of what Docker sends is a dozen.
 const HEADERS_MAX: usize = 100;
@@ -72,10 +72,14 @@ pub(crate) async fn serve(
         let in_flight = Arc::new(InFlight::default());
         let patient = PatientStream::new(stream, api.timeouts, Arc::clone(&in_flight));
         let api = Arc::clone(&api);
+        let from = Peer {
+            address: Some(peer),
+            has_tls: false,
+        };
         let service = service_fn(move |request| {
             let (api, request_in_flight) = (Arc::clone(&api), in_flight.begin());
             async move {
-                let answer = api.answer(request).await;
+                let answer = api.answer(request, from).await;
                 drop(request_in_flight);
                 Ok::<_, Infallible>(answer)
             }

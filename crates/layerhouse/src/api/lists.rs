@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 
 use super::blobs::set;
 use super::error::ApiError;
-use super::{Answer, request};
+use super::{Answer, Call, request};
 use crate::auth::{Granted, GrantedBrowse, Pull};
 use crate::meta::manifests::Referrer;
 use crate::registry::Registry;
 use crate::registry::pages::PageQuery;
 
-/// Most entries of one page.
-const PAGE_MAX: usize = 1000;
 /// Repositories on a page when the client does not say, as registry:2.
 const CATALOG_PAGE: usize = 100;
 
@@ -24,13 +22,14 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 
 /// GET `/v2/_catalog?n&last`.
 pub(super) fn catalog<B>(
-    registry: &Registry,
+    call: &Call,
     browse: GrantedBrowse,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
-    let limit = page_limit(request, CATALOG_PAGE)?;
-    let page = registry.list_repositories(
+    let limit_max = call.settings.catalog_max;
+    let limit = page_limit(request, CATALOG_PAGE, limit_max)?;
+    let page = call.api.registry.list_repositories(
         browse,
         PageQuery {
             after: last.as_deref(),
@@ -53,17 +52,18 @@ pub(super) fn catalog<B>(
 
 /// GET `/v2/<name>/tags/list?n&last` (end-8).
 pub(super) fn tags<B>(
-    registry: &Registry,
+    call: &Call,
     pull: &Granted<Pull>,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
-    let limit = page_limit(request, PAGE_MAX)?;
+    let limit_max = call.settings.tags_max;
+    let limit = page_limit(request, limit_max, limit_max)?;
     let query = PageQuery {
         after: last.as_deref(),
         limit,
     };
-    let page = registry.list_tags(pull, query)?.ok_or_else(|| {
+    let page = call.api.registry.list_tags(pull, query)?.ok_or_else(|| {
         ApiError::new(
             StatusCode::NOT_FOUND,
             Code::NameUnknown,
@@ -139,9 +139,13 @@ fn descriptor(referrer: &Referrer) -> Value {
 }
 
 /// `n`: how many the client wants, never more than a page.
-fn page_limit<B>(request: &Request<B>, default: usize) -> Result<usize, ApiError> {
+fn page_limit<B>(
+    request: &Request<B>,
+    default: usize,
+    limit_max: usize,
+) -> Result<usize, ApiError> {
     let Some(text) = request::query(request, "n") else {
-        return Ok(default);
+        return Ok(default.min(limit_max));
     };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ApiError::new(
@@ -151,7 +155,7 @@ fn page_limit<B>(request: &Request<B>, default: usize) -> Result<usize, ApiError
         ));
     }
     // A number too long to be read is more than a page, too.
-    Ok(text.parse().unwrap_or(PAGE_MAX).min(PAGE_MAX))
+    Ok(text.parse().unwrap_or(limit_max).min(limit_max))
 }
 
 /// `Link: <…>; rel="next"` (RFC 8288); a path alone, which clients resolve against the request.

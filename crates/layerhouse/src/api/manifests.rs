@@ -12,7 +12,7 @@ use layerhouse_oci::reference::Reference;
 use super::blobs::set;
 use super::body::{RequestBody, ResponseBody};
 use super::error::ApiError;
-use super::{Answer, Api, CONTENT_DIGEST, request};
+use super::{Answer, CONTENT_DIGEST, Call, request};
 use crate::auth::{Delete, Granted, Pull, Push};
 use crate::meta::manifests::StoredManifest;
 use crate::registry::Registry;
@@ -87,7 +87,7 @@ fn default_platform(
 
 /// PUT (end-7).
 pub(super) async fn push(
-    api: &Api,
+    call: &Call,
     push: &Granted<Push>,
     reference: &Reference,
     request: Request<Incoming>,
@@ -101,10 +101,10 @@ pub(super) async fn push(
     // A manifest is held whole, so all of them together are bounded before they are read.
     let length_kib = length_bytes.unwrap_or(length_bytes_max) / 1024 + 1;
     let length_kib = u32::try_from(length_kib).unwrap_or(u32::MAX);
-    let Ok(_room) = api.manifest_room_kib.try_acquire_many(length_kib) else {
+    let Ok(_room) = call.api.manifest_room_kib.try_acquire_many(length_kib) else {
         return Err(overloaded());
     };
-    let mut body = RequestBody::new(request.into_body(), api.timeouts);
+    let mut body = RequestBody::new(request.into_body(), call.api.timeouts);
     let mut content = Vec::new();
     while let Some(bytes) = body.next().await {
         let bytes = bytes.map_err(broken)?;
@@ -113,7 +113,7 @@ pub(super) async fn push(
         }
         content.extend_from_slice(&bytes);
     }
-    let registry = &api.registry;
+    let registry = &call.api.registry;
     let pushed = registry
         .push_manifest(push, reference, content_type.as_ref(), content)
         .await?;

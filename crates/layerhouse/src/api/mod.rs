@@ -9,13 +9,16 @@ pub(crate) mod listen;
 mod lists;
 pub(crate) mod manifests;
 mod request;
+mod source;
 mod uploads;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use body::ResponseBody;
 use error::ApiError;
 use futures_util::FutureExt;
@@ -25,8 +28,8 @@ use hyper::body::Incoming;
 use layerhouse_oci::route::{Route, RouteError};
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::{Identity, Policy};
-use crate::config::Timeouts;
+use crate::auth::{Access, Caller, Identity, Policy};
+use crate::config::meaning::{Config, Http, Timeouts};
 use crate::fault::{Fault, FaultKind};
 use crate::registry::Registry;
 
@@ -43,36 +46,85 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 pub(crate) type Answer = Response<ResponseBody>;
 
-/// What the handlers share.
+/// What the handlers share for as long as the server runs.
 pub(crate) struct Api {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) policy: Policy,
-    /// Added to every answer: what a browser UI on another host needs.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// What a reload of the configuration may change.
+    pub(crate) settings: ArcSwap<Settings>,
     pub(crate) timeouts: Timeouts,
     pub(crate) is_stopping: watch::Receiver<bool>,
     /// See [`manifests::MANIFEST_ROOM_KIB`].
     pub(crate) manifest_room_kib: Semaphore,
 }
 
+/// The part of the configuration that answers depend on; a request sees one state of it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    policy: Policy,
+    http: Http,
+    /// Entries of one page.
+    catalog_max: usize,
+    tags_max: usize,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            policy: Policy {
+                allows_delete: config.allows_delete,
+                is_read_only: config.is_read_only,
+            },
+            http: config.http.clone(),
+            catalog_max: config.catalog_max,
+            tags_max: config.tags_max,
+        }
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// Absent for a Unix socket.
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) has_tls: bool,
+}
+
+/// One request being answered: what its handler needs beside the request itself.
+#[derive(Clone)]
+struct Call {
+    api: Arc<Api>,
+    settings: Arc<Settings>,
+    caller: Arc<Caller>,
+}
+
 impl Api {
     /// Answers one request; whatever happens within, it is an answer.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Answer {
         let began = Instant::now();
+        let settings = self.settings.load_full();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let agent = request.headers().get(header::USER_AGENT).cloned();
         let ends_connection = request::ends_connection(&request);
         let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let api = Arc::clone(&self);
+        // Nobody signs in yet; `auth` decides all the same, so that no route can forget to ask.
+        let call = Call {
+            caller: Arc::new(Caller {
+                identity: Identity::Anonymous,
+                access: Access::All,
+                source: source::of(&request, peer, &settings.http, self.registry.random()),
+            }),
+            settings: Arc::clone(&settings),
+            api: self,
+        };
         let result = if is_read {
-            caught(api.handle(request)).await
+            caught(call.handle(request)).await
         } else {
             // On its own task, a write that began is finished though its client went away.
-            let task = tokio::spawn(caught(api.handle(request)));
+            let task = tokio::spawn(caught(call.handle(request)));
             task.await.unwrap_or_else(|_| Err(panicked()))
         };
         let mut answer = result.unwrap_or_else(ApiError::into_answer);
-        self.complete(&method, &mut answer);
+        settings.complete(&method, &mut answer);
         if ends_connection {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(header::CONNECTION, close);
@@ -80,8 +132,10 @@ impl Api {
         log(&method, &path, agent.as_ref(), &answer, began);
         answer
     }
+}
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, ApiError> {
+impl Call {
+    async fn handle(self, request: Request<Incoming>) -> Result<Answer, ApiError> {
         request::check_size(&request)?;
         let path = request.uri().path();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -100,86 +154,81 @@ impl Api {
         self.dispatch(route, request).await
     }
 
-    async fn dispatch(
-        self: Arc<Self>,
-        route: Route,
-        request: Request<Incoming>,
-    ) -> Result<Answer, ApiError> {
-        // Nobody signs in yet; `auth` decides all the same, so that no route can forget to ask.
-        let who = Identity::Anonymous;
-        let policy = self.policy;
+    async fn dispatch(self, route: Route, request: Request<Incoming>) -> Result<Answer, ApiError> {
+        let (registry, policy) = (&self.api.registry, self.settings.policy);
+        let who = &self.caller;
         match route {
             Route::Base => Ok(json(StatusCode::OK, "application/json", "{}".into())),
             Route::Preflight => Ok(preflight()),
-            Route::Catalog => lists::catalog(&self.registry, policy.browse(&who)?, &request),
+            Route::Catalog => lists::catalog(&self, policy.browse(who)?, &request),
             Route::ListTags { repository } => {
-                lists::tags(&self.registry, &policy.pull(&who, &repository)?, &request)
+                lists::tags(&self, &policy.pull(who, &repository)?, &request)
             }
             Route::ListReferrers {
                 repository,
                 subject,
             } => {
-                let pull = policy.pull(&who, &repository)?;
-                lists::referrers(&self.registry, &pull, &subject, &request)
+                let pull = policy.pull(who, &repository)?;
+                lists::referrers(registry, &pull, &subject, &request)
             }
             Route::PullManifest {
                 repository,
                 reference,
             } => {
-                let pull = policy.pull(&who, &repository)?;
-                manifests::pull(&self.registry, &pull, &reference, &request)
+                let pull = policy.pull(who, &repository)?;
+                manifests::pull(registry, &pull, &reference, &request)
             }
             Route::PushManifest {
                 repository,
                 reference,
             } => {
-                let push = policy.push(&who, &repository)?;
+                let push = policy.push(who, &repository)?;
                 manifests::push(&self, &push, &reference, request).await
             }
             Route::DeleteManifest {
                 repository,
                 reference,
             } => {
-                let delete = policy.delete(&who, &repository)?;
-                manifests::delete(&self.registry, &delete, &reference).await
+                let delete = policy.delete(who, &repository)?;
+                manifests::delete(registry, &delete, &reference).await
             }
             Route::PullBlob { repository, digest } => {
-                let pull = policy.pull(&who, &repository)?;
-                blobs::pull(&self.registry, &pull, &digest, &request).await
+                let pull = policy.pull(who, &repository)?;
+                blobs::pull(registry, &pull, &digest, &request).await
             }
             Route::DeleteBlob { repository, digest } => {
-                let delete = policy.delete(&who, &repository)?;
-                blobs::delete(&self.registry, &delete, &digest).await
+                let delete = policy.delete(who, &repository)?;
+                blobs::delete(registry, &delete, &digest).await
             }
             Route::StartUpload { repository } => {
-                let push = policy.push(&who, &repository)?;
-                uploads::start(&self, &who, &push, request).await
+                let push = policy.push(who, &repository)?;
+                uploads::start(&self, &push, request).await
             }
             Route::UploadStatus { repository, upload } => {
-                let push = policy.push(&who, &repository)?;
-                uploads::status(&self.registry, &push, &upload)
+                let push = policy.push(who, &repository)?;
+                uploads::status(registry, &push, &upload)
             }
             Route::PushChunk { repository, upload } => {
-                let push = policy.push(&who, &repository)?;
+                let push = policy.push(who, &repository)?;
                 uploads::push_chunk(&self, &push, &upload, request).await
             }
             Route::FinishUpload { repository, upload } => {
-                let push = policy.push(&who, &repository)?;
+                let push = policy.push(who, &repository)?;
                 uploads::finish(&self, &push, &upload, request).await
             }
             Route::CancelUpload { repository, upload } => {
-                let push = policy.push(&who, &repository)?;
-                uploads::cancel(&self.registry, &push, &upload).await
+                let push = policy.push(who, &repository)?;
+                uploads::cancel(registry, &push, &upload).await
             }
         }
     }
 
     /// Whether pushes can be taken: 200, or 503 with the reason in the log.
     async fn ready(&self) -> Result<Answer, ApiError> {
-        if *self.is_stopping.borrow() {
+        if *self.api.is_stopping.borrow() {
             return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
         }
-        let registry = Arc::clone(&self.registry);
+        let registry = Arc::clone(&self.api.registry);
         let checked = tokio::task::spawn_blocking(move || registry.check_ready()).await;
         Ok(match checked {
             Ok(Ok(())) => plain(StatusCode::OK, "ready\n"),
@@ -193,7 +242,9 @@ impl Api {
             Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         })
     }
+}
 
+impl Settings {
     /// What every answer has, and what none to HEAD has.
     fn complete(&self, method: &Method, answer: &mut Answer) {
         let length_bytes = answer.body().length_bytes();
@@ -205,10 +256,10 @@ impl Api {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        for (name, _) in &self.headers {
+        for (name, _) in &self.http.headers {
             headers.remove(name);
         }
-        for (name, value) in &self.headers {
+        for (name, value) in &self.http.headers {
             headers.append(name.clone(), value.clone());
         }
         if has_length && !headers.contains_key(header::CONTENT_LENGTH) {

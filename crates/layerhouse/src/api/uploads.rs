@@ -11,8 +11,8 @@ use layerhouse_oci::upload_id::UploadId;
 use super::blobs::set;
 use super::body::{RequestBody, ResponseBody};
 use super::error::ApiError;
-use super::{Answer, Api, CONTENT_DIGEST, request};
-use crate::auth::{Granted, Identity, Push};
+use super::{Answer, CONTENT_DIGEST, Call, request};
+use crate::auth::{Granted, Push};
 use crate::registry::Registry;
 use crate::registry::blobs::MountSource;
 use crate::registry::uploads::{FinishUploadError, PushChunkError};
@@ -21,16 +21,15 @@ const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// POST: a mount (end-11), a whole blob (end-4b), or a new session (end-4a).
 pub(super) async fn start(
-    api: &Api,
-    who: &Identity,
+    call: &Call,
     push: &Granted<Push>,
     request: Request<Incoming>,
 ) -> Result<Answer, ApiError> {
-    let registry = &api.registry;
+    let registry = &call.api.registry;
     if let Some(mount) = request::query(&request, "mount") {
         let digest: Digest = parse_digest(&mount)?;
         let from = request::query(&request, "from");
-        if let Some(source) = mount_source(api, who, from.as_deref())
+        if let Some(source) = mount_source(call, from.as_deref())
             && registry.mount_blob(push, &digest, source).await?
         {
             return Ok(created(push.repository(), &digest));
@@ -38,7 +37,7 @@ pub(super) async fn start(
     } else if let Some(digest) = request::query(&request, "digest") {
         let digest = parse_digest(&digest)?;
         let chunk = request::chunk(request.headers())?;
-        let mut body = RequestBody::new(request.into_body(), api.timeouts);
+        let mut body = RequestBody::new(request.into_body(), call.api.timeouts);
         registry.push_blob(push, &digest, chunk, &mut body).await?;
         return Ok(created(push.repository(), &digest));
     }
@@ -53,13 +52,14 @@ pub(super) async fn start(
 
 /// Where a mount may look. No right to a source, and a source whose name cannot be, are like one that
 /// is not there: the client uploads instead.
-fn mount_source(api: &Api, who: &Identity, from: Option<&str>) -> Option<MountSource> {
+fn mount_source(call: &Call, from: Option<&str>) -> Option<MountSource> {
+    let policy = call.settings.policy;
     match from {
-        None => api.policy.browse(who).ok().map(MountSource::Anywhere),
+        None => policy.browse(&call.caller).ok().map(MountSource::Anywhere),
         Some(from) => {
             let from: RepositoryName = from.parse().ok()?;
-            api.policy
-                .pull(who, &from)
+            policy
+                .pull(&call.caller, &from)
                 .ok()
                 .map(MountSource::Repository)
         }
@@ -85,14 +85,15 @@ pub(super) fn status(
 
 /// PATCH (end-5): with `Content-Range` at its place, without at the end.
 pub(super) async fn push_chunk(
-    api: &Api,
+    call: &Call,
     push: &Granted<Push>,
     upload: &UploadId,
     request: Request<Incoming>,
 ) -> Result<Answer, ApiError> {
     let chunk = request::chunk(request.headers())?;
-    let mut body = RequestBody::new(request.into_body(), api.timeouts);
-    let held_bytes = api
+    let mut body = RequestBody::new(request.into_body(), call.api.timeouts);
+    let held_bytes = call
+        .api
         .registry
         .push_chunk(push, upload, chunk, &mut body)
         .await
@@ -107,7 +108,7 @@ pub(super) async fn push_chunk(
 
 /// PUT (end-6): the last chunk, if any, and the digest of the whole.
 pub(super) async fn finish(
-    api: &Api,
+    call: &Call,
     push: &Granted<Push>,
     upload: &UploadId,
     request: Request<Incoming>,
@@ -121,8 +122,9 @@ pub(super) async fn finish(
     })?;
     let digest = parse_digest(&digest)?;
     let chunk = request::chunk(request.headers())?;
-    let mut body = RequestBody::new(request.into_body(), api.timeouts);
-    api.registry
+    let mut body = RequestBody::new(request.into_body(), call.api.timeouts);
+    call.api
+        .registry
         .finish_upload(push, upload, &digest, chunk, &mut body)
         .await
         .map_err(|error| match error {

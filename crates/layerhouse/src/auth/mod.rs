@@ -1,10 +1,8 @@
 //! Who asks, and may they: a pure decision that ends in a [`Granted`], which the operations of
 //! `registry` demand. A handler that forgets to ask does not compile.
-//!
-//! This release serves open registries: everyone is [`Identity::Anonymous`] and may do all that the
-//! operator did not switch off.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use layerhouse_oci::name::RepositoryName;
 
@@ -13,15 +11,49 @@ use layerhouse_oci::name::RepositoryName;
 pub(crate) enum Identity {
     /// Nobody signed in.
     Anonymous,
+    /// Signed in under this name.
+    User(Arc<str>),
 }
 
 impl Identity {
     /// As it is recorded: in the history of tags, as the owner of an upload session.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
+            Self::User(name) => name,
         }
     }
+}
+
+/// What a caller may do, before the operator's switches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everything: registry:2 knows nothing between all and nothing but with tokens.
+    All,
+}
+
+/// Where a request came from, as events and logs tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RequestSource {
+    /// Unique to the request.
+    pub(crate) id: String,
+    /// The client's address and port; behind a trusted proxy, the address that the proxy names.
+    pub(crate) address: String,
+    /// The `Host` that the client asked for.
+    pub(crate) host: String,
+    pub(crate) method: String,
+    /// The client's `User-Agent`.
+    pub(crate) agent: String,
+    /// What a path of ours stands behind, for this client: `https://registry.example.com`.
+    pub(crate) base_url: String,
+}
+
+/// One request's caller.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) identity: Identity,
+    pub(crate) access: Access,
+    pub(crate) source: RequestSource,
 }
 
 /// To read manifests, blobs, tags and referrers of a repository.
@@ -34,10 +66,10 @@ pub(crate) enum Push {}
 #[derive(Debug)]
 pub(crate) enum Delete {}
 
-/// Proof that `identity` may do `Action`; only [`Policy`] makes one.
+/// Proof that the caller may do `Action`; only [`Policy`] makes one.
 #[derive(Clone, Debug)]
 pub(crate) struct Granted<Action> {
-    identity: Identity,
+    caller: Arc<Caller>,
     repository: RepositoryName,
     action: PhantomData<fn() -> Action>,
 }
@@ -49,11 +81,15 @@ impl<Action> Granted<Action> {
     }
     /// By whom.
     pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
+        &self.caller.identity
+    }
+    /// From where.
+    pub(crate) fn source(&self) -> &RequestSource {
+        &self.caller.source
     }
 }
 
-/// Proof that the identity may see names of repositories.
+/// Proof that the caller may see names of repositories.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GrantedBrowse(());
 
@@ -81,27 +117,27 @@ impl Policy {
     )]
     pub(crate) fn pull(
         self,
-        identity: &Identity,
+        caller: &Arc<Caller>,
         repository: &RepositoryName,
     ) -> Result<Granted<Pull>, Refusal> {
-        Ok(grant(identity, repository))
+        Ok(grant(caller, repository))
     }
 
     pub(crate) fn push(
         self,
-        identity: &Identity,
+        caller: &Arc<Caller>,
         repository: &RepositoryName,
     ) -> Result<Granted<Push>, Refusal> {
         if self.is_read_only {
             return Err(Refusal::ReadOnly);
         }
-        Ok(grant(identity, repository))
+        Ok(grant(caller, repository))
     }
 
     /// The one guard of all deletes.
     pub(crate) fn delete(
         self,
-        identity: &Identity,
+        caller: &Arc<Caller>,
         repository: &RepositoryName,
     ) -> Result<Granted<Delete>, Refusal> {
         if self.is_read_only {
@@ -110,7 +146,7 @@ impl Policy {
         if !self.allows_delete {
             return Err(Refusal::DeleteOff);
         }
-        Ok(grant(identity, repository))
+        Ok(grant(caller, repository))
     }
 
     /// To see the names of repositories, and to mount a blob without naming where it is.
@@ -119,14 +155,14 @@ impl Policy {
         clippy::unnecessary_wraps,
         reason = "open registries refuse none"
     )]
-    pub(crate) fn browse(self, _identity: &Identity) -> Result<GrantedBrowse, Refusal> {
+    pub(crate) fn browse(self, _caller: &Caller) -> Result<GrantedBrowse, Refusal> {
         Ok(GrantedBrowse(()))
     }
 }
 
-fn grant<Action>(identity: &Identity, repository: &RepositoryName) -> Granted<Action> {
+fn grant<Action>(caller: &Arc<Caller>, repository: &RepositoryName) -> Granted<Action> {
     Granted {
-        identity: identity.clone(),
+        caller: Arc::clone(caller),
         repository: repository.clone(),
         action: PhantomData,
     }

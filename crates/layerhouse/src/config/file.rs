@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Timeouts, units};
+use super::meaning::Timeouts;
+use super::units;
 use crate::registry::Limits;
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,6 +2,7 @@
 //! checked, every mistake reported at once. The environment is read here alone.
 
 mod file;
+pub mod meaning;
 mod units;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use self::meaning::{
+    Auth, Config, Formatter, Health, Http, Listen, Log, Notifications, Validation,
+};
 use crate::steps::Steps;
 
 /// Where the registry listens if nothing else is said.
@@ -34,40 +38,6 @@ pub struct Arguments {
     pub root: Option<PathBuf>,
     /// `--config`
     pub config: Option<PathBuf>,
-}
-
-/// The effective configuration.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The data directory.
-    pub root: PathBuf,
-    pub(crate) allows_delete: bool,
-    pub(crate) is_read_only: bool,
-    /// Added to every answer, and the answer to OPTIONS.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) limits: crate::registry::Limits,
-    pub(crate) timeouts: Timeouts,
-    /// Connections at once.
-    pub(crate) connections_max: usize,
-    /// How long a stop waits for requests in flight.
-    pub(crate) drain_max: Duration,
-    pub(crate) steps: Steps,
-    /// A filter in the form of `tracing` ("info", "layerhouse=debug").
-    pub log_filter: String,
-}
-
-/// How long to wait for a client.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    /// For the rest of a request's head once it began.
-    pub(crate) head: Duration,
-    /// For the next request on an open connection.
-    pub(crate) idle: Duration,
-    /// In each of these a body must bring, or a reader take, [`Timeouts::stall_bytes`].
-    pub(crate) stall: Duration,
-    pub(crate) stall_bytes: u64,
 }
 
 /// Everything wrong with a configuration.
@@ -125,11 +95,35 @@ impl Config {
             Err(_) => Steps::default(),
         };
         let config = Self {
-            listen,
+            file: arguments.config.clone(),
+            listen: Listen::Tcp(listen),
             root: std::path::absolute(&root).unwrap_or(root),
             allows_delete: file.storage.delete.enabled.unwrap_or(true),
             is_read_only: file.storage.maintenance.readonly.enabled.unwrap_or(false),
-            headers,
+            http: Http {
+                prefix: "/".to_owned(),
+                headers,
+                has_http2: true,
+                ..Http::default()
+            },
+            tls: None,
+            debug: None,
+            auth: Auth::None,
+            validation: Validation::default(),
+            catalog_max: 1000,
+            tags_max: 1000,
+            health: Health::default(),
+            notifications: Notifications::default(),
+            warnings: Vec::new(),
+            log: Log {
+                filter: env::var(LOG_VARIABLE)
+                    .ok()
+                    .or(file.log.level)
+                    .unwrap_or_else(|| "info".to_owned()),
+                formatter: Formatter::Auto,
+                fields: Vec::new(),
+                has_access_log: false,
+            },
             limits: bounds.limits(&mut problems),
             timeouts: bounds.timeouts(&mut problems),
             connections_max,
@@ -140,10 +134,6 @@ impl Config {
                 &mut problems,
             ),
             steps,
-            log_filter: env::var(LOG_VARIABLE)
-                .ok()
-                .or(file.log.level)
-                .unwrap_or_else(|| "info".to_owned()),
         };
         if problems.is_empty() {
             Ok(config)

@@ -185,7 +185,7 @@ impl Registry {
     ) -> Result<(), PushManifestError> {
         let now = self.clock.now();
         let repository = push.repository().clone();
-        let actor = push.identity().name();
+        let actor = push.identity().clone();
         self.database
             .write(move |tx| {
                 let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
@@ -197,7 +197,7 @@ impl Registry {
                 write_rows(tx, repository_id, &manifest, &needs, now)?;
                 meta::links::mark_stale(tx, &repository, &Link::Manifest(digest.clone()))?;
                 if let Some(tag) = tag {
-                    meta::tags::move_tag(tx, repository_id, &tag, digest, actor, now)?;
+                    meta::tags::move_tag(tx, repository_id, &tag, digest, actor.name(), now)?;
                     meta::links::mark_stale(tx, &repository, &Link::Tag(tag))?;
                 }
                 Ok(())
@@ -218,14 +218,15 @@ impl Registry {
         self.make_room_for_delete();
         let now = self.clock.now();
         let (repository, reference) = (delete.repository().clone(), reference.clone());
-        let actor = delete.identity().name();
+        let actor = delete.identity().clone();
         self.database
             .write(move |tx| {
                 let repository_id = meta::repositories::find(tx, &repository)?
                     .ok_or(DeleteManifestError::Unknown)?;
                 let is_found = match reference {
                     Reference::Tag(tag) => {
-                        let removed = meta::tags::remove(tx, repository_id, &tag, actor, now)?;
+                        let removed =
+                            meta::tags::remove(tx, repository_id, &tag, actor.name(), now)?;
                         meta::links::mark_stale(tx, &repository, &Link::Tag(tag))?;
                         removed.is_some()
                     }
@@ -235,7 +236,13 @@ impl Registry {
                             return Err(DeleteManifestError::Needed { index });
                         }
                         meta::links::mark_tags_stale(tx, &repository, repository_id, &digest)?;
-                        meta::tags::remove_pointing_at(tx, repository_id, &digest, actor, now)?;
+                        meta::tags::remove_pointing_at(
+                            tx,
+                            repository_id,
+                            &digest,
+                            actor.name(),
+                            now,
+                        )?;
                         let removed = meta::manifests::remove(tx, repository_id, &digest)?;
                         meta::links::mark_stale(tx, &repository, &Link::Manifest(digest))?;
                         removed

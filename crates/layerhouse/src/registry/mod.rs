@@ -109,6 +109,10 @@ impl Registry {
         &self.clock
     }
 
+    pub(crate) fn random(&self) -> &Random {
+        &self.random
+    }
+
     /// Finishes what was acknowledged and closes the database. Blocks.
     pub(crate) fn close(&self) {
         self.database.close();

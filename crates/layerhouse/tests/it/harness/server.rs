@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use layerhouse::clock::{Clock, Random, Timestamp};
-use layerhouse::config::{Arguments, Config};
+use layerhouse::config::Arguments;
+use layerhouse::config::meaning::Config;
 use layerhouse::{Environment, Running, start, verify};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -1,0 +1,159 @@
+//! Where a request came from, and where its client thinks we are.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap};
+use http::{Request, Uri};
+
+use super::{Peer, cut, request};
+use crate::auth::RequestSource;
+use crate::clock::Random;
+use crate::config::meaning::{Http, Network};
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// What the request and its connection say, where only a trusted proxy is believed what it forwards.
+pub(super) fn of<B>(
+    request: &Request<B>,
+    peer: Peer,
+    http: &Http,
+    random: &Random,
+) -> RequestSource {
+    let headers = request.headers();
+    let is_trusted = is_trusted(peer, &http.trusted_proxies);
+    let forwarded = |name: &str| {
+        let value = headers.get(name).filter(|_| is_trusted);
+        value.and_then(|value| value.to_str().ok())
+    };
+    let address = forwarded(FORWARDED_FOR)
+        .and_then(|chain| client_of(chain, &http.trusted_proxies))
+        .map_or_else(|| peer_address(peer), |address| address.to_string());
+    let host = forwarded(FORWARDED_HOST)
+        .or_else(|| asked_host(request.uri(), headers))
+        .filter(|host| is_host(host))
+        .unwrap_or("localhost");
+    let own_scheme = if peer.has_tls { "https" } else { "http" };
+    let scheme = match forwarded(FORWARDED_PROTO) {
+        Some("https") => "https",
+        Some("http") => "http",
+        _ => own_scheme,
+    };
+    let base_url = match &http.host {
+        Some(base_url) => base_url.clone(),
+        None => format!("{scheme}://{host}"),
+    };
+    RequestSource {
+        id: uuid(random.bits()),
+        address,
+        host: host.to_owned(),
+        method: request.method().to_string(),
+        agent: request::text(headers, &header::USER_AGENT).map_or_else(String::new, cut),
+        base_url,
+    }
+}
+
+/// A Unix socket is opened by who may open its file: that is a proxy, or the operator.
+fn is_trusted(peer: Peer, proxies: &[Network]) -> bool {
+    peer.address
+        .is_none_or(|address| proxies.iter().any(|proxy| proxy.contains(address.ip())))
+}
+
+/// The last address of the chain that is not a proxy's: those before it anyone can invent.
+fn client_of(chain: &str, proxies: &[Network]) -> Option<IpAddr> {
+    let addresses = chain.rsplit(',').map(|text| text.trim().parse().ok());
+    let mut client = None;
+    for address in addresses {
+        let address: IpAddr = address?;
+        client = Some(address);
+        if !proxies.iter().any(|proxy| proxy.contains(address)) {
+            break;
+        }
+    }
+    client
+}
+
+fn peer_address(peer: Peer) -> String {
+    peer.address
+        .map_or_else(|| "unix".to_owned(), |address| address.to_string())
+}
+
+/// HTTP/2 has the host in the URI, HTTP/1.1 in a header.
+fn asked_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    uri.authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(|| request::text(headers, &header::HOST))
+}
+
+/// A name or address with a port at most: what stands in it ends up in headers and events.
+fn is_host(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    !text.is_empty() && text.len() <= 255 && text.bytes().all(is_part)
+}
+
+/// 128 random bits as a UUID of version 4 (RFC 9562).
+fn uuid(bits: u128) -> String {
+    let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    let (a, b, c, d, e) = (
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    );
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks() -> Vec<Network> {
+        let network = |address: &str, prefix_bits| Network {
+            address: address.parse().expect("an address"),
+            prefix_bits,
+        };
+        vec![network("127.0.0.0", 8), network("10.1.0.0", 16)]
+    }
+
+    #[test]
+    fn the_client_is_the_last_that_no_proxy_of_ours_is() {
+        let check = |chain: &str, expected: Option<&str>| {
+            let client = client_of(chain, &networks()).map(|client| client.to_string());
+            assert_eq!(client.as_deref(), expected, "{chain}");
+        };
+        check("203.0.113.7", Some("203.0.113.7"));
+        check("1.2.3.4, 203.0.113.7, 10.1.2.3", Some("203.0.113.7"));
+        check("10.1.2.3", Some("10.1.2.3"));
+        check("junk, 203.0.113.7", Some("203.0.113.7"));
+        check("203.0.113.7, junk", None);
+        check("", None);
+    }
+
+    /// S35
+    #[test]
+    fn hosts_that_could_be_more_than_a_host() {
+        assert!(is_host("registry.example.com:5000"));
+        assert!(is_host("[::1]:5000"));
+        for text in [
+            "",
+            "a/b",
+            "a b",
+            "a\"b",
+            "user@host",
+            "a\r\nb",
+            "a?b",
+            "a#b",
+        ] {
+            assert!(!is_host(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn uuids_say_their_version() {
+        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+}
