@@ -217,7 +217,7 @@ impl From<PushManifestError> for ApiError {
     fn from(error: PushManifestError) -> Self {
         let message = error.to_string();
         match error {
-            PushManifestError::Invalid(_) => {
+            PushManifestError::Invalid(_) | PushManifestError::Rule(_) => {
                 Self::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, message)
             }
             PushManifestError::DigestMismatch { .. } => {

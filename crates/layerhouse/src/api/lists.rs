@@ -12,7 +12,6 @@ use super::error::ApiError;
 use super::{Answer, Call, request};
 use crate::auth::{Granted, GrantedBrowse, Pull};
 use crate::meta::manifests::Referrer;
-use crate::registry::Registry;
 use crate::registry::pages::PageQuery;
 
 /// Repositories on a page when the client does not say, as registry:2.
@@ -42,6 +41,7 @@ pub(super) fn catalog<B>(
         && let Some(last) = page.items.last()
     {
         link_next(
+            call,
             &mut answer,
             "/v2/_catalog",
             &[("last", last), ("n", &limit.to_string())],
@@ -80,6 +80,7 @@ pub(super) fn tags<B>(
     {
         let path = format!("/v2/{name}/tags/list");
         link_next(
+            call,
             &mut answer,
             &path,
             &[("last", last), ("n", &limit.to_string())],
@@ -90,7 +91,7 @@ pub(super) fn tags<B>(
 
 /// GET `/v2/<name>/referrers/<digest>?artifactType` (end-12).
 pub(super) fn referrers<B>(
-    registry: &Registry,
+    call: &Call,
     pull: &Granted<Pull>,
     subject: &Digest,
     request: &Request<B>,
@@ -98,6 +99,7 @@ pub(super) fn referrers<B>(
     let last = request::query(request, "last");
     // A media type has no space, but many have a plus, which a query may mean by one.
     let artifact_type = request::query(request, "artifactType").map(|text| text.replace(' ', "+"));
+    let registry = &call.api.registry;
     let page = registry.list_referrers(pull, subject, artifact_type.as_deref(), last.as_deref())?;
     let manifests: Vec<Value> = page.items.iter().map(descriptor).collect();
     let content = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
@@ -116,7 +118,7 @@ pub(super) fn referrers<B>(
                 .as_deref()
                 .map(|artifact_type| ("artifactType", artifact_type)),
         );
-        link_next(&mut answer, &path, &query);
+        link_next(call, &mut answer, &path, &query);
     }
     Ok(answer)
 }
@@ -159,10 +161,11 @@ fn page_limit<B>(
 }
 
 /// `Link: <…>; rel="next"` (RFC 8288); a path alone, which clients resolve against the request.
-fn link_next(answer: &mut Answer, path: &str, query: &[(&str, &str)]) {
+fn link_next(call: &Call, answer: &mut Answer, path: &str, query: &[(&str, &str)]) {
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(query)
         .finish();
+    let path = call.settings.http.outer_path(path);
     set(
         answer,
         header::LINK,

@@ -115,11 +115,18 @@ pub(super) async fn push(
     }
     let registry = &call.api.registry;
     let pushed = registry
-        .push_manifest(push, reference, content_type.as_ref(), content)
+        .push_manifest(
+            push,
+            reference,
+            content_type.as_ref(),
+            content,
+            &call.settings.manifest_rules,
+        )
         .await?;
     let mut answer = Response::new(ResponseBody::Empty);
     *answer.status_mut() = StatusCode::CREATED;
-    let location = format!("/v2/{}/manifests/{}", push.repository(), pushed.digest);
+    let path = format!("/v2/{}/manifests/{}", push.repository(), pushed.digest);
+    let location = call.settings.http.location(&path);
     set(&mut answer, header::LOCATION, &location);
     set(&mut answer, CONTENT_DIGEST, pushed.digest.as_str());
     if let Some(subject) = &pushed.subject {

@@ -32,6 +32,7 @@ use crate::auth::{Access, Caller, Identity, Policy};
 use crate::config::meaning::{Config, Http, Timeouts};
 use crate::fault::{Fault, FaultKind};
 use crate::registry::Registry;
+use crate::registry::manifest_rules::ManifestRules;
 
 /// Longest path and query: 255 bytes of name, a digest, and a query of names and digests, many times.
 const URI_BYTES_MAX: usize = 8 << 10;
@@ -65,6 +66,7 @@ pub(crate) struct Settings {
     /// Entries of one page.
     catalog_max: usize,
     tags_max: usize,
+    manifest_rules: Arc<ManifestRules>,
 }
 
 impl Settings {
@@ -77,6 +79,9 @@ impl Settings {
             http: config.http.clone(),
             catalog_max: config.catalog_max,
             tags_max: config.tags_max,
+            manifest_rules: Arc::new(
+                ManifestRules::new(&config.validation).expect("the configuration compiled them"),
+            ),
         }
     }
 }
@@ -137,7 +142,11 @@ impl Api {
 impl Call {
     async fn handle(self, request: Request<Incoming>) -> Result<Answer, ApiError> {
         request::check_size(&request)?;
-        let path = request.uri().path();
+        let settings = Arc::clone(&self.settings);
+        let path = settings
+            .http
+            .path_behind_prefix(request.uri().path())
+            .ok_or(RouteError::NotFound)?;
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {
             "/" | "/healthz" | "/readyz" if !is_read => {
@@ -169,7 +178,7 @@ impl Call {
                 subject,
             } => {
                 let pull = policy.pull(who, &repository)?;
-                lists::referrers(registry, &pull, &subject, &request)
+                lists::referrers(&self, &pull, &subject, &request)
             }
             Route::PullManifest {
                 repository,
@@ -206,7 +215,7 @@ impl Call {
             }
             Route::UploadStatus { repository, upload } => {
                 let push = policy.push(who, &repository)?;
-                uploads::status(registry, &push, &upload)
+                uploads::status(&self, &push, &upload)
             }
             Route::PushChunk { repository, upload } => {
                 let push = policy.push(who, &repository)?;

@@ -32,17 +32,18 @@ pub(super) async fn start(
         if let Some(source) = mount_source(call, from.as_deref())
             && registry.mount_blob(push, &digest, source).await?
         {
-            return Ok(created(push.repository(), &digest));
+            return Ok(created(call, push.repository(), &digest));
         }
     } else if let Some(digest) = request::query(&request, "digest") {
         let digest = parse_digest(&digest)?;
         let chunk = request::chunk(request.headers())?;
         let mut body = RequestBody::new(request.into_body(), call.api.timeouts);
         registry.push_blob(push, &digest, chunk, &mut body).await?;
-        return Ok(created(push.repository(), &digest));
+        return Ok(created(call, push.repository(), &digest));
     }
     let upload = registry.open_upload(push).await?;
     Ok(progress(
+        call,
         StatusCode::ACCEPTED,
         push.repository(),
         &upload,
@@ -68,14 +69,17 @@ fn mount_source(call: &Call, from: Option<&str>) -> Option<MountSource> {
 
 /// GET and HEAD of the session (end-13).
 pub(super) fn status(
-    registry: &Registry,
+    call: &Call,
     push: &Granted<Push>,
     upload: &UploadId,
 ) -> Result<Answer, ApiError> {
-    let held_bytes = registry
+    let held_bytes = call
+        .api
+        .registry
         .upload_status(push, upload)
         .ok_or(PushChunkError::Unknown)?;
     Ok(progress(
+        call,
         StatusCode::NO_CONTENT,
         push.repository(),
         upload,
@@ -97,8 +101,9 @@ pub(super) async fn push_chunk(
         .registry
         .push_chunk(push, upload, chunk, &mut body)
         .await
-        .map_err(|error| refused(error, push.repository(), upload))?;
+        .map_err(|error| refused(call, error, push.repository(), upload))?;
     Ok(progress(
+        call,
         StatusCode::ACCEPTED,
         push.repository(),
         upload,
@@ -128,12 +133,12 @@ pub(super) async fn finish(
         .finish_upload(push, upload, &digest, chunk, &mut body)
         .await
         .map_err(|error| match error {
-            FinishUploadError::Chunk(error) => refused(error, push.repository(), upload),
+            FinishUploadError::Chunk(error) => refused(call, error, push.repository(), upload),
             FinishUploadError::DigestMismatch { .. }
             | FinishUploadError::Open(_)
             | FinishUploadError::Fault(_) => error.into(),
         })?;
-    Ok(created(push.repository(), &digest))
+    Ok(created(call, push.repository(), &digest))
 }
 
 /// DELETE of the session.
@@ -149,7 +154,12 @@ pub(super) async fn cancel(
 }
 
 /// A refused chunk; one that is out of order is told where to go on.
-fn refused(error: PushChunkError, repository: &RepositoryName, upload: &UploadId) -> ApiError {
+fn refused(
+    call: &Call,
+    error: PushChunkError,
+    repository: &RepositoryName,
+    upload: &UploadId,
+) -> ApiError {
     let held_bytes = match &error {
         PushChunkError::OutOfOrder { source } => Some(source.held_bytes),
         PushChunkError::Unknown
@@ -166,12 +176,16 @@ fn refused(error: PushChunkError, repository: &RepositoryName, upload: &UploadId
     };
     let value = |text: &str| HeaderValue::from_str(text).expect("checked names are visible ASCII");
     refusal
-        .with(header::LOCATION, value(&session_path(repository, upload)))
+        .with(
+            header::LOCATION,
+            value(&session_location(call, repository, upload)),
+        )
         .with(header::RANGE, value(&held_range(held_bytes)))
         .with(UPLOAD_ID, value(upload.as_str()))
 }
 
 fn progress(
+    call: &Call,
     status: StatusCode,
     repository: &RepositoryName,
     upload: &UploadId,
@@ -182,16 +196,16 @@ fn progress(
     set(
         &mut answer,
         header::LOCATION,
-        &session_path(repository, upload),
+        &session_location(call, repository, upload),
     );
     set(&mut answer, header::RANGE, &held_range(held_bytes));
     set(&mut answer, UPLOAD_ID, upload.as_str());
     answer
 }
 
-/// A path without a host, so that it is right behind every proxy; all clients resolve it.
-fn session_path(repository: &RepositoryName, upload: &UploadId) -> String {
-    format!("/v2/{repository}/blobs/uploads/{upload}")
+fn session_location(call: &Call, repository: &RepositoryName, upload: &UploadId) -> String {
+    let path = format!("/v2/{repository}/blobs/uploads/{upload}");
+    call.settings.http.location(&path)
 }
 
 /// `0-<last byte held>`; nothing held is `0-0` too, as registry:2 says it and its clients expect.
@@ -199,14 +213,12 @@ fn held_range(held_bytes: u64) -> String {
     format!("0-{}", held_bytes.saturating_sub(1))
 }
 
-fn created(repository: &RepositoryName, digest: &Digest) -> Answer {
+fn created(call: &Call, repository: &RepositoryName, digest: &Digest) -> Answer {
     let mut answer = Response::new(ResponseBody::Empty);
     *answer.status_mut() = StatusCode::CREATED;
-    set(
-        &mut answer,
-        header::LOCATION,
-        &format!("/v2/{repository}/blobs/{digest}"),
-    );
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    let location = call.settings.http.location(&path);
+    set(&mut answer, header::LOCATION, &location);
     set(&mut answer, CONTENT_DIGEST, digest.as_str());
     answer
 }

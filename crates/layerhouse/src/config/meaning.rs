@@ -288,6 +288,42 @@ pub(crate) struct Timeouts {
     pub(crate) stall_bytes: u64,
 }
 
+impl Http {
+    /// The path without the prefix of all; `None` for one that is not below it. A watchdog finds
+    /// `/healthz` and `/readyz` wherever the rest was moved.
+    pub(crate) fn path_behind_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let depth = self.prefix.len() - 1;
+        if matches!(path, "/healthz" | "/readyz") || path.starts_with(&self.prefix) {
+            let is_below = path.starts_with(&self.prefix);
+            return Some(if is_below { &path[depth..] } else { path });
+        }
+        None
+    }
+
+    /// A path of ours as clients reach it from outside.
+    pub(crate) fn outer_path(&self, path: &str) -> String {
+        format!("{}{path}", &self.prefix[..self.prefix.len() - 1])
+    }
+
+    /// What `Location` says of a path of ours: a path is right behind every proxy, so a host stands
+    /// before it only where the operator names one.
+    pub(crate) fn location(&self, path: &str) -> String {
+        match &self.host {
+            Some(host) if !self.relative_urls => {
+                let has_path = host
+                    .split_once("://")
+                    .is_some_and(|(_, rest)| rest.contains('/'));
+                if has_path {
+                    format!("{host}{path}")
+                } else {
+                    format!("{host}{}", self.outer_path(path))
+                }
+            }
+            _ => self.outer_path(path),
+        }
+    }
+}
+
 impl Network {
     /// Whether the address is one of the network's; an IPv4 address mapped into IPv6 counts as itself.
     pub(crate) fn contains(self, address: IpAddr) -> bool {
@@ -298,5 +334,68 @@ impl Network {
         let ((width, own), (other_width, other)) = (bits(self.address), bits(address));
         let ignored = width - u32::from(self.prefix_bits).min(width);
         width == other_width && (ignored == 128 || own >> ignored == other >> ignored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http(prefix: &str, host: Option<&str>, relative_urls: bool) -> Http {
+        Http {
+            prefix: prefix.to_owned(),
+            host: host.map(ToOwned::to_owned),
+            relative_urls,
+            ..Http::default()
+        }
+    }
+
+    #[test]
+    fn the_prefix_moves_everything_but_the_watchdogs_paths() {
+        let check = |prefix: &str, path: &str, expected: Option<&str>| {
+            let http = http(prefix, None, false);
+            assert_eq!(http.path_behind_prefix(path), expected, "{prefix} {path}");
+        };
+        check("/", "/v2/", Some("/v2/"));
+        check("/images/", "/images/v2/", Some("/v2/"));
+        check("/images/", "/images/", Some("/"));
+        check("/images/", "/images", None);
+        check("/images/", "/v2/", None);
+        check("/images/", "/imagesv2/", None);
+        check("/images/", "/healthz", Some("/healthz"));
+        check("/images/", "/images/healthz", Some("/healthz"));
+    }
+
+    #[test]
+    fn locations() {
+        let check = |prefix, host, relative, expected: &str| {
+            assert_eq!(http(prefix, host, relative).location("/v2/a"), expected);
+        };
+        check("/", None, false, "/v2/a");
+        check("/p/", None, true, "/p/v2/a");
+        check("/", Some("https://h"), false, "https://h/v2/a");
+        check("/", Some("https://h"), true, "/v2/a");
+        check("/p/", Some("https://h:1"), false, "https://h:1/p/v2/a");
+        check("/p/", Some("https://h/q"), false, "https://h/q/v2/a");
+    }
+
+    #[test]
+    fn networks_have_their_addresses() {
+        let check = |network: &str, prefix_bits, address: &str, expected| {
+            let address = address.parse().expect("an address");
+            let network = Network {
+                address: network.parse().expect("an address"),
+                prefix_bits,
+            };
+            assert_eq!(network.contains(address), expected, "{network:?} {address}");
+        };
+        check("10.0.0.0", 8, "10.9.8.7", true);
+        check("10.0.0.0", 8, "11.0.0.1", false);
+        check("10.0.0.0", 8, "::ffff:10.1.1.1", true);
+        check("0.0.0.0", 0, "203.0.113.1", true);
+        check("0.0.0.0", 0, "::1", false);
+        check("::1", 128, "::1", true);
+        check("::", 0, "2001:db8::1", true);
+        check("127.0.0.1", 32, "127.0.0.2", false);
     }
 }

@@ -98,6 +98,64 @@ pub(crate) fn need_child(
     Ok(())
 }
 
+/// Records that an index names a manifest that is not there, and may do so.
+pub(crate) fn do_without_child(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    child: &Digest,
+) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO absent_children (repository_id, manifest, digest) VALUES ($1, $2, $3)
+         ON CONFLICT DO NOTHING",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            child.as_str().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Whether it is recorded that an index may do without a manifest.
+pub(crate) fn does_without_child(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    child: &Digest,
+) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM absent_children
+         WHERE repository_id = $1 AND manifest = $2 AND digest = $3",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            child.as_str().into(),
+        ],
+    )
+}
+
+/// Makes the indexes that did without this manifest need it, now that it is there.
+pub(crate) fn end_absence(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<(), Fault> {
+    let values = [repository.0.into(), digest.as_str().into()];
+    tx.execute(
+        "INSERT INTO manifest_children (repository_id, manifest, digest)
+         SELECT repository_id, manifest, digest FROM absent_children
+         WHERE repository_id = $1 AND digest = $2
+         ON CONFLICT DO NOTHING",
+        &values,
+    )?;
+    tx.execute(
+        "DELETE FROM absent_children WHERE repository_id = $1 AND digest = $2",
+        &values,
+    )?;
+    Ok(())
+}
+
 /// Whether it is recorded that a manifest needs a blob.
 pub(crate) fn needs_blob(
     tx: &Transaction<'_>,

@@ -6,9 +6,10 @@ use super::database_fault;
 use crate::fault::{Fault, FaultKind};
 
 /// Every step there has been; a database's `user_version` counts those it has taken.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_adoption.sql"),
+    include_str!("migrations/0003_absent_children.sql"),
 ];
 
 /// Takes the steps that this database has not taken, each in a transaction of its own.

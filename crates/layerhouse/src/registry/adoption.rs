@@ -11,6 +11,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 
 use super::Registry;
+use super::manifest_rules::ManifestRules;
 use super::manifests::{MANIFEST_BYTES_MAX, Needs, read};
 use crate::blobs::survey::LinkFile;
 use crate::clock::Timestamp;
@@ -129,13 +130,14 @@ impl Registry {
         digests: Vec<Digest>,
         adopted: &mut Adopted,
     ) -> Result<(), Fault> {
+        let rules = ManifestRules::none();
         let mut waiting: BTreeMap<Digest, Read> = BTreeMap::new();
         let mut batch: Vec<Read> = Vec::new();
         for digest in digests {
             let content = self
                 .store
                 .read_manifest_copy(&digest, MANIFEST_BYTES_MAX as u64)?;
-            let manifest = content.map(|content| read(content, None, Some(digest.clone())));
+            let manifest = content.map(|content| read(content, None, Some(digest.clone()), &rules));
             match manifest {
                 None => skip(adopted, name, &format!("manifest {digest} has no file")),
                 Some(Err(error)) => skip(adopted, name, &format!("manifest {digest}: {error}")),

@@ -11,6 +11,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 
+use super::manifest_rules::{ManifestRules, RuleError};
 use super::{Registry, blocking};
 use crate::auth::{Delete, Granted, Pull, Push};
 use crate::clock::Timestamp;
@@ -39,6 +40,8 @@ pub(crate) struct PushedManifest {
 pub(crate) enum PushManifestError {
     #[error(transparent)]
     Invalid(#[from] ManifestError),
+    #[error(transparent)]
+    Rule(#[from] RuleError),
     #[error("the manifest hashes to {actual}, it was pushed as {claimed}")]
     DigestMismatch { claimed: Digest, actual: Digest },
     #[error(
@@ -112,6 +115,7 @@ impl Registry {
         reference: &Reference,
         content_type: Option<&MediaType>,
         content: Vec<u8>,
+        rules: &Arc<ManifestRules>,
     ) -> Result<PushedManifest, PushManifestError> {
         let (claimed, tag) = match reference {
             Reference::Tag(tag) => (None, Some(tag.clone())),
@@ -119,7 +123,8 @@ impl Registry {
         };
         let content_type = content_type.cloned();
         let is_small = content.len() <= PARSED_INLINE_MAX_BYTES;
-        let read = move || read(content, content_type.as_ref(), claimed);
+        let rules = Arc::clone(rules);
+        let read = move || read(content, content_type.as_ref(), claimed, &rules);
         let (manifest, needs) = if is_small {
             read()?
         } else {
@@ -265,6 +270,8 @@ impl Registry {
 pub(super) struct Needs {
     pub(super) blobs: BTreeSet<Digest>,
     pub(super) children: BTreeSet<Digest>,
+    /// Images of an index that may be absent.
+    pub(super) optional_children: BTreeSet<Digest>,
 }
 
 /// A manifest and what it needs, which is there.
@@ -283,7 +290,14 @@ pub(super) fn write_rows(
     for child in &needs.children {
         meta::manifests::need_child(tx, repository, digest, child)?;
     }
-    Ok(())
+    for child in &needs.optional_children {
+        if meta::manifests::exists(tx, repository, child)? {
+            meta::manifests::need_child(tx, repository, digest, child)?;
+        } else {
+            meta::manifests::do_without_child(tx, repository, digest, child)?;
+        }
+    }
+    meta::manifests::end_absence(tx, repository, digest)
 }
 
 /// What the rows of a repository lack of it.
@@ -314,8 +328,10 @@ pub(super) fn read(
     content: Vec<u8>,
     content_type: Option<&MediaType>,
     claimed: Option<Digest>,
+    rules: &ManifestRules,
 ) -> Result<(NewManifest, Needs), PushManifestError> {
     let manifest = Manifest::parse(&content, content_type)?;
+    rules.check_urls(&manifest)?;
     let algorithm = claimed
         .as_ref()
         .map_or(Algorithm::Sha256, Digest::algorithm);
@@ -326,6 +342,10 @@ pub(super) fn read(
         return Err(PushManifestError::DigestMismatch { claimed, actual });
     }
     let digest_of = |descriptor: &Descriptor| descriptor.digest.clone();
+    let (optional, needed): (Vec<_>, Vec<_>) = manifest
+        .manifests
+        .iter()
+        .partition(|child| rules.may_be_absent(child));
     let needs = Needs {
         // Layers that may not be distributed stay where their `urls` say; we never fetch them.
         blobs: manifest
@@ -339,7 +359,8 @@ pub(super) fn read(
             )
             .map(digest_of)
             .collect(),
-        children: manifest.manifests.iter().map(digest_of).collect(),
+        children: needed.into_iter().map(digest_of).collect(),
+        optional_children: optional.into_iter().map(digest_of).collect(),
     };
     let annotations = manifest
         .annotations

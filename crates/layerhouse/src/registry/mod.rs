@@ -5,6 +5,7 @@ mod adoption;
 pub(crate) mod blobs;
 mod leases;
 pub(crate) mod links;
+pub(crate) mod manifest_rules;
 pub(crate) mod manifests;
 pub(crate) mod pages;
 pub(crate) mod receive;

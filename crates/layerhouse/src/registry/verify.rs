@@ -186,6 +186,12 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
         }
         for child in &manifest.manifests {
             let digest = &child.digest;
+            if meta::manifests::does_without_child(tx, row.repository_id, &row.digest, digest)? {
+                if meta::manifests::exists(tx, row.repository_id, digest)? {
+                    report.find("I1", format!("{name} is said to do without {digest}"));
+                }
+                continue;
+            }
             if !meta::manifests::needs_child(tx, row.repository_id, &row.digest, digest)? {
                 report.find(
                     "I1",
