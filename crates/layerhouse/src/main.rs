@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use layerhouse::config::meaning::Config;
-use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT};
+use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{Environment, Running, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -73,12 +73,13 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         root,
         config,
     } = arguments;
-    let config = Config::load(&Arguments {
+    let arguments = Arguments {
         listen,
         root,
         config,
-    })
-    .map_err(|error| error.to_string())?;
+    };
+    let config =
+        Config::load(&arguments, &Surroundings::system()).map_err(|error| error.to_string())?;
     start_log(&config.log.filter)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

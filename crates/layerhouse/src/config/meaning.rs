@@ -12,6 +12,8 @@ use http::{HeaderName, HeaderValue, Uri};
 pub struct Config {
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
+    /// A file that stands where registry:2 would look for it, and was not read.
+    pub unread: Option<PathBuf>,
     /// Where to listen (`http.addr`, `http.net`).
     pub listen: Listen,
     /// The data directory (`storage.filesystem.rootdirectory`).
@@ -40,8 +42,12 @@ pub struct Config {
     /// How long a stop waits for requests in flight (`http.draintimeout`).
     pub(crate) drain_max: Duration,
     pub(crate) steps: crate::steps::Steps,
+    /// `storage.maintenance.uploadpurging`: uploads that are old are purged, unless it is disabled.
+    pub(crate) purging: Option<Purging>,
     /// What was accepted but means less, or something else, than it says; a sentence each.
     pub warnings: Vec<String>,
+    /// Every value that holds, and where it was said.
+    pub said: Vec<super::Said>,
 }
 
 /// Where to listen.
@@ -274,6 +280,17 @@ pub(crate) struct Endpoint {
     pub(crate) ignored_media_types: Vec<String>,
     /// `pull`, `push`, `mount`, `delete`.
     pub(crate) ignored_actions: Vec<String>,
+}
+
+/// `storage.maintenance.uploadpurging`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Purging {
+    /// Uploads that began longer ago are purged.
+    pub(crate) age: Duration,
+    /// Between two looks.
+    pub(crate) interval: Duration,
+    /// It is logged what would be purged, and nothing is.
+    pub(crate) is_dry_run: bool,
 }
 
 /// How long to wait for a client.

@@ -1,33 +1,43 @@
 //! What the operator said, by arguments, file and environment, turned into what it means: every bound
 //! checked, every mistake reported at once. The environment is read here alone.
+//!
+//! `tree.rs` makes a tree of YAML whose nodes know their place, `reader.rs` reads it key by key with the
+//! variables over it, `sections/` is the schema, one function a section, and `meaning.rs` what comes out.
 
-mod file;
 pub mod meaning;
+mod notes;
+mod reader;
+mod sections;
+mod tree;
 mod units;
+mod variables;
 
-use std::collections::BTreeMap;
-use std::env;
 use std::fmt;
-use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-
-use self::meaning::{
-    Auth, Config, Formatter, Health, Http, Listen, Log, Notifications, Validation,
-};
+use self::meaning::Config;
+pub use self::notes::Said;
+use self::notes::{Notes, did_you_mean};
+use self::reader::{Section, Unknown, quoted};
+use self::tree::{Node, Origin};
+pub use self::variables::Surroundings;
+use self::variables::Variables;
 use crate::steps::Steps;
 
 /// Where the registry listens if nothing else is said.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:5000";
 /// Where the data is if nothing else is said, beside where the server is started.
 pub const ROOT_DEFAULT: &str = "layerhouse-data";
+/// What a program that we stand in for is called.
+const REGISTRY_PROGRAM: &str = "registry";
 /// An accident for the tests, as `steps` reads it.
 const FAULTS_VARIABLE: &str = "LAYERHOUSE_FAULTS";
 /// What is logged; wins over the file.
 const LOG_VARIABLE: &str = "LAYERHOUSE_LOG";
+/// The file, if no argument names it.
+const PATH_VARIABLE: &str = "REGISTRY_CONFIGURATION_PATH";
+/// Longer files are no configuration.
+const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// What the command line said.
 #[derive(Clone, Debug, Default)]
@@ -36,170 +46,295 @@ pub struct Arguments {
     pub listen: Option<String>,
     /// `--root`
     pub root: Option<PathBuf>,
-    /// `--config`
+    /// `--config`, or the file that was named without it.
     pub config: Option<PathBuf>,
 }
 
 /// Everything wrong with a configuration.
 #[derive(Debug)]
-pub struct ConfigError(Vec<String>);
+pub struct ConfigError {
+    /// A line each, with the place.
+    pub problems: Vec<String>,
+    /// What would have been said of a configuration without problems.
+    pub warnings: Vec<String>,
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0.join("\n"))
+        out.write_str(&self.problems.join("\n"))
     }
 }
 
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads the file that the arguments name, if they do, and the environment.
+    /// Reads the file that the arguments or the surroundings name, if they do, and the environment.
     ///
     /// # Errors
     /// Every problem found, a line each.
-    pub fn load(arguments: &Arguments) -> Result<Self, ConfigError> {
-        let mut problems = Vec::new();
-        let file = match &arguments.config {
-            Some(path) => read_file(path, &mut problems),
-            None => file::File::default(),
-        };
-        let listen = arguments.listen.clone().or_else(|| file.http.addr.clone());
-        let listen = listen.as_deref().unwrap_or(LISTEN_DEFAULT);
-        let listen = parse_address(listen).unwrap_or_else(|problem| {
-            problems.push(problem);
-            SocketAddr::from(([127, 0, 0, 1], 0))
+    pub fn load(arguments: &Arguments, surroundings: &Surroundings) -> Result<Self, ConfigError> {
+        let (path, unread) = choose_file(arguments, surroundings);
+        let notes = Notes::default();
+        let text = path.as_deref().and_then(|path| {
+            read_file(path)
+                .map_err(|error| notes.problem(format!("{}: {error}", path.display())))
+                .ok()
         });
-        let root = arguments
-            .root
-            .clone()
-            .or_else(|| {
-                file.storage
-                    .filesystem
-                    .as_ref()?
-                    .rootdirectory
-                    .clone()
-                    .map(PathBuf::from)
-            })
-            .unwrap_or_else(|| PathBuf::from(ROOT_DEFAULT));
-        let headers = headers(&file.http.headers, &mut problems);
-        let bounds = file.layerhouse;
-        let connections_max = bounds.connections.max.unwrap_or_else(connections_default);
-        if connections_max == 0 {
-            problems.push("layerhouse.connections.max: at least 1".to_owned());
+        let name = path.as_deref().map(|path| path.display().to_string());
+        let given = text
+            .as_deref()
+            .map(|text| (name.as_deref().unwrap_or(""), text));
+        let mut config = Self::read(given, arguments, surroundings, notes)?;
+        config.file = path;
+        config.unread = unread;
+        Ok(config)
+    }
+
+    /// Reads a file's text as if it had this name; for whoever has no file.
+    ///
+    /// # Errors
+    /// Every problem found, a line each.
+    pub fn parse(name: &str, text: &str, surroundings: &Surroundings) -> Result<Self, ConfigError> {
+        let arguments = Arguments::default();
+        Self::read(
+            Some((name, text)),
+            &arguments,
+            surroundings,
+            Notes::default(),
+        )
+    }
+
+    fn read(
+        given: Option<(&str, &str)>,
+        arguments: &Arguments,
+        surroundings: &Surroundings,
+        notes: Notes,
+    ) -> Result<Self, ConfigError> {
+        let node = given.and_then(|(name, text)| document(name, text, &notes));
+        let registry = Variables::with_prefix(surroundings, "REGISTRY_");
+        let layerhouse = Variables::with_prefix(surroundings, "LAYERHOUSE_");
+        // A file that cannot be read is one problem; what it lacks is none.
+        let is_readable = given.is_none() || node.is_some();
+        let source = Source {
+            node,
+            has_file: given.is_some(),
+            arguments,
+            is_activated: surroundings.is_activated,
+        };
+        let config = read_all(source, &notes, &registry, &layerhouse);
+        if is_readable {
+            note_unused(&registry, &layerhouse, &notes);
         }
-        let steps = match env::var(FAULTS_VARIABLE) {
-            Ok(text) => Steps::parse(&text).unwrap_or_else(|problem| {
-                problems.push(format!("{FAULTS_VARIABLE}={problem}"));
-                Steps::default()
-            }),
-            Err(_) => Steps::default(),
-        };
-        let config = Self {
-            file: arguments.config.clone(),
-            listen: Listen::Tcp(listen),
-            root: std::path::absolute(&root).unwrap_or(root),
-            allows_delete: file.storage.delete.enabled.unwrap_or(true),
-            is_read_only: file.storage.maintenance.readonly.enabled.unwrap_or(false),
-            http: Http {
-                prefix: "/".to_owned(),
-                headers,
-                has_http2: true,
-                ..Http::default()
-            },
-            tls: None,
-            debug: None,
-            auth: Auth::None,
-            validation: Validation::default(),
-            catalog_max: 1000,
-            tags_max: 1000,
-            health: Health::default(),
-            notifications: Notifications::default(),
-            warnings: Vec::new(),
-            log: Log {
-                filter: env::var(LOG_VARIABLE)
-                    .ok()
-                    .or(file.log.level)
-                    .unwrap_or_else(|| "info".to_owned()),
-                formatter: Formatter::Auto,
-                fields: Vec::new(),
-                has_access_log: false,
-            },
-            limits: bounds.limits(&mut problems),
-            timeouts: bounds.timeouts(&mut problems),
-            connections_max,
-            drain_max: units::duration(
-                "layerhouse.connections.drain",
-                bounds.connections.drain.as_deref(),
-                Duration::from_secs(30),
-                &mut problems,
-            ),
-            steps,
-        };
+        let (problems, warnings, said) = notes.into_parts();
         if problems.is_empty() {
-            Ok(config)
+            Ok(Self {
+                warnings,
+                said,
+                ..config
+            })
         } else {
-            Err(ConfigError(problems))
+            Err(ConfigError { problems, warnings })
         }
     }
 }
 
-fn read_file(path: &Path, problems: &mut Vec<String>) -> file::File {
-    let shown = path.display();
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            problems.push(format!("{shown}: {error}"));
-            return file::File::default();
+/// The file to read; and one that stands where registry:2 would look, which is not read.
+fn choose_file(
+    arguments: &Arguments,
+    surroundings: &Surroundings,
+) -> (Option<PathBuf>, Option<PathBuf>) {
+    if let Some(path) = &arguments.config {
+        return (Some(path.clone()), None);
+    }
+    let named = surroundings.variables.get(PATH_VARIABLE);
+    if let Some(path) = named.filter(|path| !path.is_empty()) {
+        return (Some(PathBuf::from(path)), None);
+    }
+    let mut standard = surroundings.standard_paths.iter();
+    let standard = standard.find(|path| path.is_file()).cloned();
+    let is_stand_in = || {
+        surroundings.program == REGISTRY_PROGRAM || {
+            let registry = Variables::with_prefix(surroundings, "REGISTRY_");
+            let layerhouse = Variables::with_prefix(&Surroundings::default(), "LAYERHOUSE_");
+            let source = Source {
+                node: None,
+                has_file: false,
+                arguments,
+                is_activated: false,
+            };
+            read_all(source, &Notes::default(), &registry, &layerhouse);
+            registry.is_any_used()
         }
     };
-    match file::parse(&text) {
-        Ok(file) => file,
-        Err(problem) => {
-            problems.push(format!("{shown}: {problem}"));
-            file::File::default()
-        }
+    match standard {
+        Some(path) if is_stand_in() => (Some(path), None),
+        unread => (None, unread),
     }
 }
 
-/// `host:port`, or `:port` for every address of the machine, as registry:2 writes it.
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let full = if text.starts_with(':') {
-        format!("[::]{text}")
-    } else {
-        text.to_owned()
+fn read_file(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if FILE_BYTES_MAX < size.len() {
+        return Err("is too long for a configuration".to_owned());
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "is not text in UTF-8".to_owned())
+}
+
+/// The tree of a file; `None` is noted as a problem.
+fn document(name: &str, text: &str, notes: &Notes) -> Option<Node> {
+    let document = tree::parse_file(name, text);
+    let has_problems = !document.problems.is_empty();
+    for problem in document.problems {
+        notes.problem(format!("{}: {}", problem.origin, problem.message));
+    }
+    if document.has_more {
+        notes.warning(format!(
+            "{name}: only the first document is read, up to the second ---"
+        ));
+    }
+    if document.node.is_none() && !has_problems {
+        notes.problem(format!("{name}: version: 0.1 is missing at the top"));
+    }
+    document.node
+}
+
+/// What [`read_all`] reads besides variables.
+struct Source<'given> {
+    node: Option<Node>,
+    has_file: bool,
+    arguments: &'given Arguments,
+    is_activated: bool,
+}
+
+fn read_all(
+    source: Source<'_>,
+    notes: &Notes,
+    registry: &Variables,
+    layerhouse: &Variables,
+) -> Config {
+    let Source {
+        node,
+        has_file,
+        arguments,
+        is_activated,
+    } = source;
+    let has_node = node.is_some();
+    let root = Section::root(notes, registry, node);
+    if has_node {
+        version(&root);
+    }
+    let ours = root.subsection(
+        "layerhouse",
+        layerhouse,
+        "LAYERHOUSE_",
+        "__",
+        Unknown::Refused,
+    );
+    let log_filter = layerhouse.take(LOG_VARIABLE).map(|(_, filter)| filter);
+    let log = sections::log::read(&root, has_file, log_filter);
+    let needs_driver = arguments.root.is_none() && has_node;
+    let storage = sections::storage::read(&root, has_file, needs_driver);
+    let (timeouts, connections_max, drain_max) = sections::ours::connections(&ours);
+    let listen = arguments.listen.as_deref();
+    let http = sections::http::read(&root, &ours, listen, is_activated, drain_max);
+    let (catalog_max, tags_max) = sections::other::pages(&root);
+    sections::other::proxy(&root);
+    sections::other::accepted(&root);
+    Config {
+        file: None,
+        unread: None,
+        listen: http.listen,
+        root: data_directory(&root, arguments, storage.root),
+        log,
+        http: http.http,
+        tls: http.tls,
+        debug: http.debug,
+        auth: sections::auth::read(&root, &ours.section("auth")),
+        allows_delete: storage.allows_delete.unwrap_or(true),
+        is_read_only: storage.is_read_only,
+        validation: sections::other::validation(&root),
+        catalog_max,
+        tags_max,
+        health: sections::health::read(&root),
+        notifications: sections::notifications::read(&root),
+        limits: sections::ours::limits(&ours),
+        purging: storage.purging,
+        timeouts,
+        connections_max,
+        drain_max: http.drain_max,
+        steps: steps(layerhouse, notes),
+        warnings: Vec::new(),
+        said: Vec::new(),
+    }
+}
+
+/// `version: 0.1`, which says that this is a configuration of registry:2, and cannot be a variable.
+fn version(root: &Section<'_>) {
+    match root.file_text("version").as_deref() {
+        Some("0.1") => {}
+        Some(other) => root.refuse("version", format!("{other:?} is not known; only 0.1 is")),
+        None => root.refuse("version", "0.1 is missing at the top"),
+    }
+}
+
+fn data_directory(
+    root: &Section<'_>,
+    arguments: &Arguments,
+    configured: Option<PathBuf>,
+) -> PathBuf {
+    let filesystem = root.quiet(&["storage", "filesystem"]);
+    if let Some(path) = &arguments.root {
+        let shown = path.display().to_string();
+        filesystem.say("rootdirectory", quoted(&shown), &Origin::Argument("--root"));
+    } else if configured.is_none() {
+        filesystem.say("rootdirectory", quoted(ROOT_DEFAULT), &Origin::Default);
+    }
+    let path = arguments.root.clone().or(configured);
+    let path = path.unwrap_or_else(|| PathBuf::from(ROOT_DEFAULT));
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn steps(layerhouse: &Variables, notes: &Notes) -> Steps {
+    let Some((name, text)) = layerhouse.take(FAULTS_VARIABLE) else {
+        return Steps::default();
     };
-    full.to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| format!("cannot listen on {text:?}: write it as 127.0.0.1:5000 or :5000"))
+    Steps::parse(text).unwrap_or_else(|problem| {
+        notes.problem(format!("{name}={problem}"));
+        Steps::default()
+    })
 }
 
-fn headers(
-    given: &BTreeMap<String, Vec<String>>,
-    problems: &mut Vec<String>,
-) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::new();
-    for (name, values) in given {
-        for value in values {
-            match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
-                (Ok(name), Ok(value)) => headers.push((name, value)),
-                _ => problems.push(format!("http.headers: {name}: {value:?} is not a header")),
-            }
+/// Kubernetes puts `REGISTRY_PORT` and the like into every container beside a service `registry`, so
+/// what we do not know harms nothing there; of our own variables it is a mistake.
+fn note_unused(registry: &Variables, layerhouse: &Variables, notes: &Notes) {
+    for (name, similar) in registry.unused() {
+        if name != PATH_VARIABLE {
+            let hint = did_you_mean(similar);
+            notes.warning(format!(
+                "Ignoring unrecognized environment variable {name}{hint}"
+            ));
         }
     }
-    headers
+    for (name, similar) in layerhouse.unused() {
+        if is_of_others(name) {
+            continue;
+        }
+        let hint = did_you_mean(similar);
+        notes.problem(format!("{name} is not a known variable{hint}"));
+    }
 }
 
-/// Half of the descriptors that we may open, for an answer may need a file beside its connection;
-/// some are kept for the database and for saying that we are full.
-fn connections_default() -> usize {
-    /// Database, log, lock, listener, runtime.
-    const KEPT: u64 = 48;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let descriptors = limit.current.unwrap_or(65_536);
-    usize::try_from(descriptors.saturating_sub(KEPT) / 2)
-        .unwrap_or(usize::MAX)
-        .clamp(8, 32_768)
+/// Of our prefix, but not ours: what Kubernetes says of a service that is called `layerhouse…`, and
+/// what our own scripts and tests say to themselves.
+fn is_of_others(name: &str) -> bool {
+    let name = name.to_uppercase();
+    name == "LAYERHOUSE_BIN"
+        || name.starts_with("LAYERHOUSE_TEST_")
+        || name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_PORT")
+        || name.contains("_SERVICE_PORT")
+        || name.contains("_PORT_")
 }
 
 #[cfg(test)]
@@ -216,21 +351,9 @@ mod tests {
             config: Some(example.into()),
             ..Arguments::default()
         };
-        let config = Config::load(&arguments).expect("the example parses");
+        let config =
+            Config::load(&arguments, &Surroundings::default()).expect("the example parses");
         assert_eq!(config.limits.uploads_max, 4096);
-    }
-
-    #[test]
-    fn addresses() {
-        let check = |text: &str, expected: Option<&str>| {
-            let parsed = parse_address(text).ok().map(|address| address.to_string());
-            assert_eq!(parsed.as_deref(), expected, "{text}");
-        };
-        check("127.0.0.1:5000", Some("127.0.0.1:5000"));
-        check(":5000", Some("[::]:5000"));
-        check("[::1]:0", Some("[::1]:0"));
-        check("127.0.0.1", None);
-        check("5000", None);
-        check("", None);
+        assert_eq!(config.warnings, [""; 0]);
     }
 }

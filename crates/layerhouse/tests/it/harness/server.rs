@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use layerhouse::clock::{Clock, Random, Timestamp};
-use layerhouse::config::Arguments;
 use layerhouse::config::meaning::Config;
+use layerhouse::config::{Arguments, Surroundings};
 use layerhouse::{Environment, Running, start, verify};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -194,7 +194,14 @@ fn run(
         root: Some(directory.join("root")),
         config: Some(file),
     };
-    let config = Config::load(&arguments).expect("a valid configuration");
+    let mut surroundings = Surroundings::default();
+    // As without a configuration: what most tests are about is not registry:2's defaults.
+    if !configuration.contains("delete:") {
+        let deletes = ("REGISTRY_STORAGE_DELETE_ENABLED", "true");
+        let (name, value) = deletes;
+        surroundings.variables.insert(name.into(), value.into());
+    }
+    let config = Config::load(&arguments, &surroundings).expect("a valid configuration");
     let environment = Environment {
         clock: clock.clone(),
         random: random.clone(),

@@ -1,0 +1,13 @@
+//! One function for each section: it asks for every key that registry:2 and registry:3 know and says
+//! what it means here. Implemented ones become types of [`meaning`](super::meaning); others are accepted
+//! with a warning, or refused where going on would not be what the operator asked for.
+
+pub(super) mod auth;
+pub(super) mod health;
+pub(super) mod http;
+pub(super) mod log;
+pub(super) mod notifications;
+pub(super) mod other;
+pub(super) mod ours;
+pub(super) mod storage;
+pub(super) mod tls;

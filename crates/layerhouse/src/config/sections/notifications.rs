@@ -1,0 +1,80 @@
+//! `notifications`: who is told of events.
+
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::config::meaning::{Endpoint, Notifications};
+use crate::config::reader::Section;
+
+/// registry:2's for both, where 0 or nothing is said.
+const SECOND: Duration = Duration::from_secs(1);
+const THRESHOLD: u32 = 10;
+const ACTIONS: [&str; 4] = ["pull", "push", "mount", "delete"];
+
+pub(in crate::config) fn read(root: &Section<'_>) -> Notifications {
+    let notifications = root.section("notifications");
+    let events = notifications.section("events");
+    let endpoints = notifications.sections("endpoints");
+    let mut names: Vec<String> = Vec::new();
+    let endpoints = endpoints.iter().filter_map(|section| {
+        let is_disabled = section.flag("disabled", false);
+        let endpoint = endpoint(section, is_disabled)?;
+        if names.contains(&endpoint.name) {
+            section.refuse("name", format!("{:?} is another endpoint's", endpoint.name));
+        }
+        names.push(endpoint.name.clone());
+        (!is_disabled).then_some(endpoint)
+    });
+    let endpoints = endpoints.collect();
+    Notifications {
+        include_references: events.flag("includereferences", false),
+        endpoints,
+    }
+}
+
+fn endpoint(section: &Section<'_>, is_disabled: bool) -> Option<Endpoint> {
+    let name = section.text("name");
+    let url = section.text("url");
+    let headers = section.headers("headers");
+    let timeout = section.duration_or("timeout", SECOND);
+    let threshold = section.positive("threshold", THRESHOLD);
+    let backoff = section.duration_or("backoff", SECOND);
+    let mut ignored_media_types = section.texts("ignoredmediatypes");
+    let ignore = section.section("ignore");
+    ignored_media_types.extend(ignore.texts("mediatypes"));
+    let ignored_actions = ignore.texts("actions");
+    for action in &ignored_actions {
+        if !ACTIONS.contains(&action.as_str()) {
+            ignore.warn(
+                "actions",
+                format!("{action:?} is no action; there are {}", ACTIONS.join(", ")),
+            );
+        }
+    }
+    let Some(text) = url else {
+        if !is_disabled {
+            section.refuse("url", "is missing: where events are sent");
+        }
+        return None;
+    };
+    let url = text
+        .parse::<Uri>()
+        .ok()
+        .filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+    let Some(url) = url else {
+        section.refuse("url", "is not a URL that begins with http:// or https://");
+        return None;
+    };
+    let name = name.unwrap_or_else(|| url.host().unwrap_or_default().to_owned());
+    Some(Endpoint {
+        name,
+        url,
+        headers,
+        timeout,
+        threshold,
+        backoff,
+        ignored_media_types,
+        ignored_actions,
+    })
+}

@@ -1,0 +1,112 @@
+//! Sections with little or nothing behind them: `validation`, `catalog`, `tags`, and those that are
+//! accepted because configurations have them.
+
+use crate::config::meaning::{Platforms, Validation};
+use crate::config::reader::Section;
+
+pub(in crate::config) fn validation(root: &Section<'_>) -> Validation {
+    let validation = root.section("validation");
+    let enabled = validation.flag_given("enabled");
+    if enabled.is_some() {
+        validation.warn("enabled", "is deprecated: write validation.disabled");
+    }
+    let is_disabled = validation.flag("disabled", enabled == Some(false));
+    let manifests = validation.section("manifests");
+    let urls = manifests.section("urls");
+    Validation {
+        is_disabled,
+        urls_allow: urls.texts("allow"),
+        urls_deny: urls.texts("deny"),
+        platforms: platforms(&manifests.section("indexes")),
+    }
+}
+
+fn platforms(indexes: &Section<'_>) -> Platforms {
+    #[derive(Clone)]
+    enum Which {
+        All,
+        None,
+        List,
+    }
+    let which = [
+        ("all", Which::All),
+        ("none", Which::None),
+        ("list", Which::List),
+        ("", Which::All),
+    ];
+    let which = indexes.word("platforms", &which, Some("all"));
+    let list = indexes.sections("platformlist");
+    let list: Vec<_> = list
+        .iter()
+        .map(|one| {
+            let architecture = one.text_needed("architecture");
+            (one.text_needed("os"), architecture)
+        })
+        .collect();
+    match which {
+        Some(Which::List) => {
+            if list.is_empty() {
+                indexes.refuse(
+                    "platformlist",
+                    "is missing: the platforms that must be there",
+                );
+            }
+            Platforms::List(list)
+        }
+        Some(Which::None) => Platforms::None,
+        Some(Which::All) | None => Platforms::All,
+    }
+}
+
+/// The longest pages of `catalog.maxentries` and `tags.maxtags`.
+pub(in crate::config) fn pages(root: &Section<'_>) -> (usize, usize) {
+    let pages = |section: &str, key: &str| {
+        let entries = root.section(section).positive(key, 1000);
+        usize::try_from(entries).unwrap_or(usize::MAX)
+    };
+    (pages("catalog", "maxentries"), pages("tags", "maxtags"))
+}
+
+/// `proxy`: serving a mirror as a registry of its own would look like an empty one.
+pub(in crate::config) fn proxy(root: &Section<'_>) {
+    let proxy = root.section("proxy");
+    if proxy.text("remoteurl").is_some() {
+        proxy.refuse(
+            "remoteurl",
+            "this release does not mirror other registries; a later one will. Without it the \
+             registry would look empty to those who expect a mirror, so it does not start",
+        );
+        for key in ["username", "password", "exec", "ttl", "cachewritetimeout"] {
+            proxy.take_all(key);
+        }
+        return;
+    }
+    for key in ["username", "password", "exec", "ttl", "cachewritetimeout"] {
+        proxy.ignore(key, "does nothing without proxy.remoteurl");
+    }
+}
+
+/// What configurations have and nothing here needs.
+pub(in crate::config) fn accepted(root: &Section<'_>) {
+    root.ignore(
+        "redis",
+        "is accepted and does nothing: what it would keep is in the database, and exact",
+    );
+    root.ignore(
+        "middleware",
+        "is accepted and does nothing: the registry serves every blob itself, without a CDN",
+    );
+    root.ignore(
+        "reporting",
+        "is accepted and does nothing: neither Bugsnag nor New Relic is told anything; the log \
+         and http.debug.prometheus have it",
+    );
+    root.ignore(
+        "compatibility",
+        "is accepted and does nothing: manifests of schema 1 are refused",
+    );
+    root.ignore(
+        "policy",
+        "is accepted and does nothing: manifests of every class are taken",
+    );
+}

@@ -1,0 +1,109 @@
+//! `layerhouse`: what registry:2 has no key for. Unknown keys are errors here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::config::meaning::{Network, Timeouts};
+use crate::config::reader::Section;
+use crate::registry::Limits;
+
+pub(in crate::config) fn limits(ours: &Section<'_>) -> Limits {
+    let uploads = ours.section("uploads");
+    let uploads_max = uploads.number("max", 4096);
+    if uploads_max < 1 {
+        uploads.refuse("max", "must be at least 1");
+    }
+    let limits = Limits {
+        uploads_max: usize::try_from(uploads_max).unwrap_or(1),
+        held_bytes_max: uploads.size("held", 1 << 40),
+        upload_idle_max: uploads.duration_above_zero("idle", Duration::from_hours(1)),
+        upload_age_max: uploads.duration_above_zero("age", Duration::from_hours(7 * 24)),
+        blob_bytes_max: uploads.size("blob", 256 << 30),
+        free_bytes_min: ours.section("storage").size("reserve", 16 << 20),
+    };
+    if limits.held_bytes_max < limits.blob_bytes_max {
+        uploads.refuse(
+            "held",
+            format!(
+                "{} bytes is less than one blob may have ({} bytes)",
+                limits.held_bytes_max, limits.blob_bytes_max
+            ),
+        );
+    }
+    limits
+}
+
+/// What is said of connections: time-outs, how many, and how long a stop waits.
+pub(in crate::config) fn connections(ours: &Section<'_>) -> (Timeouts, usize, Duration) {
+    let connections = ours.section("connections");
+    let default = i64::try_from(connections_default()).unwrap_or(i64::MAX);
+    let max = connections.number("max", default);
+    if max < 1 {
+        connections.refuse("max", "must be at least 1");
+    }
+    let duration =
+        |key, seconds| connections.duration_above_zero(key, Duration::from_secs(seconds));
+    let timeouts = Timeouts {
+        head: duration("head", 10),
+        idle: duration("idle", 120),
+        stall: duration("stall", 60),
+        // 136 bytes a second: slower than any link that a push would finish on.
+        stall_bytes: 8 << 10,
+    };
+    let drain = duration("drain", 30);
+    (timeouts, usize::try_from(max).unwrap_or(1), drain)
+}
+
+/// Half of the descriptors that we may open, for an answer may need a file beside its connection;
+/// some are kept for the database and for saying that we are full.
+fn connections_default() -> usize {
+    /// Database, log, lock, listener, runtime.
+    const KEPT: u64 = 48;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let descriptors = limit.current.unwrap_or(65_536);
+    usize::try_from(descriptors.saturating_sub(KEPT) / 2)
+        .unwrap_or(usize::MAX)
+        .clamp(8, 32_768)
+}
+
+/// Whose `X-Forwarded-*` is believed: those of this machine, if nothing is said.
+pub(in crate::config) fn trusted_proxies(http: &Section<'_>) -> Vec<Network> {
+    if !http.has("trustedproxies") {
+        return vec![
+            Network {
+                address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)),
+                prefix_bits: 8,
+            },
+            Network {
+                address: IpAddr::V6(Ipv6Addr::LOCALHOST),
+                prefix_bits: 128,
+            },
+        ];
+    }
+    let texts = http.texts("trustedproxies");
+    let parsed = texts.iter().filter_map(|text| {
+        let network = parse_network(text);
+        if network.is_none() {
+            http.refuse(
+                "trustedproxies",
+                format!("{text:?} is not a network; write 10.0.0.0/8 or 192.0.2.7"),
+            );
+        }
+        network
+    });
+    parsed.collect()
+}
+
+fn parse_network(text: &str) -> Option<Network> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let prefix_bits = bits.unwrap_or(width);
+    (prefix_bits <= width).then_some(Network {
+        address,
+        prefix_bits,
+    })
+}

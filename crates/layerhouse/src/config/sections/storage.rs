@@ -1,0 +1,115 @@
+//! `storage`: one driver, and what holds for all of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::meaning::Purging;
+use crate::config::reader::Section;
+
+/// Where registry:2 keeps its data if the driver is named and the directory is not.
+const ROOT_OF_REGISTRY: &str = "/var/lib/registry";
+/// Drivers of registry:2 and registry:3 besides `filesystem`.
+const OTHER_DRIVERS: [(&str, &str); 8] = [
+    ("s3", "Amazon S3 and what speaks like it"),
+    ("s3aws", "Amazon S3 and what speaks like it"),
+    ("s3goamz", "Amazon S3 and what speaks like it"),
+    ("gcs", "Google Cloud Storage"),
+    ("azure", "Azure Blob Storage"),
+    ("swift", "OpenStack Swift"),
+    ("oss", "Alibaba Cloud OSS"),
+    ("inmemory", "memory, lost at the end"),
+];
+
+/// What `storage` means.
+pub(in crate::config) struct Storage {
+    pub(in crate::config) root: Option<PathBuf>,
+    pub(in crate::config) allows_delete: Option<bool>,
+    pub(in crate::config) is_read_only: bool,
+    pub(in crate::config) purging: Option<Purging>,
+}
+
+/// `needs_driver`: nothing else says where the data is.
+pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: bool) -> Storage {
+    let is_given = root.has("storage");
+    let storage = root.choice("storage");
+    let mut chosen = Vec::new();
+    let mut directory = None;
+    if storage.chooses("filesystem") {
+        chosen.push("filesystem");
+        let filesystem = storage.section("filesystem");
+        directory = Some(filesystem.text_or("rootdirectory", ROOT_OF_REGISTRY));
+        filesystem.ignore(
+            "maxthreads",
+            "is accepted and does nothing: Layerhouse bounds its own threads",
+        );
+    } else {
+        // Its keys are known, so that a variable with a slip of the pen is told the right one.
+        let _ = storage.section("filesystem").has("rootdirectory");
+    }
+    for (driver, what) in OTHER_DRIVERS {
+        if !storage.chooses(driver) {
+            continue;
+        }
+        chosen.push(driver);
+        storage.take_all(driver);
+        storage.refuse(
+            driver,
+            format!(
+                "this release stores in a directory alone, not in {driver} ({what}); \
+                 write storage.filesystem.rootdirectory"
+            ),
+        );
+    }
+    if 1 < chosen.len() {
+        storage.refuse(
+            "",
+            format!(
+                "multiple storage drivers are configured: {}; one must stay (a variable of one \
+                 driver does not replace the one of the file, REGISTRY_STORAGE=… does)",
+                chosen.join(", ")
+            ),
+        );
+    }
+    if chosen.is_empty() && has_file && needs_driver {
+        root.refuse(
+            "storage",
+            "no storage configuration provided; write storage: {filesystem: {rootdirectory: …}}",
+        );
+    }
+    let allows_delete = if is_given || has_file {
+        Some(storage.section("delete").flag("enabled", false))
+    } else {
+        storage.section("delete").flag_given("enabled")
+    };
+    let redirect = storage.section("redirect");
+    if !redirect.flag("disable", false) && redirect.is_given() {
+        redirect.warn(
+            "disable",
+            "false is accepted and does nothing: the registry serves every blob itself",
+        );
+    }
+    storage.ignore(
+        "cache",
+        "is accepted and does nothing: what it would keep is in the database, and exact",
+    );
+    storage.ignore(
+        "tag",
+        "is accepted and does nothing: tags are rows, and need no bound for looking them up",
+    );
+    let maintenance = storage.section("maintenance");
+    Storage {
+        root: directory.map(PathBuf::from),
+        allows_delete,
+        is_read_only: maintenance.section("readonly").flag("enabled", false),
+        purging: purging(&maintenance.section("uploadpurging")),
+    }
+}
+
+fn purging(section: &Section<'_>) -> Option<Purging> {
+    let purging = Purging {
+        age: section.duration("age", Duration::from_hours(168)),
+        interval: section.duration_or("interval", Duration::from_hours(24)),
+        is_dry_run: section.flag("dryrun", false),
+    };
+    section.flag("enabled", true).then_some(purging)
+}
