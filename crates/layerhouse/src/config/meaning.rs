@@ -42,8 +42,6 @@ pub struct Config {
     /// How long a stop waits for requests in flight (`http.draintimeout`).
     pub(crate) drain_max: Duration,
     pub(crate) steps: crate::steps::Steps,
-    /// `storage.maintenance.uploadpurging`: uploads that are old are purged, unless it is disabled.
-    pub(crate) purging: Option<Purging>,
     /// What was accepted but means less, or something else, than it says; a sentence each.
     pub warnings: Vec<String>,
     /// Every value that holds, and where it was said.
@@ -287,7 +285,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct Purging {
     /// Uploads that began longer ago are purged.
     pub(crate) age: Duration,
-    /// Between two looks.
+    /// Between two looks of a dry run; else abandoned uploads are looked for each minute.
     pub(crate) interval: Duration,
     /// It is logged what would be purged, and nothing is.
     pub(crate) is_dry_run: bool,

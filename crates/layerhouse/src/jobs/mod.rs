@@ -52,9 +52,10 @@ async fn write_links(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
 
 /// Gives back the space of uploads that nobody goes on with.
 async fn purge_uploads(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
+    let interval = registry.dry_purge_interval().unwrap_or(PURGE_INTERVAL);
     loop {
         tokio::select! {
-            () = registry.clock().sleep(PURGE_INTERVAL) => {}
+            () = registry.clock().sleep(interval) => {}
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
         registry.purge_uploads().await;

@@ -31,8 +31,7 @@ impl ManifestRules {
     /// What is no regular expression, and why.
     pub(crate) fn new(validation: &Validation) -> Result<Self, String> {
         let compile = |key: &str, patterns: &[String]| {
-            RegexSet::new(patterns)
-                .map_err(|error| format!("validation.manifests.urls.{key}: {error}"))
+            RegexSet::new(patterns).map_err(|error| format!("{key}: {error}"))
         };
         if validation.is_disabled {
             return Ok(Self::none());
@@ -146,6 +145,6 @@ mod tests {
             ..Validation::default()
         };
         let problem = ManifestRules::new(&validation).expect_err("it does not compile");
-        assert!(problem.starts_with("validation.manifests.urls.deny: "));
+        assert!(problem.starts_with("deny: "));
     }
 }

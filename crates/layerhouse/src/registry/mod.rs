@@ -23,6 +23,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
+use crate::config::meaning::Purging;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::sqlite::Database;
@@ -39,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) upload_idle_max: Duration,
     /// A session older than this is purged.
     pub(crate) upload_age_max: Duration,
+    /// How abandoned sessions are purged; absent, they are kept.
+    pub(crate) purging: Option<Purging>,
     /// Largest blob.
     pub(crate) blob_bytes_max: u64,
     /// Uploads are refused when fewer bytes are free on the disk.

@@ -1,6 +1,7 @@
 //! Upload sessions: opened, written by one client at a time, finished, cancelled, purged.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use layerhouse_oci::range::ContentRange;
@@ -437,12 +438,22 @@ impl Registry {
         }
     }
 
+    /// Between two dry runs of the purge; `None` if it is not one.
+    pub(crate) fn dry_purge_interval(&self) -> Option<Duration> {
+        let purging = self.limits.purging.filter(|purging| purging.is_dry_run);
+        purging.map(|purging| purging.interval)
+    }
+
     /// Discards sessions that were abandoned; how many.
     pub(crate) async fn purge_uploads(&self) -> usize {
         let now = self.clock.now();
         let mut purged = 0;
+        let Some(purging) = self.limits.purging else {
+            return 0;
+        };
+        let age_max = self.limits.upload_age_max.min(purging.age);
         for session in self.sessions.all() {
-            let is_old = self.limits.upload_age_max <= now.since(session.started_at);
+            let is_old = age_max <= now.since(session.started_at);
             let is_idle = self.limits.upload_idle_max <= now.since(session.touched_at());
             if !is_old && !is_idle {
                 continue;
@@ -455,8 +466,12 @@ impl Registry {
                 upload = %session.id,
                 repository = %session.repository,
                 size_bytes = session.held_bytes(),
+                is_dry_run = purging.is_dry_run,
                 "an abandoned upload is purged"
             );
+            if purging.is_dry_run {
+                continue;
+            }
             let writer = Writer::new(&self.store, session, guard, Algorithm::Sha256);
             self.end(writer).await;
             purged += 1;

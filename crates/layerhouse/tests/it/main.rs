@@ -20,4 +20,5 @@ mod mounts;
 mod races;
 mod referrers;
 mod refusals;
+mod settings;
 mod uploads;

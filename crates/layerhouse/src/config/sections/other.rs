@@ -3,6 +3,7 @@
 
 use crate::config::meaning::{Platforms, Validation};
 use crate::config::reader::Section;
+use crate::registry::manifest_rules::ManifestRules;
 
 pub(in crate::config) fn validation(root: &Section<'_>) -> Validation {
     let validation = root.section("validation");
@@ -13,12 +14,16 @@ pub(in crate::config) fn validation(root: &Section<'_>) -> Validation {
     let is_disabled = validation.flag("disabled", enabled == Some(false));
     let manifests = validation.section("manifests");
     let urls = manifests.section("urls");
-    Validation {
+    let validation = Validation {
         is_disabled,
         urls_allow: urls.texts("allow"),
         urls_deny: urls.texts("deny"),
         platforms: platforms(&manifests.section("indexes")),
+    };
+    if let Err(problem) = ManifestRules::new(&validation) {
+        urls.refuse("", problem);
     }
+    validation
 }
 
 fn platforms(indexes: &Section<'_>) -> Platforms {

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::config::meaning::{Network, Timeouts};
+use crate::config::meaning::{Network, Purging, Timeouts};
 use crate::config::reader::Section;
 use crate::registry::Limits;
 
-pub(in crate::config) fn limits(ours: &Section<'_>) -> Limits {
+pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) -> Limits {
     let uploads = ours.section("uploads");
     let uploads_max = uploads.number("max", 4096);
     if uploads_max < 1 {
@@ -19,6 +19,7 @@ pub(in crate::config) fn limits(ours: &Section<'_>) -> Limits {
         upload_idle_max: uploads.duration_above_zero("idle", Duration::from_hours(1)),
         upload_age_max: uploads.duration_above_zero("age", Duration::from_hours(7 * 24)),
         blob_bytes_max: uploads.size("blob", 256 << 30),
+        purging,
         free_bytes_min: ours.section("storage").size("reserve", 16 << 20),
     };
     if limits.held_bytes_max < limits.blob_bytes_max {
