@@ -18,5 +18,6 @@ mod server;
 mod steps;
 
 pub use blobs::OpenError;
+pub use registry::rebuild::{RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::{Environment, Running, StartError, start};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
-use layerhouse::{Environment, Running, start, verify};
+use layerhouse::{Environment, Running, rebuild, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,6 +28,8 @@ enum Command {
     Serve(ServeArguments),
     /// Check a data directory that no server uses: every row, every byte
     Verify(VerifyArguments),
+    /// Read the link files again, after a registry:2 changed them: on a directory that no server uses
+    Rebuild(RebuildArguments),
 }
 
 #[derive(Debug, Args)]
@@ -50,10 +52,21 @@ struct VerifyArguments {
     root: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct RebuildArguments {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     let result = match line.command {
         Some(Command::Verify(arguments)) => return check(&arguments.root),
+        Some(Command::Rebuild(arguments)) => read_again(&arguments),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve(line.serve),
     };
@@ -172,6 +185,13 @@ fn check(root: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
+    start_log("info")?;
+    let report = rebuild(&arguments.root, arguments.dry_run).map_err(|error| error.to_string())?;
+    say(&report.to_string());
+    Ok(())
 }
 
 /// Text for people on a terminal, JSON for machines; both escape what clients sent.

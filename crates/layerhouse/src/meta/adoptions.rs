@@ -1,6 +1,15 @@
-//! Whether the tree that was here before the database has been read into rows.
+//! Whether the tree that was here before the database has been read into rows, and what is asked of the
+//! rows when that is done, or done again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::tag::Tag;
 
 use super::Transaction;
+use super::blobs::size;
+use super::repositories::RepositoryId;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 
@@ -30,6 +39,79 @@ pub(crate) fn finish(tx: &Transaction<'_>, adopted: Adopted, now: Timestamp) -> 
             count(adopted.tags),
             count(adopted.skipped),
         ],
+    )?;
+    Ok(())
+}
+
+/// All that the rows say of a repository by links.
+#[derive(Debug, Default)]
+pub(crate) struct Linked {
+    pub(crate) layers: BTreeSet<Digest>,
+    pub(crate) manifests: BTreeSet<Digest>,
+    pub(crate) tags: BTreeMap<Tag, Digest>,
+}
+
+/// What the rows of a repository link.
+pub(crate) fn linked(tx: &Transaction<'_>, repository: RepositoryId) -> Result<Linked, Fault> {
+    let id = [repository.0.into()];
+    let layers = "SELECT digest FROM repository_blobs WHERE repository_id = $1";
+    let manifests = "SELECT digest FROM manifests WHERE repository_id = $1";
+    let tags = "SELECT name, digest FROM tags WHERE repository_id = $1";
+    let tags = tx.query(tags, &id, |row| Ok((row.parsed(0)?, row.parsed(1)?)))?;
+    Ok(Linked {
+        layers: BTreeSet::from_iter(tx.query(layers, &id, |row| row.parsed(0))?),
+        manifests: BTreeSet::from_iter(tx.query(manifests, &id, |row| row.parsed(0))?),
+        tags: BTreeMap::from_iter(tags),
+    })
+}
+
+/// The names of all repositories.
+pub(crate) fn repositories(tx: &Transaction<'_>) -> Result<Vec<RepositoryName>, Fault> {
+    tx.query("SELECT name FROM repositories", &[], |row| row.parsed(0))
+}
+
+/// Records bytes that were found and not hashed, unless they are known; whether they were not.
+pub(crate) fn note_blob(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    size_bytes: u64,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "INSERT INTO blobs (digest, size, verified_at) VALUES ($1, $2, 0)
+         ON CONFLICT (digest) DO NOTHING",
+        &[digest.as_str().into(), size(size_bytes).into()],
+    )?;
+    Ok(rows == 1)
+}
+
+/// A tag of the repository that points at this manifest, if one does.
+pub(crate) fn tagged_by(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<Tag>, Fault> {
+    tx.query_one(
+        "SELECT name FROM tags WHERE repository_id = $1 AND digest = $2 LIMIT 1",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| row.parsed(0),
+    )
+}
+
+/// Blobs that no repository links.
+pub(crate) fn unlinked_blobs(tx: &Transaction<'_>) -> Result<Vec<Digest>, Fault> {
+    tx.query(
+        "SELECT digest FROM blobs WHERE NOT EXISTS
+             (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)",
+        &[],
+        |row| row.parsed(0),
+    )
+}
+
+/// Forgets bytes that no repository links and that are not there any more.
+pub(crate) fn forget_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
+    tx.execute(
+        "DELETE FROM blobs WHERE digest = $1",
+        &[digest.as_str().into()],
     )?;
     Ok(())
 }

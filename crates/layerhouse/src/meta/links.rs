@@ -4,12 +4,12 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 
-use super::Transaction;
 use super::repositories::RepositoryId;
+use super::{Row, Transaction};
 use crate::fault::{Fault, FaultKind};
 
 /// A thing that registry:2 records by a link file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Link {
     Layer(Digest),
     Manifest(Digest),
@@ -112,20 +112,35 @@ pub(crate) fn stale(
             super::limit(limit),
         ],
         |row| {
-            let kind = row.text(1)?;
-            let link = match kind.as_str() {
-                "layer" => Link::Layer(row.parsed(2)?),
-                "manifest" => Link::Manifest(row.parsed(2)?),
-                "tag" => Link::Tag(row.parsed(2)?),
-                _ => return Err(Fault::plain(FaultKind::Damaged, "a link of unknown kind")),
-            };
             Ok(StaleLink {
                 repository: row.parsed(0)?,
-                link,
+                link: link(row, 1)?,
                 change: row.int(3)?,
             })
         },
     )
+}
+
+/// The stale links of one repository.
+pub(crate) fn stale_in(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+) -> Result<Vec<Link>, Fault> {
+    tx.query(
+        "SELECT kind, name FROM stale_links WHERE repository = $1",
+        &[repository.as_str().into()],
+        |row| link(row, 0),
+    )
+}
+
+/// A link in two columns: its kind and its name.
+fn link(row: &Row<'_>, first: usize) -> Result<Link, Fault> {
+    Ok(match row.text(first)?.as_str() {
+        "layer" => Link::Layer(row.parsed(first + 1)?),
+        "manifest" => Link::Manifest(row.parsed(first + 1)?),
+        "tag" => Link::Tag(row.parsed(first + 1)?),
+        _ => return Err(Fault::plain(FaultKind::Damaged, "a link of unknown kind")),
+    })
 }
 
 /// What the rows say now.

@@ -1,9 +1,12 @@
 //! Brings a database's schema up to date: numbered steps, only ever appended.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use super::database_fault;
 use crate::fault::{Fault, FaultKind};
+use crate::steps::Steps;
 
 /// Every step there has been; a database's `user_version` counts those it has taken.
 const STEPS: [&str; 3] = [
@@ -12,33 +15,51 @@ const STEPS: [&str; 3] = [
     include_str!("migrations/0003_absent_children.sql"),
 ];
 
-/// Takes the steps that this database has not taken, each in a transaction of its own.
+/// The commit of a step. No literal at its place, for only the start of a newer release on an older
+/// database comes by.
+const COMMIT: &str = "migration.commit";
+
+/// Takes the steps that this database has not taken, each in a transaction of its own: a step is taken
+/// whole or not at all, so whatever interrupts them, the next start goes on, and an older release refuses.
 ///
 /// # Errors
 /// A step fails, or the database was written by a newer release.
-pub(super) fn run(connection: &Connection) -> Result<(), Fault> {
-    let fault = |error| database_fault("migrating the database", error);
-    let taken: i64 = connection
+pub(super) fn run(connection: &Connection, path: &Path, journal: &Steps) -> Result<(), Fault> {
+    let fault = |error| database_fault("bringing the database up to date", error);
+    let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(fault)?;
-    let taken = usize::try_from(taken).unwrap_or(usize::MAX);
-    if STEPS.len() < taken {
+    let known = STEPS.len();
+    let taken = usize::try_from(found).ok().filter(|taken| *taken <= known);
+    let Some(taken) = taken else {
         return Err(Fault::plain(
             FaultKind::Other,
             format!(
-                "the database has schema {taken}, this release knows up to {}: start the newer \
-                 release that wrote it",
-                STEPS.len()
+                "the database {} has schema {found} and this release knows schemas up to {known}: a \
+                 newer release wrote it, and nothing was changed; start that release or a later \
+                 one, or put back the copy of the data directory from before the upgrade",
+                path.display()
             ),
         ));
+    };
+    if 0 < taken && taken < known {
+        tracing::info!(
+            from = taken,
+            to = known,
+            "the database is brought up to date"
+        );
     }
     for (index, step) in STEPS.iter().enumerate().skip(taken) {
         let number = index + 1;
         connection
-            .execute_batch(&format!(
-                "BEGIN; {step}; PRAGMA user_version = {number}; COMMIT;"
-            ))
+            .execute_batch(&format!("BEGIN; {step}; PRAGMA user_version = {number};"))
             .map_err(fault)?;
+        if 0 < taken {
+            journal
+                .take(COMMIT)
+                .map_err(|error| Fault::io(COMMIT, error))?;
+        }
+        connection.execute_batch("COMMIT").map_err(fault)?;
     }
     Ok(())
 }

@@ -43,6 +43,69 @@ struct Engine {
     /// `None` once closed.
     writer: Mutex<Option<mpsc::Sender<Operation>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    steps: Steps,
+}
+
+/// Writes many rows in few transactions, one of which is open whenever something was changed. Dropped,
+/// it keeps what was committed.
+pub(crate) struct Bulk {
+    connection: Connection,
+    steps: Steps,
+}
+
+/// The commit of many rows. No literal at its place, for only a start that has a tree to read comes by:
+/// the scenario whose every step is killed does not.
+const BULK_COMMIT: &str = "database.bulk_commit";
+
+impl Bulk {
+    /// Runs `change` in the open transaction, or begins one.
+    ///
+    /// # Errors
+    /// Those of `change`; then nothing since the last commit may be kept.
+    pub(crate) fn change<T>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if self.connection.is_autocommit() {
+            execute(&self.connection, "BEGIN IMMEDIATE").map_err(CommitFailure::into_fault)?;
+        }
+        change(&Transaction {
+            connection: &self.connection,
+        })
+    }
+
+    /// Keeps what was changed. A power cut may still take it, but nothing before it: see
+    /// [`Bulk::finish`].
+    ///
+    /// # Errors
+    /// The commit failed, and nothing of it was kept.
+    pub(crate) fn commit(&mut self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        self.steps
+            .take(BULK_COMMIT)
+            .map_err(|error| Fault::io(BULK_COMMIT, error))?;
+        execute(&self.connection, "COMMIT").map_err(CommitFailure::into_fault)
+    }
+
+    /// Commits `change` so that it and all before it survive a power cut: the flush of the log is of the
+    /// whole file.
+    ///
+    /// # Errors
+    /// Those of `change`, and a fault if the commit fails.
+    pub(crate) fn finish<T>(
+        mut self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.commit()?;
+        self.connection
+            .execute_batch("PRAGMA synchronous = FULL")
+            .map_err(|error| database_fault("asking for a flush", error))?;
+        let result = self.change(change)?;
+        execute(&self.connection, "COMMIT").map_err(CommitFailure::into_fault)?;
+        Ok(result)
+    }
 }
 
 /// An operation that waits for the writer.
@@ -93,8 +156,9 @@ impl Database {
     /// The file cannot be opened, is damaged, or belongs to a newer release.
     pub(crate) fn open(path: &Path, steps: Steps, health: Health) -> Result<Self, Fault> {
         let connection = connect(path)?;
-        migrations::run(&connection)?;
+        migrations::run(&connection, path, &steps)?;
         let (sender, receiver) = mpsc::channel(WAITING_OPERATIONS_MAX);
+        let steps_of_bulk = steps.clone();
         let thread = std::thread::Builder::new()
             .name("database writer".to_owned())
             .spawn(move || write_groups(&connection, receiver, &steps, &health))
@@ -104,28 +168,30 @@ impl Database {
             readers: Mutex::new(Vec::new()),
             writer: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
+            steps: steps_of_bulk,
         })))
     }
 
-    /// Runs `change` as a transaction where the caller stands: for the work of a start, before there
-    /// are requests whose changes could share a commit. Blocks.
+    /// A connection for many rows at once, where the caller stands: for the work of a start, before there
+    /// are requests whose changes could share a commit.
     ///
     /// # Errors
-    /// Those of `change`, and a fault if the commit fails.
-    pub(crate) fn prepare<T>(
-        &self,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let connection = self.reader()?;
-        let run = |sql| execute(&connection, sql).map_err(CommitFailure::into_fault);
-        run("BEGIN IMMEDIATE")?;
-        // On an error the connection is dropped, and the transaction with it.
-        let result = change(&Transaction {
-            connection: &connection,
-        })?;
-        run("COMMIT")?;
-        self.readers().push(connection);
-        Ok(result)
+    /// No connection can be opened.
+    pub(crate) fn bulk(&self) -> Result<Bulk, Fault> {
+        let connection = connect(&self.0.path)?;
+        // Rows in the order of their digests touch pages all over the indexes: keep those (64 MiB) and
+        // fold the log into the file seldom, for both are given back at the end.
+        connection
+            .execute_batch(
+                "PRAGMA cache_size = -65536;
+                 PRAGMA wal_autocheckpoint = 16384;
+                 PRAGMA synchronous = NORMAL;",
+            )
+            .map_err(|error| database_fault("preparing for many rows", error))?;
+        Ok(Bulk {
+            connection,
+            steps: self.0.steps.clone(),
+        })
     }
 
     /// Runs `look` on a reader, here and now: a lookup is 5 µs, a hop to another thread 30 to 50.

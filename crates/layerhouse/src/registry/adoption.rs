@@ -1,45 +1,47 @@
-//! Taking over the directory of a registry:2: its link files are read into rows at the first start.
+//! Taking over the directory of a registry:2: its link files are read into rows at the first start, and
+//! read again by `rebuild` after a registry:2 changed them.
 //!
 //! The files stay as they are, so that registry:2 can have them back. What is damaged or unknown is
-//! said, counted and left alone. Interrupted, it is done again from the beginning: every step of it can be.
-//! The same makes the rows anew when the database was lost (invariant I10).
+//! said, counted and left alone. Interrupted, it goes on behind the last commit: what the rows say
+//! already is not read again. The same makes the rows anew when the database was lost (invariant I10).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 
 use super::Registry;
-use super::manifest_rules::ManifestRules;
-use super::manifests::{MANIFEST_BYTES_MAX, Needs, read};
-use crate::blobs::survey::LinkFile;
+use super::manifests::{missing, write_rows};
+use super::tree::{Gone, PIECES_MAX, Piece, ReadManifest, Tree};
+use crate::blobs::Store;
+use crate::blobs::survey::TagFiles;
 use crate::clock::Timestamp;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::adoptions::Adopted;
-use crate::meta::manifests::NewManifest;
+use crate::meta::links::Link;
 use crate::meta::repositories::RepositoryId;
+use crate::meta::sqlite::Bulk;
 
-/// Rows written between two commits.
-const BATCH_MAX: usize = 512;
+/// Entries written between two commits: few enough that little is done again after a crash.
+const COMMIT_ENTRIES: usize = 8192;
 /// As whom registry:2 moved the tags of before.
 const ACTOR: &str = "before adoption";
-
-/// A manifest that was read from its copy, and what it needs.
-type Read = (NewManifest, Needs);
+/// Between two words about how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Registry {
     /// Reads the tree into rows, unless that was done before. Blocks.
     ///
     /// # Errors
-    /// The disk or the database failed; the next start begins anew.
+    /// The disk or the database failed; the next start goes on.
     pub(super) fn adopt(&self) -> Result<(), Fault> {
         if self.database.read(meta::adoptions::is_finished)? {
             return Ok(());
         }
-        let names = self.store.survey_repositories()?;
-        let mut adopted = Adopted::default();
+        let (names, strange) = self.store.survey_repositories();
         if !names.is_empty() {
             tracing::warn!(
                 repositories = names.len(),
@@ -47,248 +49,468 @@ impl Registry {
                  files are read into rows"
             );
         }
-        for (number, name) in names.iter().enumerate() {
-            self.adopt_repository(name, &mut adopted)?;
-            if number % 100 == 99 {
-                let done = number + 1;
-                tracing::info!(done, of = names.len(), "repositories are adopted");
-            }
+        let mut writer = Writer {
+            bulk: self.database.bulk()?,
+            now: self.clock.now(),
+            actor: ACTOR,
+            commits: true,
+            uncommitted: 0,
+            changes: Changes::default(),
+            listener: &|change| {
+                if let Change::Skipped(what) = change {
+                    tracing::warn!(what, "an entry was not adopted, and left as it is");
+                }
+            },
+        };
+        for strange in strange {
+            let what = format!("{}: {}", strange.path.display(), strange.why);
+            writer.note(Change::Skipped(what));
         }
-        self.adopt_unlinked()?;
+        let tree = Tree {
+            store: &self.store,
+            database: &self.database,
+            finds_gone: false,
+        };
+        let progress = writer.take_in(&tree, &names)?;
+        writer.commit()?;
+        writer.note_unlinked(&self.store)?;
+        let Writer { bulk, changes, .. } = writer;
+        let adopted = Adopted {
+            manifests: progress.manifests,
+            tags: changes.tags_added,
+            skipped: changes.skipped,
+        };
         let now = self.clock.now();
-        self.database
-            .prepare(move |tx| meta::adoptions::finish(tx, adopted, now))?;
+        bulk.finish(|tx| meta::adoptions::finish(tx, adopted, now))?;
         if !names.is_empty() {
             let Adopted {
                 manifests,
                 tags,
                 skipped,
             } = adopted;
-            tracing::info!(manifests, tags, skipped, "the directory is adopted");
-        }
-        Ok(())
-    }
-
-    fn adopt_repository(&self, name: &RepositoryName, adopted: &mut Adopted) -> Result<(), Fault> {
-        let (mut layers, mut manifests, mut tags) = (Vec::new(), Vec::new(), Vec::new());
-        for link in self.store.survey_links(name)? {
-            match link {
-                LinkFile::Layer(digest) => layers.push(digest),
-                LinkFile::Manifest(digest) => manifests.push(digest),
-                LinkFile::Tag(tag) => tags.push(tag),
-                LinkFile::Unreadable(path) => {
-                    let what = format!("the link file in {} says no digest", path.display());
-                    skip(adopted, name, &what);
-                }
-            }
-        }
-        if layers.is_empty() && manifests.is_empty() && tags.is_empty() {
-            return Ok(());
-        }
-        let (now, created) = (self.clock.now(), name.clone());
-        let id = self
-            .database
-            .prepare(move |tx| meta::repositories::find_or_create(tx, &created, now))?;
-        self.adopt_layers(name, id, layers, adopted)?;
-        self.adopt_manifests(name, id, manifests, adopted)?;
-        self.adopt_tags(name, id, &tags, adopted)
-    }
-
-    fn adopt_layers(
-        &self,
-        name: &RepositoryName,
-        id: RepositoryId,
-        layers: Vec<Digest>,
-        adopted: &mut Adopted,
-    ) -> Result<(), Fault> {
-        let mut found = Vec::new();
-        for digest in layers {
-            match self.store.open_blob(&digest)? {
-                Some(file) => found.push((digest, file.size_bytes())),
-                None => skip(adopted, name, &format!("blob {digest} has no file")),
-            }
-        }
-        let now = self.clock.now();
-        for batch in found.chunks(BATCH_MAX) {
-            let batch = batch.to_vec();
-            self.database.prepare(move |tx| {
-                batch.iter().try_for_each(|(digest, size_bytes)| {
-                    // Nobody hashed it yet: the first read will.
-                    meta::blobs::put(tx, digest, *size_bytes, Timestamp(0))?;
-                    meta::blobs::link(tx, id, digest, now).map(|_| ())
-                })
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Images come before the indexes that name them.
-    fn adopt_manifests(
-        &self,
-        name: &RepositoryName,
-        id: RepositoryId,
-        digests: Vec<Digest>,
-        adopted: &mut Adopted,
-    ) -> Result<(), Fault> {
-        let rules = ManifestRules::none();
-        let mut waiting: BTreeMap<Digest, Read> = BTreeMap::new();
-        let mut batch: Vec<Read> = Vec::new();
-        for digest in digests {
-            let content = self
-                .store
-                .read_manifest_copy(&digest, MANIFEST_BYTES_MAX as u64)?;
-            let manifest = content.map(|content| read(content, None, Some(digest.clone()), &rules));
-            match manifest {
-                None => skip(adopted, name, &format!("manifest {digest} has no file")),
-                Some(Err(error)) => skip(adopted, name, &format!("manifest {digest}: {error}")),
-                Some(Ok(manifest)) if manifest.1.children.is_empty() => batch.push(manifest),
-                Some(Ok(index)) => drop(waiting.insert(digest, index)),
-            }
-            if BATCH_MAX <= batch.len() {
-                self.write_adopted(name, id, std::mem::take(&mut batch), adopted)?;
-            }
-        }
-        self.write_adopted(name, id, batch, adopted)?;
-        // Each round takes the indexes whose children are not waiting themselves.
-        while !waiting.is_empty() {
-            let names: BTreeSet<Digest> = waiting.keys().cloned().collect();
-            let is_ready = |(_, needs): &Read| needs.children.is_disjoint(&names);
-            let ready: Vec<Digest> = waiting
-                .iter()
-                .filter(|(_, index)| is_ready(index))
-                .map(|(digest, _)| digest.clone())
-                .collect();
-            let batch: Vec<Read> = ready
-                .iter()
-                .filter_map(|digest| waiting.remove(digest))
-                .collect();
-            // A circle of digests cannot be made, but what cannot be must not go round for ever.
-            if batch.is_empty() {
-                return Ok(());
-            }
-            self.write_adopted(name, id, batch, adopted)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the manifests that have all they need.
-    fn write_adopted(
-        &self,
-        name: &RepositoryName,
-        id: RepositoryId,
-        batch: Vec<Read>,
-        adopted: &mut Adopted,
-    ) -> Result<(), Fault> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let (written, lacking) = self.database.prepare(move |tx| {
-            let (mut written, mut lacking) = (0, Vec::new());
-            for (manifest, needs) in &batch {
-                let missing = super::manifests::missing(tx, Some(id), needs)?;
-                if let Some(missing) = missing.first() {
-                    lacking.push((manifest.digest.clone(), missing.clone()));
-                    continue;
-                }
-                super::manifests::write_rows(tx, id, manifest, needs, now)?;
-                written += 1;
-            }
-            Ok((written, lacking))
-        })?;
-        adopted.manifests += written;
-        for (manifest, missing) in lacking {
-            skip(
-                adopted,
-                name,
-                &format!("manifest {manifest} needs {missing}, not there"),
+            let seconds = progress.began.elapsed().as_secs();
+            tracing::info!(
+                manifests,
+                tags,
+                skipped,
+                seconds,
+                "the directory is adopted"
             );
-        }
-        Ok(())
-    }
-
-    fn adopt_tags(
-        &self,
-        name: &RepositoryName,
-        id: RepositoryId,
-        tags: &[Tag],
-        adopted: &mut Adopted,
-    ) -> Result<(), Fault> {
-        let now = self.clock.now();
-        for tags in tags.chunks(BATCH_MAX) {
-            let mut batch = Vec::new();
-            for tag in tags {
-                match self.store.tag_link(name, tag) {
-                    Some(current) => {
-                        let history = self.store.survey_tag_index(name, tag)?;
-                        batch.push((tag.clone(), current, history));
-                    }
-                    None => skip(adopted, name, &format!("tag {tag} has no link")),
-                }
-            }
-            let (written, dangling) = self.database.prepare(move |tx| {
-                let (mut written, mut dangling) = (0, Vec::new());
-                for (tag, current, history) in &batch {
-                    if !meta::manifests::exists(tx, id, current)? {
-                        dangling.push(tag.clone());
-                        continue;
-                    }
-                    if meta::tags::find(tx, id, tag)?.is_none() {
-                        let mut before = None;
-                        for (digest, moved_ms) in history.iter().filter(|(old, _)| old != current) {
-                            let moved = Timestamp(*moved_ms);
-                            meta::tags::record(tx, id, tag, before, Some(digest), ACTOR, moved)?;
-                            before = Some(digest);
-                        }
-                        meta::tags::move_tag(tx, id, tag, current, ACTOR, now)?;
-                    }
-                    written += 1;
-                }
-                Ok((written, dangling))
-            })?;
-            adopted.tags += written;
-            for tag in dangling {
-                skip(
-                    adopted,
-                    name,
-                    &format!("tag {tag} points at a manifest that is not there"),
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Files that no repository links are known, too, so that they can be collected.
-    fn adopt_unlinked(&self) -> Result<(), Fault> {
-        let mut unlinked = Vec::new();
-        self.store.survey_blobs(
-            |blob| {
-                let is_known = self.database.read(|tx| {
-                    Ok::<_, Fault>(
-                        meta::blobs::exists(tx, &blob.digest)?
-                            || meta::manifests::exists_anywhere(tx, &blob.digest)?,
-                    )
-                })?;
-                if !is_known {
-                    unlinked.push(blob);
-                }
-                Ok(())
-            },
-            |path| tracing::warn!(path = %path.display(), "this is not a blob, and left alone"),
-        )?;
-        for batch in unlinked.chunks(BATCH_MAX) {
-            let batch = batch.to_vec();
-            self.database.prepare(move |tx| {
-                batch.iter().try_for_each(|blob| {
-                    meta::blobs::put(tx, &blob.digest, blob.size_bytes, Timestamp(0))
-                })
-            })?;
         }
         Ok(())
     }
 }
 
-fn skip(adopted: &mut Adopted, name: &RepositoryName, what: &str) {
-    adopted.skipped += 1;
-    tracing::warn!(repository = %name, what, "an entry was not adopted, and left as it is");
+/// What became of an entry, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Removed(String),
+    Moved(String),
+    /// The tree says that it is gone, and something that stays needs it.
+    Kept(String),
+    Skipped(String),
+}
+
+/// How much became of what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    pub(super) layers_added: u64,
+    pub(super) manifests_added: u64,
+    pub(super) tags_added: u64,
+    pub(super) layers_removed: u64,
+    pub(super) manifests_removed: u64,
+    pub(super) tags_removed: u64,
+    pub(super) tags_moved: u64,
+    /// Files that no link names and no row knew.
+    pub(super) files_found: u64,
+    /// Rows of such files that are there no more.
+    pub(super) files_lost: u64,
+    pub(super) kept: u64,
+    pub(super) skipped: u64,
+}
+
+/// Writes rows as the pieces of a tree say.
+pub(super) struct Writer<'a> {
+    pub(super) bulk: Bulk,
+    pub(super) now: Timestamp,
+    /// As whom tags are moved.
+    pub(super) actor: &'static str,
+    /// Now and then, so that an interruption costs little; else the caller does once.
+    pub(super) commits: bool,
+    pub(super) uncommitted: usize,
+    pub(super) changes: Changes,
+    pub(super) listener: &'a dyn Fn(Change),
+}
+
+/// Which repository the pieces are of.
+struct Place {
+    name: RepositoryName,
+    /// `None` until it has a row.
+    id: Option<RepositoryId>,
+}
+
+impl Writer<'_> {
+    /// Takes in all that the tree says of these repositories, while a thread reads ahead.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn take_in(
+        &mut self,
+        tree: &Tree<'_>,
+        names: &[RepositoryName],
+    ) -> Result<Progress, Fault> {
+        let mut progress = Progress::new(tree.store, names);
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(PIECES_MAX);
+            let reader = scope.spawn(move || tree.read(names, &sender));
+            let written = self.write_pieces(&receiver, &mut progress);
+            // A reader whose writer failed ends.
+            drop(receiver);
+            let read = reader.join().unwrap_or_else(|_| {
+                let doing = "the thread that reads the tree panicked";
+                Err(Fault::plain(FaultKind::Other, doing))
+            });
+            written.and(read)
+        })?;
+        Ok(progress)
+    }
+
+    fn write_pieces(
+        &mut self,
+        pieces: &Receiver<Piece>,
+        progress: &mut Progress,
+    ) -> Result<(), Fault> {
+        let mut place = None;
+        loop {
+            let piece = match pieces.recv_timeout(PROGRESS_INTERVAL) {
+                Ok(piece) => piece,
+                Err(RecvTimeoutError::Timeout) => {
+                    progress.tell();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            if let Piece::Repository(name) = piece {
+                progress.repositories += 1;
+                let id = self.bulk.change(|tx| meta::repositories::find(tx, &name))?;
+                place = Some(Place { name, id });
+                continue;
+            }
+            let place = place.as_mut().expect("pieces follow their repository");
+            match piece {
+                Piece::Layers(layers) => self.layers(place, &layers)?,
+                Piece::Manifests(manifests) => {
+                    progress.manifests += manifests.len() as u64;
+                    self.manifests(place, &manifests)?;
+                }
+                Piece::Tags(tags) => self.tags(place, &tags)?,
+                Piece::Known(manifests) => progress.manifests += manifests,
+                Piece::Skipped(what) => {
+                    self.note(Change::Skipped(format!("{}: {what}", place.name)));
+                }
+                Piece::Gone(gone) => self.gone(place, gone)?,
+                Piece::Repository(_) => {}
+            }
+            progress.tell();
+            if self.commits && COMMIT_ENTRIES <= self.uncommitted {
+                self.commit()?;
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        self.uncommitted = 0;
+        self.bulk.commit()
+    }
+
+    pub(super) fn note(&mut self, change: Change) {
+        let count = match change {
+            // Counted by what it was.
+            Change::Removed(_) => None,
+            Change::Moved(_) => Some(&mut self.changes.tags_moved),
+            Change::Kept(_) => Some(&mut self.changes.kept),
+            Change::Skipped(_) => Some(&mut self.changes.skipped),
+        };
+        if let Some(count) = count {
+            *count += 1;
+        }
+        (self.listener)(change);
+    }
+
+    /// The repository's row, made now if need be.
+    fn id(&mut self, place: &mut Place) -> Result<RepositoryId, Fault> {
+        if let Some(id) = place.id {
+            return Ok(id);
+        }
+        let now = self.now;
+        let id = self
+            .bulk
+            .change(|tx| meta::repositories::find_or_create(tx, &place.name, now))?;
+        place.id = Some(id);
+        Ok(id)
+    }
+
+    fn layers(&mut self, place: &mut Place, layers: &[(Digest, u64)]) -> Result<(), Fault> {
+        if layers.is_empty() {
+            return Ok(());
+        }
+        let (id, now) = (self.id(place)?, self.now);
+        self.bulk.change(|tx| {
+            layers.iter().try_for_each(|(digest, size_bytes)| {
+                // Nobody hashed it yet: the first read will.
+                meta::adoptions::note_blob(tx, digest, *size_bytes)?;
+                meta::blobs::link(tx, id, digest, now).map(|_| ())
+            })
+        })?;
+        self.changes.layers_added += layers.len() as u64;
+        self.uncommitted += layers.len();
+        Ok(())
+    }
+
+    /// Writes the manifests that have all they need.
+    fn manifests(&mut self, place: &mut Place, manifests: &[ReadManifest]) -> Result<(), Fault> {
+        if manifests.is_empty() {
+            return Ok(());
+        }
+        let (id, now) = (self.id(place)?, self.now);
+        let lacking = self.bulk.change(|tx| {
+            let mut lacking = Vec::new();
+            for (manifest, needs) in manifests {
+                if let Some(missing) = missing(tx, Some(id), needs)?.into_iter().next() {
+                    lacking.push((&manifest.digest, missing));
+                    continue;
+                }
+                write_rows(tx, id, manifest, needs, now)?;
+            }
+            Ok(lacking)
+        })?;
+        self.changes.manifests_added += (manifests.len() - lacking.len()) as u64;
+        self.uncommitted += manifests.len();
+        for (manifest, missing) in lacking {
+            let name = &place.name;
+            let what = format!("{name}: manifest {manifest} needs {missing}, not there");
+            self.note(Change::Skipped(what));
+        }
+        Ok(())
+    }
+
+    fn tags(&mut self, place: &mut Place, tags: &[(Tag, TagFiles)]) -> Result<(), Fault> {
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let id = self.id(place)?;
+        for (tag, files) in tags {
+            self.tag(place, id, tag, files)?;
+        }
+        self.uncommitted += tags.len();
+        Ok(())
+    }
+
+    fn tag(
+        &mut self,
+        place: &Place,
+        id: RepositoryId,
+        tag: &Tag,
+        files: &TagFiles,
+    ) -> Result<(), Fault> {
+        let (actor, now, current) = (self.actor, self.now, &files.current);
+        // Nobody moved a tag in the future, whatever a file says.
+        let at = |moved_ms: i64| Timestamp(moved_ms.min(now.0));
+        let before = self.bulk.change(|tx| {
+            if !meta::manifests::exists(tx, id, current)? {
+                return Ok(None);
+            }
+            if let Some(before) = meta::tags::find(tx, id, tag)? {
+                meta::tags::move_tag(tx, id, tag, current, actor, now)?;
+                return Ok(Some(Some(before)));
+            }
+            let mut from = None;
+            for (digest, moved_ms) in &files.before {
+                let moved = at(*moved_ms);
+                meta::tags::record(tx, id, tag, from, Some(digest), actor, moved)?;
+                from = Some(digest);
+            }
+            meta::tags::move_tag(tx, id, tag, current, actor, at(files.moved_ms))?;
+            Ok(Some(None))
+        })?;
+        let name = &place.name;
+        match before {
+            None => {
+                let what = format!("{name}:{tag} points at {current}, not there");
+                self.note(Change::Skipped(what));
+            }
+            Some(Some(before)) => {
+                self.note(Change::Moved(format!(
+                    "{name}:{tag} from {before} to {current}"
+                )));
+            }
+            Some(None) => self.changes.tags_added += 1,
+        }
+        Ok(())
+    }
+
+    /// Removes the rows whose link files were removed, as far as nothing that stays needs them. The link
+    /// files of those that stay are written again at the next start.
+    fn gone(&mut self, place: &Place, gone: Gone) -> Result<(), Fault> {
+        let Some(id) = place.id else { return Ok(()) };
+        let (name, actor, now) = (&place.name, self.actor, self.now);
+        for tag in gone.tags {
+            let before = self
+                .bulk
+                .change(|tx| meta::tags::remove(tx, id, &tag, actor, now))?;
+            if let Some(before) = before {
+                self.changes.tags_removed += 1;
+                self.note(Change::Removed(format!(
+                    "{name}:{tag}, which pointed at {before}"
+                )));
+            }
+        }
+        let mut waiting = gone.manifests;
+        loop {
+            // An index goes before what it names, in whatever order they come.
+            let mut kept = Vec::new();
+            let before = waiting.len();
+            for digest in waiting {
+                let needed_by = self.bulk.change(|tx| {
+                    let index = meta::manifests::needed_by(tx, id, &digest)?;
+                    let tag = meta::adoptions::tagged_by(tx, id, &digest)?;
+                    let by = index
+                        .map(|index| format!("index {index}"))
+                        .or(tag.map(|tag| format!("tag {tag}")));
+                    if by.is_none() {
+                        meta::manifests::remove(tx, id, &digest)?;
+                    }
+                    Ok(by)
+                })?;
+                if let Some(by) = needed_by {
+                    kept.push((digest, by));
+                } else {
+                    self.changes.manifests_removed += 1;
+                    self.note(Change::Removed(format!("manifest {digest} of {name}")));
+                }
+            }
+            if kept.len() == before {
+                for (digest, by) in kept {
+                    let what = format!("manifest {digest} of {name}, which {by} needs");
+                    self.keep(name, &Link::Manifest(digest), what)?;
+                }
+                break;
+            }
+            waiting = kept.into_iter().map(|(digest, _)| digest).collect();
+        }
+        for digest in gone.layers {
+            let needed_by = self.bulk.change(|tx| {
+                let by = meta::blobs::needed_by(tx, id, &digest)?;
+                if by.is_none() {
+                    meta::blobs::unlink(tx, id, &digest)?;
+                }
+                Ok(by)
+            })?;
+            if let Some(by) = needed_by {
+                let what = format!("blob {digest} of {name}, which manifest {by} needs");
+                self.keep(name, &Link::Layer(digest), what)?;
+            } else {
+                self.changes.layers_removed += 1;
+                self.note(Change::Removed(format!("blob {digest} of {name}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, name: &RepositoryName, link: &Link, what: String) -> Result<(), Fault> {
+        self.bulk
+            .change(|tx| meta::links::mark_stale(tx, name, link))?;
+        self.note(Change::Kept(what));
+        Ok(())
+    }
+
+    /// Files that no repository links are known, too, so that they can be collected.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn note_unlinked(&mut self, store: &Store) -> Result<(), Fault> {
+        let mut strange = Vec::new();
+        let (mut looked_at, mut told) = (0_u64, Instant::now());
+        store.survey_blobs(
+            |blob| {
+                looked_at += 1;
+                if PROGRESS_INTERVAL <= told.elapsed() {
+                    told = Instant::now();
+                    tracing::info!(files = looked_at, "files that no link names are looked for");
+                }
+                let is_new = self.bulk.change(|tx| {
+                    Ok(!meta::manifests::exists_anywhere(tx, &blob.digest)?
+                        && meta::adoptions::note_blob(tx, &blob.digest, blob.size_bytes)?)
+                })?;
+                if is_new {
+                    self.changes.files_found += 1;
+                    self.uncommitted += 1;
+                }
+                if self.commits && COMMIT_ENTRIES <= self.uncommitted {
+                    self.commit()?;
+                }
+                Ok(())
+            },
+            |path| strange.push(format!("{}: this is not a blob", path.display())),
+        )?;
+        for what in strange {
+            self.note(Change::Skipped(what));
+        }
+        Ok(())
+    }
+
+    /// Forgets blobs that no repository links and whose files were removed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn forget_lost(&mut self, store: &Store) -> Result<(), Fault> {
+        for digest in self.bulk.change(meta::adoptions::unlinked_blobs)? {
+            if store.is_blob_gone(&digest) {
+                self.bulk
+                    .change(|tx| meta::adoptions::forget_blob(tx, &digest))?;
+                self.changes.files_lost += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far it is, said every second: nobody should wonder whether it hangs.
+pub(super) struct Progress {
+    repositories: u64,
+    repositories_of: u64,
+    manifests: u64,
+    manifests_of: u64,
+    began: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    fn new(store: &Store, names: &[RepositoryName]) -> Self {
+        let now = Instant::now();
+        Self {
+            repositories: 0,
+            repositories_of: names.len() as u64,
+            manifests: 0,
+            manifests_of: names.iter().map(|name| store.count_manifests(name)).sum(),
+            began: now,
+            told: now,
+        }
+    }
+
+    fn tell(&mut self) {
+        if self.told.elapsed() < PROGRESS_INTERVAL {
+            return;
+        }
+        self.told = Instant::now();
+        let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            manifests = self.manifests,
+            of = self.manifests_of,
+            repositories = self.repositories,
+            of_repositories = self.repositories_of,
+            per_second = self.manifests.saturating_mul(1000) / elapsed_ms.max(1),
+            "link files are read into rows"
+        );
+    }
 }

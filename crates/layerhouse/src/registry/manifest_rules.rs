@@ -53,6 +53,15 @@ impl ManifestRules {
         }
     }
 
+    /// What is here already is taken as it is: another registry's index may name images that were
+    /// never pushed.
+    pub(crate) fn of_adoption() -> Self {
+        Self {
+            platforms: Platforms::None,
+            ..Self::none()
+        }
+    }
+
     /// Checks the URLs of foreign layers. They are never fetched; this says only what clients are
     /// told to fetch.
     ///

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use layerhouse_oci::media_type::OCI_INDEX;
 use serde_json::json;
 
 use crate::harness::http::Client;
@@ -48,18 +49,8 @@ fn seen(client: &Client) -> Vec<(String, u16, String)> {
 /// Images, an index, a tag that moved, and one repository below another.
 fn fill(client: &Client) {
     for repository in ["acme/web", "acme/web/api"] {
-        // registry:2 has no upload in one request.
         for content in ["one", "two", "{}"] {
-            let path = format!("/v2/{repository}/blobs/uploads/");
-            let opened = client.send("POST", &path, &[], b"");
-            let location = opened.header("location").expect("an upload").to_owned();
-            let location = location
-                .find("/v2/")
-                .map_or(&*location, |at| &location[at..]);
-            let mark = if location.contains('?') { '&' } else { '?' };
-            let put = format!("{location}{mark}digest={}", images::digest(content));
-            let put = client.send("PUT", &put, &[], content.as_bytes());
-            assert_eq!(put.status, 201, "{}", put.text());
+            push_blob_in_steps(client, repository, content);
         }
     }
     let first = images::image("{}", &["one"]).to_string();
@@ -186,11 +177,7 @@ fn a_directory_goes_from_registry_2_and_back() {
     let of_layerhouse = seen(&process.client);
     let (status, log) = process.terminate();
     assert!(status.success(), "{log}");
-    let report = layerhouse::verify(&root).unwrap();
-    assert!(
-        report.findings.is_empty() && report.stale_links == 0,
-        "{report}"
-    );
+    assert_sound(&root);
 
     // Given back: registry:2 serves all of it, and Layerhouse again after that.
     let registry2 = Registry2::start(&root).expect("it started before");
@@ -198,9 +185,99 @@ fn a_directory_goes_from_registry_2_and_back() {
         sorted(seen(&registry2.client)),
         sorted(of_layerhouse.clone())
     );
+    // Changed by it: pushes, a move, deletes, and one repository less.
+    let client = &registry2.client;
+    push_blob_in_steps(client, "tools", "one");
+    let newer = images::image("{}", &["one"]).to_string();
+    assert_eq!(
+        images::push_manifest(client, "tools", "v2", &newer).status,
+        201
+    );
+    let moved_back = images::image("{}", &["one", "two"]).to_string();
+    assert_eq!(
+        images::push_manifest(client, "acme/web", "v1", &moved_back).status,
+        201
+    );
+    let all = client.send(
+        "GET",
+        "/v2/acme/web/manifests/all",
+        &[("Accept", OCI_INDEX)],
+        b"",
+    );
+    let index = format!("/v2/acme/web/manifests/{}", images::digest(all.body));
+    assert_eq!(client.send("DELETE", &index, &[], b"").status, 202);
+    let tool = format!("/v2/tools/manifests/{}", images::digest(&tool));
+    assert_eq!(client.send("DELETE", &tool, &[], b"").status, 202);
+    let of_registry2 = sorted(seen(client));
     drop(registry2);
+
+    // Read again: first only looked at, then done, then there is nothing to do.
+    let looked = layerhouse::rebuild(&root, true).unwrap();
+    assert_eq!(layerhouse::rebuild(&root, true).unwrap(), looked);
+    let rebuilt = layerhouse::rebuild(&root, false).unwrap();
+    assert!(
+        !rebuilt.is_unchanged() && rebuilt.skipped().is_empty(),
+        "{rebuilt}"
+    );
+    for line in [
+        "removed: tools:v1, which pointed at",
+        "removed: acme/web:all, which pointed at",
+        "moved: acme/web:v1 from",
+        "added: 1 manifests, 1 tags, 1 links of blobs",
+        "removed: 2 manifests, 2 tags, 0 links of blobs",
+    ] {
+        assert!(looked.to_string().contains(line), "{line}: {looked}");
+        assert!(rebuilt.to_string().contains(line), "{line}: {rebuilt}");
+    }
+    let again = layerhouse::rebuild(&root, false).unwrap();
+    assert!(again.is_unchanged(), "{again}");
+    assert_sound(&root);
     let process = Process::start(&root, &[]);
-    assert_eq!(seen(&process.client), of_layerhouse);
+    assert_eq!(sorted(seen(&process.client)), of_registry2);
+    let of_layerhouse = seen(&process.client);
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{log}");
+    assert_sound(&root);
+
+    // Its collector takes bytes, and leaves links of them.
+    let collected = Command::new("docker-registry")
+        .args(["garbage-collect", "--delete-untagged"])
+        .arg(directory.path().join("registry2.yml"))
+        .output()
+        .unwrap();
+    assert!(collected.status.success(), "{collected:?}");
+    layerhouse::rebuild(&root, false).unwrap();
+    let again = layerhouse::rebuild(&root, false).unwrap();
+    assert!(again.is_unchanged(), "{again}");
+    assert_sound(&root);
+    let process = Process::start(&root, &[]);
+    let tags = |seen: Vec<(String, u16, String)>| -> Vec<_> {
+        let is_tag = |(path, ..): &(String, _, _)| !path.contains("/blobs/");
+        seen.into_iter().filter(is_tag).collect()
+    };
+    assert_eq!(tags(seen(&process.client)), tags(of_layerhouse));
+}
+
+fn assert_sound(root: &Path) {
+    let report = layerhouse::verify(root).unwrap();
+    assert!(
+        report.findings.is_empty() && report.stale_links == 0,
+        "{report}"
+    );
+}
+
+/// registry:2 has no upload in one request.
+fn push_blob_in_steps(client: &Client, repository: &str, content: &str) {
+    let path = format!("/v2/{repository}/blobs/uploads/");
+    let opened = client.send("POST", &path, &[], b"");
+    let location = opened.header("location").expect("an upload").to_owned();
+    let location = location
+        .find("/v2/")
+        .map_or(&*location, |at| &location[at..]);
+    let mark = if location.contains('?') { '&' } else { '?' };
+    let put = format!("{location}{mark}digest={}", images::digest(content));
+    let put = client.send("PUT", &put, &[], content.as_bytes());
+    assert_eq!(put.status, 201, "{}", put.text());
 }
 
 /// registry:2 lists tags in the order of its directory, and ends JSON with a line feed.
@@ -220,4 +297,178 @@ fn sorted(seen: Vec<(String, u16, String)>) -> Vec<(String, u16, String)> {
         (path, status, text)
     };
     seen.into_iter().map(normal).collect()
+}
+
+/// The directory of a repository in registry:2's layout.
+fn repository(root: &Path, name: &str) -> std::path::PathBuf {
+    root.join("docker/registry/v2/repositories").join(name)
+}
+
+/// Everything that the database says, row by row.
+fn rows(root: &Path) -> Vec<String> {
+    let database = rusqlite::Connection::open(root.join("layerhouse/layerhouse.db")).unwrap();
+    let mut found = Vec::new();
+    let mut tables = database
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        .unwrap();
+    let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    for table in tables.map(Result::unwrap) {
+        let mut statement = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = statement.column_count();
+        let mut answer = statement.query([]).unwrap();
+        while let Some(row) = answer.next().unwrap() {
+            let values = (0..columns).map(|at| format!("{:?}", row.get_ref_unwrap(at)));
+            found.push(format!(
+                "{table}: {}",
+                values.collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn rebuild_of_what_nobody_changed_changes_nothing() {
+    let mut server = Server::start();
+    fill(&server.client);
+    server.stop();
+    let before = rows(&server.root());
+    for is_dry_run in [true, false, false] {
+        let report = layerhouse::rebuild(&server.root(), is_dry_run).unwrap();
+        assert!(
+            report.is_unchanged() && report.skipped().is_empty(),
+            "{report}"
+        );
+        assert_eq!(rows(&server.root()), before);
+    }
+}
+
+/// What the tree does not say removes rows only where it surely is not there, and never what something
+/// that stays needs.
+#[test]
+fn rebuild_removes_only_what_surely_was_removed() {
+    let mut server = Server::start();
+    fill(&server.client);
+    server.stop();
+    let root = server.root();
+    let before = seen_after(&mut server);
+    let web = repository(&root, "acme/web");
+    let first = images::digest(images::image("{}", &["one"]).to_string());
+    let (one, two) = (images::digest("one"), images::digest("two"));
+    // Damaged: a tag's link, a manifest's link, and one that cannot be reached.
+    fs::write(web.join("_manifests/tags/v1/current/link"), "junk").unwrap();
+    let revisions = web.join("_manifests/revisions/sha256");
+    fs::write(revisions.join(&first[7..]).join("link"), &two).unwrap();
+    let layer = web.join("_layers/sha256").join(&two[7..]);
+    fs::remove_dir_all(&layer).unwrap();
+    fs::write(&layer, "in its place").unwrap();
+    // Gone, and needed by manifests that stay.
+    fs::remove_dir_all(web.join("_layers/sha256").join(&one[7..])).unwrap();
+    let report = layerhouse::rebuild(&root, false).unwrap();
+    let said = report.to_string();
+    assert!(
+        said.contains("removed: 0 manifests, 0 tags, 0 links of blobs"),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("kept: blob {one} of acme/web, which manifest")),
+        "{said}"
+    );
+    assert_eq!(report.skipped().len(), 3, "{said}");
+    let again = layerhouse::rebuild(&root, false).unwrap();
+    assert!(again.is_unchanged(), "{again}");
+    fs::remove_file(&layer).unwrap();
+    server.leave_unverified();
+    assert_eq!(seen_after(&mut server), before);
+    // The link file of what was kept is there again.
+    assert!(
+        web.join("_layers/sha256")
+            .join(&one[7..])
+            .join("link")
+            .exists()
+    );
+}
+
+/// Starts, looks and stops.
+fn seen_after(server: &mut Server) -> Vec<(String, u16, String)> {
+    server.restart();
+    let seen = seen(&server.client);
+    server.stop();
+    seen
+}
+
+/// A link file that was not written yet is older than its row, whatever it says.
+#[test]
+fn rebuild_leaves_what_was_not_written_yet() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let root = directory.path().join("root");
+    let process = Process::start(&root, &[]);
+    fill(&process.client);
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{log}");
+    // Killed at the first link file: everything of this run is still to be written.
+    let mut process = Process::start(&root, &[("LAYERHOUSE_FAULTS", "ENOSPC@100000")]);
+    for (method, path) in [
+        ("DELETE", "/v2/acme/web/manifests/v2"),
+        ("DELETE", "/v2/acme/web/manifests/all"),
+    ] {
+        assert_eq!(process.client.send(method, path, &[], b"").status, 202);
+    }
+    process.kill();
+    let report = layerhouse::rebuild(&root, false).unwrap();
+    let said = report.to_string();
+    assert!(said.contains("added: 0 manifests, 0 tags"), "{said}");
+    let process = Process::start(&root, &[]);
+    for tag in ["v2", "all"] {
+        let path = format!("/v2/acme/web/manifests/{tag}");
+        assert_eq!(process.client.get(&path).status, 404, "{said}");
+    }
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{log}");
+    assert_sound(&root);
+}
+
+/// A repository whose directory is gone is gone, and its tags are on record as removed.
+#[test]
+fn rebuild_notices_a_repository_that_was_removed() {
+    let mut server = Server::start();
+    fill(&server.client);
+    server.stop();
+    let root = server.root();
+    fs::remove_dir_all(repository(&root, "acme/web/api")).unwrap();
+    let report = layerhouse::rebuild(&root, false).unwrap();
+    assert!(
+        report
+            .to_string()
+            .contains("removed: 1 manifests, 1 tags, 3 links of blobs"),
+        "{report}"
+    );
+    let database = rusqlite::Connection::open(root.join("layerhouse/layerhouse.db")).unwrap();
+    let removals: i64 = database
+        .query_row(
+            "SELECT COUNT(*) FROM tag_events WHERE actor = 'rebuild' AND to_digest IS NULL",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(removals, 1);
+    drop(database);
+    assert!(layerhouse::rebuild(&root, false).unwrap().is_unchanged());
+}
+
+/// A mistyped or unmounted directory does not empty the database.
+#[test]
+fn rebuild_without_a_tree_is_refused() {
+    let mut server = Server::start();
+    fill(&server.client);
+    server.stop();
+    let root = server.root();
+    let before = rows(&root);
+    let hidden = root.join("elsewhere");
+    fs::rename(root.join("docker"), &hidden).unwrap();
+    let refused = layerhouse::rebuild(&root, false).unwrap_err().to_string();
+    assert!(refused.contains("repositories is not there"), "{refused}");
+    assert_eq!(rows(&root), before);
+    fs::rename(&hidden, root.join("docker")).unwrap();
 }

@@ -1,0 +1,184 @@
+//! Reading the link tree again, after a registry:2 was started on the directory in between.
+//!
+//! The rows are made to agree with the tree, but for what our own link files do not say yet: that is
+//! newer. Bytes are never removed, and only a link file that surely is not there removes a row: a damaged
+//! one, or a directory that cannot be read, is skipped. All of it is one transaction, so that it
+//! happens whole, or, to only look, not at all.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use super::adoption::{Change, Changes, Writer};
+use super::tree::Tree;
+use crate::blobs::layout::Layout;
+use crate::blobs::{OpenError, Store};
+use crate::clock::Clock;
+use crate::fault::{Fault, FaultKind};
+use crate::health::Health;
+use crate::meta;
+use crate::meta::adoptions::Adopted;
+use crate::meta::sqlite::Database;
+use crate::steps::Steps;
+
+/// As whom the tags are moved that registry:2 moved.
+const ACTOR: &str = "rebuild";
+
+/// What a data directory's link files said that its rows did not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RebuildReport {
+    changes: Changes,
+    removed: Vec<String>,
+    moved: Vec<String>,
+    kept: Vec<String>,
+    skipped: Vec<String>,
+    is_dry_run: bool,
+}
+
+impl RebuildReport {
+    /// The rows said already what the tree says.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        let skipped = self.changes.skipped;
+        self.changes
+            == Changes {
+                skipped,
+                ..Changes::default()
+            }
+    }
+
+    /// Entries of the tree that are damaged or unknown, in words.
+    #[must_use]
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+}
+
+impl fmt::Display for RebuildReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (word, lines) in [
+            ("removed", &self.removed),
+            ("moved", &self.moved),
+            ("kept", &self.kept),
+            ("skipped", &self.skipped),
+        ] {
+            for line in lines {
+                writeln!(out, "{word}: {line}")?;
+            }
+        }
+        let changes = &self.changes;
+        writeln!(
+            out,
+            "added: {} manifests, {} tags, {} links of blobs, {} unlinked files",
+            changes.manifests_added, changes.tags_added, changes.layers_added, changes.files_found,
+        )?;
+        writeln!(
+            out,
+            "removed: {} manifests, {} tags, {} links of blobs, {} rows of missing files",
+            changes.manifests_removed,
+            changes.tags_removed,
+            changes.layers_removed,
+            changes.files_lost,
+        )?;
+        writeln!(
+            out,
+            "moved: {} tags; kept because something needs them: {}; skipped: {}",
+            changes.tags_moved, changes.kept, changes.skipped,
+        )?;
+        out.write_str(match (self.is_unchanged(), self.is_dry_run) {
+            (true, _) => "the rows agree with the link files: nothing to change\n",
+            (false, true) => "this was only a look: nothing was changed\n",
+            (false, false) => "the rows now agree with the link files; no bytes were removed\n",
+        })
+    }
+}
+
+/// Makes the rows of a data directory that no server uses agree with its link files, or only says what
+/// that would change.
+///
+/// # Errors
+/// The directory is in use, is none, or the database failed: then nothing was changed.
+pub fn rebuild(root: &Path, is_dry_run: bool) -> Result<RebuildReport, OpenError> {
+    let layout = Layout::new(root);
+    let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());
+    if !layout.repositories().is_dir() {
+        return refuse(format!(
+            "{} is not there: with nothing to compare every row would be removed; name the data \
+             directory with --root",
+            layout.repositories().display()
+        ));
+    }
+    if is_dry_run && !layout.database().exists() {
+        return refuse(format!(
+            "{} has no database yet: its first start, or rebuild without --dry-run, reads the whole \
+             tree",
+            root.display()
+        ));
+    }
+    let store = Store::open(root, Steps::default(), Health::default(), 0)?;
+    let database = Database::open(&layout.database(), Steps::default(), Health::default())?;
+    let report = compare(&store, &database, is_dry_run);
+    database.close();
+    Ok(report?)
+}
+
+fn compare(store: &Store, database: &Database, is_dry_run: bool) -> Result<RebuildReport, Fault> {
+    let report = RefCell::new(RebuildReport {
+        is_dry_run,
+        ..RebuildReport::default()
+    });
+    let note = |change| {
+        let mut report = report.borrow_mut();
+        match change {
+            Change::Removed(what) => report.removed.push(what),
+            Change::Moved(what) => report.moved.push(what),
+            Change::Kept(what) => report.kept.push(what),
+            Change::Skipped(what) => report.skipped.push(what),
+        }
+    };
+    let now = Clock::system().now();
+    let mut writer = Writer {
+        bulk: database.bulk()?,
+        now,
+        actor: ACTOR,
+        commits: false,
+        uncommitted: 0,
+        changes: Changes::default(),
+        listener: &note,
+    };
+    let (found, strange) = store.survey_repositories();
+    for strange in strange {
+        let what = format!("{}: {}", strange.path.display(), strange.why);
+        writer.note(Change::Skipped(what));
+    }
+    // Also those whose directories were removed.
+    let mut names = BTreeSet::from_iter(found);
+    names.extend(database.read(meta::adoptions::repositories)?);
+    let tree = Tree {
+        store,
+        database,
+        finds_gone: true,
+    };
+    writer.take_in(&tree, &Vec::from_iter(names))?;
+    writer.note_unlinked(store)?;
+    writer.forget_lost(store)?;
+    let Writer { bulk, changes, .. } = writer;
+    if !is_dry_run {
+        // A tree that was never read into rows, or half, is now.
+        bulk.finish(|tx| {
+            if meta::adoptions::is_finished(tx)? {
+                return Ok(());
+            }
+            let adopted = Adopted {
+                manifests: changes.manifests_added,
+                tags: changes.tags_added,
+                skipped: changes.skipped,
+            };
+            meta::adoptions::finish(tx, adopted, now)
+        })?;
+    }
+    let mut report = report.into_inner();
+    report.changes = changes;
+    Ok(report)
+}
