@@ -5,10 +5,12 @@
 //! Some need root, loop devices or a `mkfs`; where those are missing they say `skipped:` and why.
 
 mod abandoned;
+mod adoption;
 mod bit_rot;
 mod crash;
 mod failing_disk;
 mod full_disk;
+mod junk;
 mod ledger;
 mod load;
 mod mount;
@@ -16,6 +18,7 @@ mod power_cut;
 mod publication;
 mod scenario;
 mod start;
+mod upgrade;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
