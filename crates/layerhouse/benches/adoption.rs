@@ -14,7 +14,8 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use layerhouse::config::{Arguments, Config};
+use layerhouse::config::meaning::Config;
+use layerhouse::config::{Arguments, Surroundings};
 use layerhouse::{Environment, start, verify};
 use layerhouse_oci::digest::{Algorithm, Digest};
 use serde_json::{Value, json};
@@ -67,7 +68,7 @@ fn time_start(root: &Path) -> Duration {
         root: Some(root.to_owned()),
         config: None,
     };
-    let config = Config::load(&arguments).unwrap();
+    let config = Config::load(&arguments, &Surroundings::default()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let began = Instant::now();
     let running = runtime

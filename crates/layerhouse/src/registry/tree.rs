@@ -4,7 +4,7 @@
 //! Only what the rows do not say yet is read, so that to go on after an interruption, or to look again,
 //! costs little more than the listing of directories.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 
 use layerhouse_oci::digest::Digest;

@@ -472,3 +472,27 @@ fn rebuild_without_a_tree_is_refused() {
     assert_eq!(rows(&root), before);
     fs::rename(&hidden, root.join("docker")).unwrap();
 }
+
+/// registry:3 may take an index whose images are not all there; who served it before goes on serving it.
+#[test]
+fn an_index_that_lacks_an_image_is_adopted_as_it_is() {
+    let mut server = Server::configured("validation: {manifests: {indexes: {platforms: none}}}");
+    images::push_image(&server.client, "acme/web", "v1", "layer");
+    let absent = images::image("{}", &["absent"]).to_string();
+    let index = images::index(&[&absent]).to_string();
+    let pushed = images::push_manifest(&server.client, "acme/web", "all", &index);
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    server.stop();
+    std::fs::remove_file(server.root().join("layerhouse/layerhouse.db")).unwrap();
+    server.may_complain();
+    server.restart();
+    let path = "/v2/acme/web/manifests/all";
+    let pulled = server.client.get(path);
+    assert_eq!((pulled.status, pulled.text()), (200, index));
+    // Once the image is there, the index needs it.
+    images::push_blob(&server.client, "acme/web", "absent");
+    images::push_manifest(&server.client, "acme/web", "image", &absent);
+    let path = format!("/v2/acme/web/manifests/{}", images::digest(&absent));
+    let refused = server.client.send("DELETE", &path, &[], b"");
+    assert_eq!(refused.status, 405, "{}", refused.text());
+}

@@ -9,7 +9,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use layerhouse::clock::{Clock, Random, Timestamp};
-use layerhouse::config::{Arguments, Config};
+use layerhouse::config::meaning::Config;
+use layerhouse::config::{Arguments, Surroundings};
 use layerhouse::{Environment, start};
 use tokio::runtime::Runtime;
 
@@ -329,7 +330,7 @@ fn with_server(runtime: &Runtime, root: &Path, told: &str, ask: impl FnOnce(Clie
         root: Some(root.to_owned()),
         config: None,
     };
-    let config = Config::load(&arguments).expect("a valid configuration");
+    let config = Config::load(&arguments, &Surroundings::default()).expect("a valid configuration");
     let environment = Environment {
         clock: Clock::manual(Timestamp(1_800_000_000_000)),
         random: Random::seeded(7),
