@@ -45,7 +45,7 @@ pub(super) fn of<B>(
         None => format!("{scheme}://{host}"),
     };
     RequestSource {
-        id: uuid(random.bits()),
+        id: random.uuid(),
         address,
         host: host.to_owned(),
         method: request.method().to_string(),
@@ -92,20 +92,6 @@ fn is_host(text: &str) -> bool {
     !text.is_empty() && text.len() <= 255 && text.bytes().all(is_part)
 }
 
-/// 128 random bits as a UUID of version 4 (RFC 9562).
-fn uuid(bits: u128) -> String {
-    let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    let (a, b, c, d, e) = (
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    );
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,11 +135,5 @@ mod tests {
         ] {
             assert!(!is_host(text), "{text:?}");
         }
-    }
-
-    #[test]
-    fn uuids_say_their_version() {
-        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
-        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 }
