@@ -8,6 +8,7 @@
 
 pub(crate) mod adoptions;
 pub(crate) mod blobs;
+pub(crate) mod events;
 pub(crate) mod links;
 pub(crate) mod manifests;
 mod migrations;

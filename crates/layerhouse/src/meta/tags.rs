@@ -76,6 +76,24 @@ pub(crate) fn find(
     )
 }
 
+/// Tags that point at a manifest, at most `limit` of them.
+pub(crate) fn pointing_at(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    limit: usize,
+) -> Result<Vec<Tag>, Fault> {
+    tx.query(
+        "SELECT name FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY name LIMIT $3",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            super::limit(limit),
+        ],
+        |row| row.parsed(0),
+    )
+}
+
 /// Removes every tag that points at a manifest; how many.
 ///
 /// As sets, for a manifest may have a million tags: one by one they would hold the writer for seconds.
