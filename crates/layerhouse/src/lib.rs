@@ -13,6 +13,7 @@ mod fault;
 mod health;
 mod jobs;
 mod meta;
+mod outbound;
 mod registry;
 mod server;
 mod steps;

@@ -11,7 +11,7 @@ use crate::api::manifests::MANIFEST_ROOM_KIB;
 use crate::api::{Api, Settings, listen};
 use crate::blobs::OpenError;
 use crate::clock::{Clock, Random};
-use crate::config::meaning::{Config, Listen};
+use crate::config::meaning::{Config, Listen, Notifications};
 use crate::jobs;
 use crate::registry::Registry;
 
@@ -54,6 +54,7 @@ pub struct Running {
     serving: JoinHandle<()>,
     jobs: JoinSet<()>,
     registry: Arc<Registry>,
+    notifications: watch::Sender<Notifications>,
 }
 
 impl std::fmt::Debug for Api {
@@ -87,6 +88,12 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         tokio::task::spawn_blocking(move || Registry::open(&root, limits, clock, random, steps))
             .await??;
     let registry = Arc::new(registry);
+    registry.tell_events_as(source_address(address.port()));
+    registry
+        .configure_events(&config.notifications)
+        .await
+        .map_err(OpenError::from)?;
+    let (notifications, wanted) = watch::channel(config.notifications.clone());
     let (stop, is_stopping) = watch::channel(false);
     let api = Arc::new(Api {
         registry: Arc::clone(&registry),
@@ -96,7 +103,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
     });
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
-    let jobs = jobs::start(&registry, &jobs_are_stopping);
+    let jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
     let serving = tokio::spawn(listen::serve(
         listener,
         Arc::clone(&api),
@@ -112,7 +119,14 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         serving,
         jobs,
         registry,
+        notifications,
     })
+}
+
+/// What events name as their source, as in registry:2: this machine, and the port.
+fn source_address(port: u16) -> String {
+    let host = rustix::system::uname();
+    format!("{}:{port}", host.nodename().to_string_lossy())
 }
 
 impl Running {
@@ -126,6 +140,11 @@ impl Running {
     /// flight go on as they began.
     pub fn reload(&self, config: &Config) {
         self.api.settings.store(Arc::new(Settings::new(config)));
+        self.notifications.send_if_modified(|notifications| {
+            let is_changed = *notifications != config.notifications;
+            notifications.clone_from(&config.notifications);
+            is_changed
+        });
     }
 
     /// Stops taking requests, finishes those in flight and the link files, and closes the database.

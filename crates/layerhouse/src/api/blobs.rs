@@ -33,6 +33,8 @@ pub(super) async fn pull<B>(
         };
         let mut answer = describe(digest, status, ResponseBody::Empty);
         if !is_known {
+            // registry:2 tells of HEAD, too; `request.method` says which it was.
+            registry.tell_blob_pull(pull, digest, size_bytes);
             answer
                 .headers_mut()
                 .insert(header::CONTENT_LENGTH, HeaderValue::from(size_bytes));
@@ -46,6 +48,9 @@ pub(super) async fn pull<B>(
         .ok_or_else(unknown)?;
     let size_bytes = content.size_bytes();
     let requested = range.map_or(Requested::Whole, |range| resolve(range, size_bytes));
+    if requested != Requested::Unsatisfiable {
+        registry.tell_blob_pull(pull, digest, size_bytes);
+    }
     Ok(match requested {
         Requested::Whole => {
             let body = ResponseBody::Blob(registry.read_blob(content, 0, size_bytes).into());

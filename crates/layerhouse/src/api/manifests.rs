@@ -41,13 +41,19 @@ pub(super) fn pull<B>(
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();
-    let is_by_tag = matches!(reference, Reference::Tag(_));
-    let served = match negotiate(&accept, stored.kind, is_by_tag) {
-        Negotiated::AsStored => stored,
-        Negotiated::PlatformChild => default_platform(registry, pull, &stored)?
-            // It may be of a kind that the client cannot read either.
-            .filter(|child| negotiate(&accept, child.kind, false) == Negotiated::AsStored)
-            .ok_or_else(|| not_acceptable(&stored))?,
+    let tag = match reference {
+        Reference::Tag(tag) => Some(tag),
+        Reference::Digest(_) => None,
+    };
+    let (served, index) = match negotiate(&accept, stored.kind, tag.is_some()) {
+        Negotiated::AsStored => (stored, None),
+        Negotiated::PlatformChild => {
+            let child = default_platform(registry, pull, &stored)?
+                // It may be of a kind that the client cannot read either.
+                .filter(|child| negotiate(&accept, child.kind, false) == Negotiated::AsStored)
+                .ok_or_else(|| not_acceptable(&stored))?;
+            (child, Some(stored))
+        }
         Negotiated::NotAcceptable => return Err(not_acceptable(&stored)),
     };
     let is_known = request::is_known(request.headers(), served.digest.as_str());
@@ -61,6 +67,12 @@ pub(super) fn pull<B>(
     if is_known {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
+        // As registry:2 tells it: what the tag names, then what the client gets in its place.
+        if let Some(index) = &index {
+            registry.tell_manifest_pull(pull, index, tag);
+        }
+        let tag = tag.filter(|_| index.is_none());
+        registry.tell_manifest_pull(pull, &served, tag);
         *answer.body_mut() = ResponseBody::from(served.content);
     }
     Ok(answer)

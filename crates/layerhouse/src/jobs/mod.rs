@@ -1,11 +1,14 @@
 //! Work that outlives a request. Each job calls `registry` as `api` does, and ends when told to.
 
+mod notifications;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::config::meaning::Notifications;
 use crate::registry::Registry;
 use crate::registry::links::LinksRound;
 
@@ -16,10 +19,27 @@ const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 const LINKS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts the jobs; each stops soon after `stop` becomes true.
-pub(crate) fn start(registry: &Arc<Registry>, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+pub(crate) fn start(
+    registry: &Arc<Registry>,
+    wanted: &watch::Receiver<Notifications>,
+    stop: &watch::Receiver<bool>,
+) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(write_links(Arc::clone(registry), stop.clone()));
     jobs.spawn(purge_uploads(Arc::clone(registry), stop.clone()));
+    jobs.spawn(notifications::write_pulls(
+        Arc::clone(registry),
+        stop.clone(),
+    ));
+    jobs.spawn(notifications::bound_outbox(
+        Arc::clone(registry),
+        stop.clone(),
+    ));
+    jobs.spawn(notifications::deliver(
+        Arc::clone(registry),
+        wanted.clone(),
+        stop.clone(),
+    ));
     jobs
 }
 

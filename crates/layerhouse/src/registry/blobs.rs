@@ -9,6 +9,7 @@ use layerhouse_oci::digest::{Digest, Hasher};
 use layerhouse_oci::name::RepositoryName;
 use tokio::task::JoinHandle;
 
+use super::events::{Action, Target, Thing};
 use super::{Registry, blocking};
 use crate::auth::{Delete, Granted, GrantedBrowse, Pull, Push};
 use crate::blobs::read::{BlobFile, Window};
@@ -206,6 +207,8 @@ impl Registry {
         }
         let now = self.clock.now();
         let (repository, digest) = (push.repository().clone(), digest.clone());
+        let teller = self.blob_teller(push, Action::Mount, now);
+        let told = teller.clone();
         let is_mounted = self
             .database
             .write(move |tx| {
@@ -218,6 +221,13 @@ impl Registry {
                 }
                 .is_some();
                 if is_there {
+                    if let Some(teller) = &teller {
+                        let digest = &digest;
+                        let thing = Thing::Blob { digest, size_bytes };
+                        let mut target = Target::new(&repository, thing);
+                        target.from = from.repository();
+                        teller.append(tx, &target)?;
+                    }
                     let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
                     if meta::blobs::link(tx, repository_id, &digest, now)? {
                         meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?;
@@ -226,6 +236,9 @@ impl Registry {
                 Ok::<_, Fault>(is_there)
             })
             .await?;
+        if is_mounted {
+            self.told(told.as_ref());
+        }
         self.links_wanted.notify_one();
         Ok(is_mounted)
     }
@@ -243,6 +256,8 @@ impl Registry {
         self.store.check_healthy()?;
         self.make_room_for_delete();
         let (repository, digest) = (delete.repository().clone(), digest.clone());
+        let teller = self.delete_teller(delete, self.clock.now());
+        let told = teller.clone();
         self.database
             .write(move |tx| {
                 let repository_id =
@@ -253,6 +268,10 @@ impl Registry {
                 if !meta::blobs::unlink(tx, repository_id, &digest)? {
                     return Err(DeleteBlobError::Unknown);
                 }
+                if let Some(teller) = &teller {
+                    let thing = Thing::Gone { digest: &digest };
+                    teller.append(tx, &Target::new(&repository, thing))?;
+                }
                 Ok(meta::links::mark_stale(
                     tx,
                     &repository,
@@ -260,6 +279,7 @@ impl Registry {
                 )?)
             })
             .await?;
+        self.told(told.as_ref());
         self.links_wanted.notify_one();
         Ok(())
     }
@@ -272,6 +292,15 @@ pub(crate) enum MountSource {
     Repository(Granted<Pull>),
     /// No `from`: whichever repository has it, for a caller who may see them all.
     Anywhere(GrantedBrowse),
+}
+
+impl MountSource {
+    fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Repository(pull) => Some(pull.repository()),
+            Self::Anywhere(_) => None,
+        }
+    }
 }
 
 impl BlobContent {

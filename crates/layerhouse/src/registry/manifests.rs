@@ -11,6 +11,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 
+use super::events::{Action, Target, Thing};
 use super::manifest_rules::{ManifestRules, RuleError};
 use super::{Registry, blocking};
 use crate::auth::{Delete, Granted, Pull, Push};
@@ -132,9 +133,10 @@ impl Registry {
         };
         self.store.check_room()?;
         let (registry, repository) = (Arc::clone(self), push.repository().clone());
-        let (checked, needs) = blocking(move || {
+        let (checked, manifest, needs, references) = blocking(move || {
             let checked = registry.check_needs(&repository, &needs);
-            (checked, needs)
+            let references = registry.references(&manifest.content);
+            (checked, manifest, needs, references)
         })
         .await?;
         checked?;
@@ -142,7 +144,8 @@ impl Registry {
             digest: manifest.digest.clone(),
             subject: manifest.subject.clone(),
         };
-        self.write_manifest_rows(push, manifest, needs, tag).await?;
+        self.write_manifest_rows(push, manifest, needs, tag, references)
+            .await?;
         self.links_wanted.notify_one();
         Ok(pushed)
     }
@@ -187,8 +190,11 @@ impl Registry {
         manifest: NewManifest,
         needs: Needs,
         tag: Option<Tag>,
+        references: Vec<Descriptor>,
     ) -> Result<(), PushManifestError> {
         let now = self.clock.now();
+        let teller = self.teller(push, Action::Push, manifest.kind.media_type(), now);
+        let told = teller.clone();
         let repository = push.repository().clone();
         let actor = push.identity().clone();
         self.database
@@ -201,13 +207,23 @@ impl Registry {
                 let digest = &manifest.digest;
                 write_rows(tx, repository_id, &manifest, &needs, now)?;
                 meta::links::mark_stale(tx, &repository, &Link::Manifest(digest.clone()))?;
+                if let Some(teller) = &teller {
+                    let size_bytes = manifest.content.len() as u64;
+                    let thing = Thing::Manifest { digest, size_bytes };
+                    let mut target = Target::new(&repository, thing);
+                    target.tag = tag.as_ref();
+                    target.references = &references;
+                    teller.append(tx, &target)?;
+                }
                 if let Some(tag) = tag {
                     meta::tags::move_tag(tx, repository_id, &tag, digest, actor.name(), now)?;
                     meta::links::mark_stale(tx, &repository, &Link::Tag(tag))?;
                 }
-                Ok(())
+                Ok::<_, PushManifestError>(())
             })
-            .await
+            .await?;
+        self.told(told.as_ref());
+        Ok(())
     }
 
     /// Removes a tag alone, or a manifest by digest and every tag that points at it (end-9).
@@ -224,10 +240,15 @@ impl Registry {
         let now = self.clock.now();
         let (repository, reference) = (delete.repository().clone(), reference.clone());
         let actor = delete.identity().clone();
+        let teller = self.delete_teller(delete, now);
+        let told = teller.clone();
         self.database
             .write(move |tx| {
                 let repository_id = meta::repositories::find(tx, &repository)?
                     .ok_or(DeleteManifestError::Unknown)?;
+                if let Some(teller) = &teller {
+                    teller.append_delete(tx, &repository, repository_id, &reference)?;
+                }
                 let is_found = match reference {
                     Reference::Tag(tag) => {
                         let removed =
@@ -260,6 +281,7 @@ impl Registry {
                 }
             })
             .await?;
+        self.told(told.as_ref());
         self.links_wanted.notify_one();
         Ok(())
     }

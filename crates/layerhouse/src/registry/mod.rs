@@ -3,6 +3,7 @@
 
 mod adoption;
 pub(crate) mod blobs;
+pub(crate) mod events;
 mod leases;
 pub(crate) mod links;
 pub(crate) mod manifest_rules;
@@ -67,6 +68,7 @@ pub(crate) struct Registry {
     hashing: Semaphore,
     /// Rung when link files became stale.
     links_wanted: Notify,
+    events: events::Events,
 }
 
 impl Registry {
@@ -95,6 +97,7 @@ impl Registry {
             verified: verified::Verified::default(),
             hashing: Semaphore::new(HASHING_MAX),
             links_wanted: Notify::new(),
+            events: events::Events::default(),
         };
         registry.adopt()?;
         registry.recover()?;

@@ -8,6 +8,7 @@ use layerhouse_oci::range::ContentRange;
 use layerhouse_oci::upload::{OutOfOrder, place_chunk};
 use layerhouse_oci::upload_id::UploadId;
 
+use super::events::{Action, Target, Thing};
 use super::receive::{BodyBroken, Incoming, ReceiveError, Writer, receive};
 use super::sessions::{Owner, Session};
 use super::{Registry, blocking};
@@ -386,16 +387,25 @@ impl Registry {
         let now = self.clock.now();
         let repository = push.repository().clone();
         let (digest, size_bytes) = (blob.digest().clone(), blob.size_bytes());
+        let teller = self.blob_teller(push, Action::Push, now);
+        let told = teller.clone();
         self.database
             .write(move |tx| {
                 meta::blobs::put(tx, &digest, size_bytes, now)?;
                 let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
+                if let Some(teller) = &teller {
+                    let digest = &digest;
+                    let thing = Thing::Blob { digest, size_bytes };
+                    teller.append(tx, &Target::new(&repository, thing))?;
+                }
                 if meta::blobs::link(tx, repository_id, &digest, now)? {
                     meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?;
                 }
                 meta::uploads::close(tx, &id)
             })
-            .await
+            .await?;
+        self.told(told.as_ref());
+        Ok(())
     }
 
     /// Ends an upload and frees its space at once (DELETE on the session); whether it was there.

@@ -1,0 +1,91 @@
+//! What was told, and how that went: for metrics.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What was told to one endpoint since the start, as registry:2 counts it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EndpointCounts {
+    /// Events that it wants.
+    pub(crate) events: u64,
+    /// Attempts that it answered with 2xx or 3xx.
+    pub(crate) successes: u64,
+    /// Attempts that it answered otherwise.
+    pub(crate) failures: u64,
+    /// Attempts without an answer.
+    pub(crate) errors: u64,
+    /// Events that it will not get, because too many waited.
+    pub(crate) lost: u64,
+    /// Answers, by status.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+}
+
+/// How an attempt to deliver an event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    Delivered { status: u16 },
+    Refused { status: u16 },
+    Failed,
+}
+
+/// Counts by the name of the endpoint; there are as many as were ever configured.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    endpoints: Mutex<BTreeMap<String, EndpointCounts>>,
+    lost_pulls: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn count_event(&self, endpoint: &str) {
+        self.change(endpoint, |counts| counts.events += 1);
+    }
+
+    pub(super) fn count_lost(&self, endpoint: &str, events: u64) {
+        self.change(endpoint, |counts| counts.lost += events);
+    }
+
+    pub(super) fn count_attempt(&self, endpoint: &str, attempt: Attempt) {
+        self.change(endpoint, |counts| match attempt {
+            Attempt::Delivered { status } => {
+                counts.successes += 1;
+                *counts.statuses.entry(status).or_default() += 1;
+            }
+            Attempt::Refused { status } => {
+                counts.failures += 1;
+                *counts.statuses.entry(status).or_default() += 1;
+            }
+            Attempt::Failed => counts.errors += 1,
+        });
+    }
+
+    /// Whether to say so: at the first, and then at every ten thousandth.
+    pub(super) fn count_lost_pull(&self) -> bool {
+        self.lost_pulls
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(10_000)
+    }
+
+    pub(super) fn lost_pulls(&self) -> u64 {
+        self.lost_pulls.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn of(&self, endpoint: &str) -> EndpointCounts {
+        self.lock().get(endpoint).cloned().unwrap_or_default()
+    }
+
+    fn change(&self, endpoint: &str, change: impl FnOnce(&mut EndpointCounts)) {
+        let mut endpoints = self.lock();
+        if let Some(counts) = endpoints.get_mut(endpoint) {
+            change(counts);
+        } else {
+            change(endpoints.entry(endpoint.to_owned()).or_default());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, EndpointCounts>> {
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
