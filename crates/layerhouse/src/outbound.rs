@@ -20,8 +20,7 @@ pub(crate) struct Outbound {
     clients: Mutex<[[Option<Client>; 2]; 2]>,
 }
 
-/// A body to be taken.
-#[derive(Clone, Debug)]
+/// A body to be taken. Not to be printed: URL and headers may hold secrets.
 pub(crate) struct Post<'a> {
     /// Its user and password, if it has them, are sent as `Authorization`.
     pub(crate) url: &'a str,

@@ -1,6 +1,7 @@
 //! What a configuration means: every value checked, every default filled in. Sections are named as in
 //! registry:2's `config.yml`.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -265,8 +266,8 @@ pub(crate) struct Notifications {
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
-/// Who is told of events.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who is told of events. URL and headers may hold secrets, so they are not printed.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) name: String,
     pub(crate) url: Uri,
@@ -336,6 +337,14 @@ impl Http {
             }
             _ => self.outer_path(path),
         }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Endpoint")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,9 +15,9 @@ use crate::config::meaning::{Endpoint, Notifications};
 use crate::fault::Fault;
 use crate::outbound::{Outbound, Post};
 use crate::registry::Registry;
+use crate::registry::events::Wishes;
 use crate::registry::events::counters::Attempt;
 use crate::registry::events::outbox::Pulls;
-use crate::registry::events::{Wishes, named_apart};
 
 const MEDIA_TYPE: &str = "application/vnd.docker.distribution.events.v2+json";
 
@@ -85,7 +85,7 @@ pub(super) async fn deliver(
         let notifications = wanted.borrow_and_update().clone();
         let (end, is_ending) = watch::channel(false);
         let mut deliveries = JoinSet::new();
-        for endpoint in named_apart(&notifications) {
+        for endpoint in notifications.endpoints {
             let delivery = Delivery {
                 registry: Arc::clone(&registry),
                 outbound: Arc::clone(&outbound),

@@ -271,15 +271,16 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("database");
         let database = Database::open(&path, Steps::default(), Health::default()).expect("opens");
-        database
-            .prepare(|tx| {
-                let names: Vec<_> = endpoints.iter().map(|name| (*name).to_owned()).collect();
-                set_endpoints(tx, &names)?;
-                fill(tx, count);
-                test(tx);
-                Ok(())
-            })
-            .expect("the test's statements are right");
+        let mut bulk = database.bulk().expect("nobody else writes");
+        bulk.change(|tx| {
+            let names: Vec<_> = endpoints.iter().map(|name| (*name).to_owned()).collect();
+            set_endpoints(tx, &names)?;
+            fill(tx, count);
+            test(tx);
+            Ok(())
+        })
+        .expect("the test's statements are right");
+        drop(bulk);
         database.close();
     }
 

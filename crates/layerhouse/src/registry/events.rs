@@ -70,7 +70,7 @@ pub(crate) struct EventPolicy {
 /// What an endpoint does not want to hear of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wishes {
-    /// Under which it is known, unlike any other.
+    /// By it is known how far the endpoint came; `config` sees to it that no two have the same.
     pub(crate) name: String,
     ignored_media_types: Vec<String>,
     ignored_actions: Vec<String>,
@@ -92,28 +92,11 @@ impl Wishes {
     }
 }
 
-/// The endpoints of a configuration, each with a name of its own: by it is known how far it came.
-pub(crate) fn named_apart(notifications: &Notifications) -> Vec<Endpoint> {
-    let mut named: Vec<Endpoint> = Vec::new();
-    for endpoint in &notifications.endpoints {
-        let mut endpoint = endpoint.clone();
-        let name = endpoint.name.clone();
-        let is_taken = |name: &str| named.iter().any(|other| other.name == name);
-        let mut number = 2;
-        while is_taken(&endpoint.name) {
-            endpoint.name = format!("{name} ({number})");
-            number += 1;
-        }
-        named.push(endpoint);
-    }
-    named
-}
-
 impl EventPolicy {
     fn new(notifications: &Notifications) -> Self {
         Self {
             include_references: notifications.include_references,
-            endpoints: named_apart(notifications).iter().map(Wishes::of).collect(),
+            endpoints: notifications.endpoints.iter().map(Wishes::of).collect(),
         }
     }
 

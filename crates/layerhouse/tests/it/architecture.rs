@@ -116,6 +116,8 @@ fn http_is_known_in_api_alone() {
         &["hyper::", "hyper_util::", "HeaderMap", "StatusCode"],
     );
     only_in(&["api/"], &["TcpListener", "TcpStream"]);
+    // Who asks others: TLS is verified and secrets are kept back in one place.
+    only_in(&["outbound.rs"], &["reqwest"]);
     only_in(&["api/", "server.rs"], &["crate::api"]);
 }
 

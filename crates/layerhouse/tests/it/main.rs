@@ -17,6 +17,7 @@ mod lists;
 mod manifests;
 mod model;
 mod mounts;
+mod notifications;
 mod races;
 mod referrers;
 mod refusals;

@@ -6,4 +6,5 @@ pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod sink;
 pub(crate) mod transcript;
