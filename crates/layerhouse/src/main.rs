@@ -1,21 +1,35 @@
-//! Arguments, then the configuration, then `serve` or `verify`.
+//! Arguments, then the configuration, then `serve` or another command.
+
+mod commands;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use commands::configuration::{CheckArguments, ConfigCommand};
+use commands::{configuration, reload};
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{Environment, Running, rebuild, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// The second line is in registry:2's form, for scripts that read it: program, package, version.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nregistry layerhouse v",
+    env!("CARGO_PKG_VERSION")
+);
+
 /// A container-image registry in one binary. Without a command it serves.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = VERSION, disable_version_flag = true, args_conflicts_with_subcommands = true)]
 struct CommandLine {
+    /// Print the version
+    #[arg(short, long, short_alias = 'V', action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -30,17 +44,30 @@ enum Command {
     Verify(VerifyArguments),
     /// Read the link files again, after a registry:2 changed them: on a directory that no server uses
     Rebuild(RebuildArguments),
+    /// Check a configuration: every mistake at once, and where each value comes from
+    Check(CheckArguments),
+    /// Show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Not built yet: it says so, and collects nothing
+    GarbageCollect {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        _arguments: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
 struct ServeArguments {
+    /// A configuration file in registry:2's format
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
     /// Where to listen, as 127.0.0.1:5000 or :5000
     #[arg(long, value_name = "ADDR", help = format!("Where to listen, as HOST:PORT or :PORT [default: {LISTEN_DEFAULT}]"))]
     listen: Option<String>,
     /// Where the data is
     #[arg(long, value_name = "DIR", help = format!("The data directory [default: ./{ROOT_DEFAULT}]"))]
     root: Option<PathBuf>,
-    /// A configuration file in registry:2's format
+    /// The same as FILE
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -67,8 +94,11 @@ fn main() -> ExitCode {
     let result = match line.command {
         Some(Command::Verify(arguments)) => return check(&arguments.root),
         Some(Command::Rebuild(arguments)) => read_again(&arguments),
+        Some(Command::Check(arguments)) => return configuration::check(arguments),
+        Some(Command::Config(command)) => return configuration::run(command),
+        Some(Command::GarbageCollect { .. }) => Err(NO_COLLECTOR.to_owned()),
         Some(Command::Serve(arguments)) => serve(arguments),
-        None => serve(line.serve),
+        None => serve_bare(line.serve),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,9 +109,28 @@ fn main() -> ExitCode {
     }
 }
 
+const NO_COLLECTOR: &str = "garbage-collect is not built yet, and nothing was collected: deleting \
+    removes tags and manifests, the files of their blobs stay";
+
+/// Without a command: a file must look like one, or each slip of the pen in a command would be one.
+fn serve_bare(arguments: ServeArguments) -> Result<(), String> {
+    let file = arguments.file.as_deref();
+    let extension = file
+        .and_then(Path::extension)
+        .and_then(|text| text.to_str());
+    match file {
+        Some(file) if !matches!(extension, Some("yml" | "yaml")) => Err(format!(
+            "{}: neither a command nor a file that ends in .yml; see --help",
+            file.display()
+        )),
+        _ => serve(arguments),
+    }
+}
+
 /// Serves until a signal says stop.
 fn serve(arguments: ServeArguments) -> Result<(), String> {
     let ServeArguments {
+        file,
         listen,
         root,
         config,
@@ -89,11 +138,20 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
     let arguments = Arguments {
         listen,
         root,
-        config,
+        config: file.or(config),
     };
     let config =
         Config::load(&arguments, &Surroundings::system()).map_err(|error| error.to_string())?;
+    if let Some(unread) = &config.unread {
+        let path = unread.display();
+        say_error(&format!(
+            "{path} exists and is not read; to take it over: layerhouse serve {path}"
+        ));
+    }
     start_log(&config.log.filter)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -101,11 +159,15 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
     let result = runtime.block_on(async {
         // First, or a signal that comes while it greets would end it without a word.
         let signals = Signals::listen()?;
+        let hangup = signal(SignalKind::hangup()).map_err(Signals::fault)?;
         let server = start(&config, Environment::system())
             .await
             .map_err(|error| error.to_string())?;
         greet(&server, &config.root);
-        signals.wait_for_stop().await;
+        tokio::select! {
+            () = signals.wait_for_stop() => {}
+            never = reload::forever(&server, &arguments, config, hangup) => match never {},
+        }
         server.stop().await;
         Ok(())
     });
@@ -122,11 +184,15 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, String> {
-        let fault = |error| format!("signals cannot be received: {error}");
         Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(fault)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(fault)?,
+            terminate: signal(SignalKind::terminate()).map_err(Self::fault)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Self::fault)?,
         })
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "map_err gives it away")]
+    fn fault(error: std::io::Error) -> String {
+        format!("signals cannot be received: {error}")
     }
 
     async fn next(&mut self) {

@@ -8,9 +8,11 @@ pub mod meaning;
 mod notes;
 mod reader;
 mod sections;
+mod show;
 mod tree;
 mod units;
 mod variables;
+mod watch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,9 +21,11 @@ use self::meaning::Config;
 pub use self::notes::Said;
 use self::notes::{Notes, did_you_mean};
 use self::reader::{Section, Unknown, quoted};
+pub use self::show::Change;
 use self::tree::{Node, Origin};
 pub use self::variables::Surroundings;
 use self::variables::Variables;
+pub use self::watch::Watch;
 use crate::steps::Steps;
 
 /// Where the registry listens if nothing else is said.
@@ -337,22 +341,4 @@ fn is_of_others(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_commented_example_is_a_valid_configuration() {
-        let example = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../docs/reference/config.example.yml"
-        );
-        let arguments = Arguments {
-            config: Some(example.into()),
-            ..Arguments::default()
-        };
-        let config =
-            Config::load(&arguments, &Surroundings::default()).expect("the example parses");
-        assert_eq!(config.limits.uploads_max, 4096);
-        assert_eq!(config.warnings, [""; 0]);
-    }
-}
+mod tests;

@@ -5,7 +5,8 @@
 //! to follow from its path, and what nobody asked for is unknown. So nothing has to be listed twice.
 
 use std::cell::RefCell;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::notes::{Notes, Said, did_you_mean, join, similar};
@@ -45,6 +46,8 @@ pub(super) struct Section<'all> {
     /// Between two names of a variable.
     separator: &'static str,
     unknown: Unknown,
+    /// And in the sections below.
+    unknown_below: Unknown,
     entries: Vec<Entry>,
     /// Where it was said; the default if it was not.
     origin: Origin,
@@ -69,6 +72,7 @@ impl<'all> Section<'all> {
             prefix: "REGISTRY_".to_owned(),
             separator: "_",
             unknown: Unknown::Warned,
+            unknown_below: Unknown::Warned,
             entries: Vec::new(),
             origin: Origin::Default,
             asked: RefCell::default(),
@@ -93,6 +97,7 @@ impl<'all> Section<'all> {
         prefix.clone_into(&mut section.prefix);
         section.separator = separator;
         section.unknown = unknown;
+        section.unknown_below = unknown;
         if let Some(node) = self.file_node(key) {
             section.fill(node, "a section");
         }
@@ -109,7 +114,8 @@ impl<'all> Section<'all> {
             path: full,
             prefix: String::new(),
             separator: self.separator,
-            unknown: self.unknown,
+            unknown: self.unknown_below,
+            unknown_below: self.unknown_below,
             entries: Vec::new(),
             origin: Origin::Default,
             asked: RefCell::default(),
@@ -232,18 +238,23 @@ impl<'all> Section<'all> {
 
     /// Notes a value that holds.
     pub(super) fn say(&self, key: &str, value: String, origin: &Origin) {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        let value = if is_secret(key) && origin != &Origin::Default {
-            HIDDEN.to_owned()
-        } else {
-            value
+        let fingerprint = fingerprint(&value);
+        self.say_shown(key, value, fingerprint, origin);
+    }
+
+    /// Notes a value that may have a secret in it.
+    fn say_shown(&self, key: &str, shown: String, fingerprint: u64, origin: &Origin) {
+        let is_hidden = is_secret(key) && origin != &Origin::Default;
+        let value = match (is_hidden, shown.starts_with('[')) {
+            (false, _) => shown,
+            (true, false) => HIDDEN.to_owned(),
+            (true, true) => format!("[{HIDDEN}]"),
         };
         self.notes.said(Said {
             path: self.path_of(key),
             value,
             origin: origin.clone(),
-            fingerprint: hasher.finish(),
+            fingerprint,
         });
     }
 
@@ -368,8 +379,13 @@ impl<'all> Section<'all> {
     /// A text; numbers and booleans are the characters that they were written with.
     pub(super) fn text(&self, key: &str) -> Option<String> {
         let scalar = self.scalar(key, "text")?;
-        let shown = without_password(&scalar.text);
-        self.say(key, quoted(&shown), &scalar.origin);
+        let shown = quoted(&without_password(&scalar.text));
+        self.say_shown(
+            key,
+            shown,
+            fingerprint(&quoted(&scalar.text)),
+            &scalar.origin,
+        );
         Some(scalar.text).filter(|text| !text.is_empty())
     }
 
@@ -389,28 +405,26 @@ impl<'all> Section<'all> {
         })
     }
 
-    /// A text that may be in a file that a variable names instead: `REGISTRY_HTTP_SECRET_FILE`.
-    pub(super) fn secret(&self, key: &str) -> Option<String> {
-        let direct = self.text(key);
+    /// Whether there is a secret, which may be in a file that a variable names instead:
+    /// `REGISTRY_HTTP_SECRET_FILE`.
+    pub(super) fn has_secret(&self, key: &str) -> bool {
+        let is_direct = self.text(key).is_some();
         let name = format!("{}_FILE", self.variable_of(key));
         let Some((own, path)) = self.variables.take(&name) else {
-            return direct;
+            return is_direct;
         };
-        if direct.is_some() {
+        if is_direct {
             self.refuse(key, format!("is said, and so is {own}; one must go"));
-            return direct;
+            return true;
         }
         match std::fs::read_to_string(path) {
             Ok(text) => {
                 let text = text.trim_end_matches(['\r', '\n']).to_owned();
-                self.say(key, quoted(&text), &Origin::Variable(own.into()));
-                Some(text)
+                self.say(key, text, &Origin::Variable(own.into()));
             }
-            Err(error) => {
-                self.notes.problem(format!("{own}: {path}: {error}"));
-                None
-            }
+            Err(error) => self.notes.problem(format!("{own}: {path}: {error}")),
         }
+        true
     }
 
     /// One of a few words, in any case.
@@ -660,7 +674,8 @@ impl<'all> Section<'all> {
                 continue;
             };
             for value in values {
-                if let Ok(value) = value.parse() {
+                if let Ok(mut value) = value.parse::<http::HeaderValue>() {
+                    value.set_sensitive(is_secret(&name));
                     headers.push((parsed.clone(), value));
                 } else {
                     section.refuse(&name, "has a value that no header can have");
@@ -714,9 +729,15 @@ impl<'all> Section<'all> {
             Value::List(_) => self.say(key, "[]".to_owned(), &node.origin),
             Value::Null => self.say(key, "null".to_owned(), &node.origin),
             Value::Scalar { text, is_plain } => {
-                let text = without_password(text);
-                let shown = if *is_plain { text } else { quoted(&text) };
-                self.say(key, shown, &node.origin);
+                let shown = |text: &str| {
+                    if *is_plain {
+                        text.to_owned()
+                    } else {
+                        quoted(text)
+                    }
+                };
+                let redacted = shown(&without_password(text));
+                self.say_shown(key, redacted, fingerprint(&shown(text)), &node.origin);
             }
         }
     }
@@ -756,6 +777,13 @@ fn located(origin: &Origin, path: &[String]) -> String {
     }
 }
 
+/// Tells two values apart, to see that a secret changed without keeping it; keyed by the process, so
+/// that it tells nothing to whoever sees it.
+fn fingerprint(value: &str) -> u64 {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    KEY.get_or_init(RandomState::new).hash_one(value)
+}
+
 /// Whether the values of a key are shown to nobody.
 fn is_secret(key: &str) -> bool {
     const WORDS: [&str; 9] = [
@@ -777,6 +805,7 @@ fn is_secret(key: &str) -> bool {
     ];
     let key = key.to_lowercase();
     !matches!(key.as_str(), "authurl" | "authversion" | "clientauth")
+        && !key.starts_with("access-control-")
         && (KEYS.contains(&key.as_str())
             || key.ends_with("-key")
             || WORDS.iter().any(|word| key.contains(word)))

@@ -5,6 +5,8 @@ mod adoption;
 mod architecture;
 mod base;
 mod blobs;
+mod config;
+mod config_reload;
 mod connections;
 mod damage;
 mod deletes;

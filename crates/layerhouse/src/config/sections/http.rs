@@ -28,7 +28,7 @@ pub(in crate::config) fn read(
 ) -> Read {
     let http = root.section("http");
     let listen = listen(&http, argument, is_activated);
-    if http.secret("secret").is_some() {
+    if http.has_secret("secret") {
         http.warn(
             "secret",
             "is accepted and does nothing: uploads are rows of the database, so nothing that \

@@ -26,9 +26,8 @@ pub(in crate::config) fn read(http: &Section<'_>) -> Option<Tls> {
             ClientAuth::RequireAndVerify,
         ),
     ];
-    let is_auth_given = tls.has("clientauth");
     let client_auth = tls.word("clientauth", &kinds, Some("require-and-verify-client-cert"));
-    if is_auth_given && client_cas.is_empty() {
+    if client_auth != Some(ClientAuth::RequireAndVerify) && client_cas.is_empty() {
         tls.warn("clientauth", "does nothing without http.tls.clientcas");
     }
     let only_1_3 = only_1_3(&tls);

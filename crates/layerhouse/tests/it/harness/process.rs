@@ -1,9 +1,11 @@
 //! A server as a process of its own: the binary that users run, to be killed and started again.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::http::Client;
 
@@ -12,6 +14,19 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) client: Client,
     log: Option<JoinHandle<String>>,
+    /// What of the log was read so far.
+    logged: Arc<(Mutex<String>, Condvar)>,
+}
+
+/// Runs a command of the binary to its end: its status, and what it said to either side.
+pub(crate) fn output(arguments: &[&str], variables: &[(&str, &str)]) -> (ExitStatus, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerhouse"));
+    command.args(arguments).envs(variables.iter().copied());
+    let output = command
+        .output()
+        .expect("the binary was built with the tests");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status, String::from_utf8_lossy(&text).into_owned())
 }
 
 /// How a start that failed ended.
@@ -44,11 +59,18 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary was built with the tests");
-        let mut log = child.stderr.take().expect("it is piped");
+        let log = BufReader::new(child.stderr.take().expect("it is piped"));
+        let logged = Arc::<(Mutex<String>, Condvar)>::default();
+        let own_logged = Arc::clone(&logged);
         let log = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = log.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
+            for line in log.split(b'\n').map_while(Result::ok) {
+                let mut logged = own_logged.0.lock().expect("nobody panics with it");
+                logged.push_str(&String::from_utf8_lossy(&line));
+                logged.push('\n');
+                own_logged.1.notify_all();
+            }
+            let logged = own_logged.0.lock().expect("nobody panics with it");
+            logged.clone()
         });
         let mut first = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -70,6 +92,7 @@ impl Process {
             child,
             client: Client::new(address),
             log: Some(log),
+            logged,
         })
     }
 
@@ -105,8 +128,24 @@ impl Process {
     }
 
     pub(crate) fn signal_terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        let _ = rustix::process::kill_process(id, signal);
+    }
+
+    /// Waits until it logged a line with all of these texts.
+    pub(crate) fn wait_for_log(&self, texts: &[&str]) {
+        let has_all = |line: &str| texts.iter().all(|text| line.contains(text));
+        let is_missing = |logged: &mut String| !logged.lines().any(has_all);
+        let (logged, changed) = &*self.logged;
+        let logged = logged.lock().expect("nobody panics with it");
+        let (logged, waited) = changed
+            .wait_timeout_while(logged, Duration::from_secs(30), is_missing)
+            .expect("nobody panics with it");
+        assert!(!waited.timed_out(), "no line has {texts:?}:\n{logged}");
     }
 }
 

@@ -1,0 +1,4 @@
+//! Commands of the binary, besides `serve` itself.
+
+pub(crate) mod configuration;
+pub(crate) mod reload;
