@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use layerhouse::config::Surroundings;
+use layerhouse::config::meaning::Config;
 use layerhouse_oci::accept::{Negotiated, negotiate};
 use layerhouse_oci::descriptor::Descriptor;
 use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
@@ -30,8 +32,9 @@ use serde_json::Value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which its seeds and its binary share.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("accept", accept),
+    ("config", config),
     ("digest", digest),
     ("manifest", manifest),
     ("media_type", media_type),
@@ -112,6 +115,27 @@ fn path_of(route: &Route) -> Option<String> {
             format!("/v2/{repository}/blobs/uploads/{upload}")
         }
     })
+}
+
+/// A configuration file.
+pub fn config(data: &[u8]) {
+    let text = text(data);
+    // A name to listen on would be looked up, and no fuzzer should ask the network.
+    if text.contains("addr") {
+        return;
+    }
+    let read = |text: &str| Config::parse("file", text, &Surroundings::default());
+    match read(&text) {
+        Ok(config) => {
+            let printed = config.to_yaml();
+            if printed.contains("<hidden>") {
+                return;
+            }
+            let again = read(&printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
+            assert_eq!(printed.lines().count(), again.to_yaml().lines().count());
+        }
+        Err(error) => assert!(!error.problems.is_empty()),
+    }
 }
 
 /// The name of a repository.

@@ -81,7 +81,7 @@ pub(crate) fn check(arguments: CheckArguments) -> ExitCode {
     );
     let _ = writeln!(text, "{errors}, {doubts}");
     super::super::say(&text);
-    if problems.is_empty() && !(strict && !warnings.is_empty()) {
+    if problems.is_empty() && (!strict || warnings.is_empty()) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

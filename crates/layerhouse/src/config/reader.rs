@@ -476,21 +476,18 @@ impl<'all> Section<'all> {
             "false" | "no" | "off" | "n" => Some(false),
             _ => None,
         };
-        match flag.filter(|_| scalar.is_plain) {
-            Some(flag) => {
-                self.say(key, flag.to_string(), &scalar.origin);
-                Some(flag)
-            }
-            None => {
-                let shown = if scalar.is_plain {
-                    scalar.text
-                } else {
-                    format!("the text {:?}", scalar.text)
-                };
-                self.refuse_kind(key, &shown, "true or false");
-                None
-            }
+        let flag = flag.filter(|_| scalar.is_plain);
+        if let Some(flag) = flag {
+            self.say(key, flag.to_string(), &scalar.origin);
+        } else {
+            let shown = if scalar.is_plain {
+                scalar.text
+            } else {
+                format!("the text {:?}", scalar.text)
+            };
+            self.refuse_kind(key, &shown, "true or false");
         }
+        flag
     }
 
     /// A whole number, maybe negative.
@@ -587,18 +584,17 @@ impl<'all> Section<'all> {
     pub(super) fn size(&self, key: &str, default: u64) -> u64 {
         let given = self
             .scalar(key, "a size such as 512 MiB or 5 GiB")
-            .and_then(|scalar| match units::parse_size(&scalar.text) {
-                Some(size) => {
+            .and_then(|scalar| {
+                let size = units::parse_size(&scalar.text);
+                if let Some(size) = size {
                     self.say(key, quoted(&units::show_size(size)), &scalar.origin);
-                    Some(size)
-                }
-                None => {
+                } else {
                     self.refuse(
                         key,
                         format!("{:?} is not a size; write 512 MiB or 5 GiB", scalar.text),
                     );
-                    None
                 }
+                size
             });
         given.unwrap_or_else(|| {
             self.say(key, quoted(&units::show_size(default)), &Origin::Default);

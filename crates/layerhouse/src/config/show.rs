@@ -148,17 +148,14 @@ fn write_section(yaml: &mut String, entries: &[(&[String], &Said)], depth: usize
             yaml.push_str(&super::reader::quoted(first));
             yaml.push(':');
         }
-        match below[..] {
-            [(path, said)] if path.is_empty() => {
-                let space = if is_item { "" } else { " " };
-                let _ = writeln!(yaml, "{space}{}  # {}", said.value, said.origin());
-            }
-            _ => {
-                if !is_item {
-                    yaml.push('\n');
-                }
-                write_section(yaml, &below, depth + 1, is_item);
-            }
+        if let [([], said)] = below[..] {
+            let space = if is_item { "" } else { " " };
+            let _ = writeln!(yaml, "{space}{}  # {}", said.value, said.origin());
+            continue;
         }
+        if !is_item {
+            yaml.push('\n');
+        }
+        write_section(yaml, &below, depth + 1, is_item);
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
         ("ms", 1_000_000),
         ("us", 1_000),
     ] {
-        if nanoseconds != 0 && nanoseconds % size == 0 {
+        if nanoseconds != 0 && nanoseconds.is_multiple_of(size) {
             return format!("{}{unit}", nanoseconds / size);
         }
     }
@@ -148,7 +148,7 @@ const SIZES: [(&str, u64); 5] = [
 pub(super) fn show_size(size: u64) -> String {
     let unit = SIZES
         .iter()
-        .find(|(_, bytes)| size != 0 && size % bytes == 0);
+        .find(|(_, bytes)| size != 0 && size.is_multiple_of(*bytes));
     let (name, bytes) = unit.copied().unwrap_or(("B", 1));
     format!("{} {name}", size / bytes)
 }
@@ -158,13 +158,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const MS: u64 = 1_000_000;
+
     #[test]
     fn durations() {
         let check = |text: &str, expected: Option<u64>| {
             let parsed = parse_duration(text).ok();
             assert_eq!(parsed, expected.map(Duration::from_nanos), "{text}");
         };
-        const MS: u64 = 1_000_000;
         check("15m", Some(900_000 * MS));
         check("90 s", Some(90_000 * MS));
         check("168h", Some(604_800_000 * MS));

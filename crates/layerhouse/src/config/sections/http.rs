@@ -85,16 +85,13 @@ fn listen(http: &Section<'_>, argument: Option<&str>, is_activated: bool) -> Lis
         return Listen::Unix(PathBuf::from(path));
     }
     let text = argument.or(given.as_deref()).unwrap_or(LISTEN_DEFAULT);
-    match parse_address(text) {
-        Some(address) => Listen::Tcp(address),
-        None => {
-            http.refuse(
-                "addr",
-                format!("cannot listen on {text:?}: write it as 127.0.0.1:5000 or :5000"),
-            );
-            Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
-        }
-    }
+    Listen::Tcp(parse_address(text).unwrap_or_else(|| {
+        http.refuse(
+            "addr",
+            format!("cannot listen on {text:?}: write it as 127.0.0.1:5000 or :5000"),
+        );
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }))
 }
 
 /// `host:port`, or `:port` for every address of the machine, as registry:2 writes it.

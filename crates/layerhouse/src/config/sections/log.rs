@@ -58,7 +58,7 @@ fn filter(log: &Section<'_>, level: Option<String>, overriding: Option<&str>) ->
             &Origin::Variable(LOG_VARIABLE.into()),
         );
         if let Err(error) = EnvFilter::try_new(filter) {
-            log.refuse("level", format!("{}: {error}", LOG_VARIABLE));
+            log.refuse("level", format!("{LOG_VARIABLE}: {error}"));
         }
         return filter.to_owned();
     }
