@@ -18,6 +18,7 @@ mod registry;
 mod server;
 mod steps;
 
+pub use api::sockets::Address;
 pub use blobs::OpenError;
 pub use registry::rebuild::{RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};

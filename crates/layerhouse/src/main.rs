@@ -12,7 +12,7 @@ use commands::configuration::{CheckArguments, ConfigCommand};
 use commands::{configuration, reload};
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
-use layerhouse::{Environment, Running, rebuild, start, verify};
+use layerhouse::{Address, Environment, Running, rebuild, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -215,22 +215,36 @@ impl Signals {
 
 /// What a newcomer needs to know, in a few lines.
 fn greet(server: &Running, root: &Path) {
-    let address = server.address();
-    // Docker takes loopback addresses without TLS; an address for all interfaces is no name to push to.
-    let host = if address.ip().is_unspecified() {
-        format!("localhost:{}", address.port())
-    } else {
-        address.to_string()
+    let scheme = if server.has_tls() { "https" } else { "http" };
+    let host = match server.address() {
+        // Docker takes loopback addresses without TLS; an address for all interfaces is no name to
+        // push to.
+        Address::Tcp(address) if address.ip().is_unspecified() => {
+            format!("localhost:{}", address.port())
+        }
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => {
+            let path = path.display();
+            return say(&format!(
+                "Layerhouse {} is an open registry at the socket {path}\n\
+                 Data: {}\n\
+                 \n\
+                 See what is there:\n\
+                 \x20 curl --unix-socket {path} {scheme}://localhost/v2/_catalog\n",
+                env!("CARGO_PKG_VERSION"),
+                root.display(),
+            ));
+        }
     };
     say(&format!(
-        "Layerhouse {} is an open registry at http://{host}\n\
+        "Layerhouse {} is an open registry at {scheme}://{host}\n\
          Data: {}\n\
          \n\
          Push a first image:\n\
          \x20 docker tag IMAGE {host}/IMAGE\n\
          \x20 docker push {host}/IMAGE\n\
          See what is there:\n\
-         \x20 curl http://{host}/v2/_catalog\n",
+         \x20 curl {scheme}://{host}/v2/_catalog\n",
         env!("CARGO_PKG_VERSION"),
         root.display(),
     ));

@@ -1,6 +1,5 @@
 //! Puts the parts together: opens the registry, starts its jobs, listens; and takes them apart again.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,10 +7,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::api::manifests::MANIFEST_ROOM_KIB;
+use crate::api::sockets::{Address, Listeners};
+use crate::api::tls::Tls;
 use crate::api::{Api, Settings, listen};
 use crate::blobs::OpenError;
 use crate::clock::{Clock, Random};
-use crate::config::meaning::{Config, Listen, Notifications};
+use crate::config::meaning::{Config, Notifications};
 use crate::jobs;
 use crate::registry::Registry;
 
@@ -38,6 +39,8 @@ impl Environment {
 pub enum StartError {
     #[error("{0}")]
     Listen(String),
+    #[error("{0}")]
+    Tls(String),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("a blocking task failed: {0}")]
@@ -47,7 +50,8 @@ pub enum StartError {
 /// A server that runs; stop it with [`Running::stop`].
 #[derive(Debug)]
 pub struct Running {
-    address: SocketAddr,
+    address: Address,
+    tls: Option<Arc<Tls>>,
     stop: watch::Sender<bool>,
     stop_jobs: watch::Sender<bool>,
     api: Arc<Api>,
@@ -75,13 +79,10 @@ impl std::fmt::Debug for Registry {
 /// The address is taken, or the data directory cannot be served.
 pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
     // The address first: a second server on the same port must not touch the data.
-    let Listen::Tcp(address) = config.listen else {
-        return Err(StartError::Listen("only TCP is listened on".to_owned()));
-    };
-    let listener = listen::bind(address).await.map_err(StartError::Listen)?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| StartError::Listen(error.to_string()))?;
+    let listening = Listeners::open(&config.listen).await;
+    let listeners = listening.map_err(StartError::Listen)?;
+    let address = listeners.address().map_err(StartError::Listen)?;
+    let tls = start_tls(config, &environment).map_err(StartError::Tls)?;
     let (root, limits, steps) = (config.root.clone(), config.limits, config.steps.clone());
     let Environment { clock, random } = environment;
     let registry =
@@ -105,7 +106,8 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
     let jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
     let serving = tokio::spawn(listen::serve(
-        listener,
+        listeners,
+        tls.clone(),
         Arc::clone(&api),
         config.connections_max,
         is_stopping,
@@ -113,6 +115,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     ));
     Ok(Running {
         address,
+        tls,
         stop,
         stop_jobs,
         api,
@@ -129,11 +132,27 @@ fn source_address(port: u16) -> String {
     format!("{}:{port}", host.nodename().to_string_lossy())
 }
 
+/// Before the data is touched: a key that does not fit should cost nothing but a word.
+fn start_tls(config: &Config, environment: &Environment) -> Result<Option<Arc<Tls>>, String> {
+    let Some(settings) = &config.tls else {
+        return Ok(None);
+    };
+    let (clock, random) = (environment.clock.clone(), environment.random.clone());
+    let tls = Tls::start(settings, config.http.has_http2, clock, random)?;
+    Ok(Some(Arc::new(tls)))
+}
+
 impl Running {
     /// Where it listens: the port that was free, if the configuration said 0.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether that is in TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Takes over what of `config` can change while the server runs; connections and requests in
@@ -145,6 +164,11 @@ impl Running {
             notifications.clone_from(&config.notifications);
             is_changed
         });
+        match (&self.tls, &config.tls) {
+            (Some(tls), Some(settings)) => tls.reload(settings, config.http.has_http2),
+            (None, None) => {}
+            _ => tracing::warn!("http.tls: TLS comes and goes with a restart only"),
+        }
     }
 
     /// Stops taking requests, finishes those in flight and the link files, and closes the database.

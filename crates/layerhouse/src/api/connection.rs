@@ -1,5 +1,5 @@
-//! One connection, with a patience that ends: for the rest of a head that began, and for a reader that
-//! takes nothing. So clients that only hold connections open (slowloris) are let go.
+//! One connection, with a patience that ends for the rest of a head that began. With that of `stall.rs`
+//! for a reader that takes nothing, clients that only hold connections open (slowloris) are let go.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -71,7 +71,7 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// A socket whose reads and writes give up on a client that stalls.
+/// What requests are read from, in the clear: reads give up on a client that stalls.
 ///
 /// In HTTP/1.1 the rest of a head must come within [`Timeouts::head`]; the first one is awaited from
 /// the start. HTTP/2 has no such moments: there a request must begin, or its share of bytes move, in
@@ -85,9 +85,6 @@ pub(super) struct PatientStream<S> {
     begun: usize,
     /// Until when the client must have done what it should.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Runs while the client takes nothing, or too little.
-    stall: Option<Pin<Box<Sleep>>>,
-    taken_bytes: u64,
     /// Bytes moved either way since the HTTP/2 deadline was set.
     moved_bytes: u64,
 }
@@ -101,8 +98,6 @@ impl<S> PatientStream<S> {
             protocol: Protocol::Unknown(0),
             begun: 0,
             deadline: Some(Box::pin(sleep(timeouts.head))),
-            stall: None,
-            taken_bytes: 0,
             moved_bytes: 0,
         }
     }
@@ -136,26 +131,10 @@ impl<S> PatientStream<S> {
         }
     }
 
-    fn note_written(&mut self, length: usize) {
-        self.taken_bytes += length as u64;
-        self.moved_bytes += length as u64;
-        if self.timeouts.stall_bytes <= self.taken_bytes {
-            self.stall = None;
-            self.taken_bytes = 0;
+    fn note_written(&mut self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(length)) = polled {
+            self.moved_bytes += *length as u64;
         }
-    }
-
-    /// A write could not go on: how long that may last.
-    fn poll_stall<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let stall_max = self.timeouts.stall;
-        let stall = self.stall.get_or_insert_with(|| {
-            self.taken_bytes = 0;
-            Box::pin(sleep(stall_max))
-        });
-        stall
-            .as_mut()
-            .poll(context)
-            .map(|()| Err(gave_up("the client takes nothing")))
     }
 }
 
@@ -191,13 +170,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write(context, bytes) {
-            Poll::Pending => self.poll_stall(context),
-            Poll::Ready(result) => {
-                self.note_written(*result.as_ref().unwrap_or(&0));
-                Poll::Ready(result)
-            }
-        }
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note_written(&polled);
+        polled
     }
 
     fn poll_write_vectored(
@@ -205,13 +180,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write_vectored(context, slices) {
-            Poll::Pending => self.poll_stall(context),
-            Poll::Ready(result) => {
-                self.note_written(*result.as_ref().unwrap_or(&0));
-                Poll::Ready(result)
-            }
-        }
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note_written(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -227,7 +198,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
     }
 }
 
-fn gave_up(why: &'static str) -> io::Error {
+pub(super) fn gave_up(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
 }
 

@@ -1,22 +1,24 @@
-//! The listener: accepts connections while there is room, serves each as HTTP/1.1 or cleartext HTTP/2,
-//! and lets requests in flight finish when it is told to stop.
+//! The listener: accepts connections while there is room, serves each as HTTP/1.1 or HTTP/2, behind TLS
+//! if there is any, and lets requests in flight finish when it is told to stop.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::connection::{InFlight, PatientStream};
+use super::room::Room;
+use super::sockets::{Listeners, Socket};
+use super::stall::StallGuard;
+use super::tls::Tls;
+use super::transport::Transport;
 use super::{Api, Peer};
 
 /// Header fields of one request; the rest of what Docker sends is a dozen.
@@ -38,9 +40,20 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConn
     Content-Type: application/json\r\nContent-Length: 85\r\n\r\n\
     {\"errors\":[{\"code\":\"UNAVAILABLE\",\"message\":\"too many connections; try again later\"}]}";
 
+/// What every connection is served with.
+struct Service {
+    api: Arc<Api>,
+    tls: Option<Arc<Tls>>,
+    /// Tells HTTP/1.1 from HTTP/2 by its first bytes.
+    any: Builder<TokioExecutor>,
+    http1: Builder<TokioExecutor>,
+    stop: watch::Receiver<bool>,
+}
+
 /// Serves until `stop` becomes true, then lets requests in flight finish for at most `drain_max`.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listeners: Listeners,
+    tls: Option<Arc<Tls>>,
     api: Arc<Api>,
     connections_max: usize,
     mut stop: watch::Receiver<bool>,
@@ -48,13 +61,20 @@ pub(crate) async fn serve(
 ) {
     let room = Arc::new(Room::new(connections_max));
     let graceful = GracefulShutdown::new();
-    let builder = Arc::new(builder(&api));
+    let builder = builder(&api);
+    let service = Arc::new(Service {
+        api,
+        tls,
+        http1: builder.clone().http1_only(),
+        any: builder,
+        stop: stop.clone(),
+    });
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
             _ = stop.wait_for(|is_stopping| *is_stopping) => break,
         };
-        let (stream, peer) = match accepted {
+        let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors: connections that end give some back.
@@ -64,43 +84,74 @@ pub(crate) async fn serve(
             }
         };
         let Some(place) = room.enter(peer) else {
-            turn_away(stream);
+            // Who expects TLS could not read it, and a handshake is too dear for a full server.
+            if service.tls.is_none() {
+                turn_away(socket);
+            }
             continue;
         };
-        // Small answers leave at once; large ones are written in large pieces anyway.
-        let _ = stream.set_nodelay(true);
-        let in_flight = Arc::new(InFlight::default());
-        let patient = PatientStream::new(stream, api.timeouts, Arc::clone(&in_flight));
-        let api = Arc::clone(&api);
-        let from = Peer {
-            address: Some(peer),
-            has_tls: false,
+        let (service, watcher) = (Arc::clone(&service), graceful.watcher());
+        tokio::spawn(async move {
+            service.run(socket, peer, watcher).await;
+            drop(place);
+        });
+    }
+    drop(listeners);
+    if tokio::time::timeout(drain_max, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(?drain_max, "requests still in flight are cut off");
+    }
+}
+
+impl Service {
+    /// Serves one connection to its end.
+    async fn run(&self, socket: Socket, peer: Option<SocketAddr>, watcher: Watcher) {
+        let socket = StallGuard::new(socket, self.api.timeouts);
+        let (transport, builder) = match &self.tls {
+            None => (Transport::Plain(socket), &self.any),
+            Some(tls) => {
+                let mut stop = self.stop.clone();
+                let secured = tokio::select! {
+                    secured = tls.handshake(socket, self.api.timeouts.head) => secured,
+                    _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+                };
+                match secured {
+                    Ok(Some(stream)) => {
+                        // Over TLS, HTTP/2 is agreed on in the handshake (RFC 9113, 3.3).
+                        let builder = match stream.get_ref().1.alpn_protocol() {
+                            Some(b"h2") => &self.any,
+                            _ => &self.http1,
+                        };
+                        (Transport::Secure(stream), builder)
+                    }
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::debug!(?peer, %error, "a TLS handshake failed");
+                        return;
+                    }
+                }
+            }
         };
-        let service = service_fn(move |request| {
-            let (api, request_in_flight) = (Arc::clone(&api), in_flight.begin());
+        let in_flight = Arc::new(InFlight::default());
+        let patient = PatientStream::new(transport, self.api.timeouts, Arc::clone(&in_flight));
+        let from = Peer {
+            address: peer,
+            has_tls: self.tls.is_some(),
+        };
+        let service = service_fn(|request| {
+            let (api, request_in_flight) = (Arc::clone(&self.api), in_flight.begin());
             async move {
                 let answer = api.answer(request, from).await;
                 drop(request_in_flight);
                 Ok::<_, Infallible>(answer)
             }
         });
-        let connection = builder
-            .serve_connection(TokioIo::new(patient), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, %error, "a connection ended early");
-            }
-            drop(place);
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(drain_max, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!(?drain_max, "requests still in flight are cut off");
+        let connection = builder.serve_connection(TokioIo::new(patient), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(?peer, %error, "a connection ended early");
+        }
     }
 }
 
@@ -129,105 +180,14 @@ fn builder(api: &Api) -> Builder<TokioExecutor> {
 }
 
 /// Says why and closes; what the client sent meanwhile is not read.
-fn turn_away(mut stream: TcpStream) {
+fn turn_away(mut socket: Socket) {
     tokio::spawn(async move {
         let _ = tokio::time::timeout(Duration::from_secs(1), async {
-            stream.write_all(FULL).await?;
-            stream.shutdown().await
+            socket.write_all(FULL).await?;
+            socket.shutdown().await
         })
         .await;
     });
-}
-
-/// Places for connections, in all and from one address.
-#[derive(Debug)]
-struct Room {
-    connections_max: usize,
-    /// Three quarters: whoever holds all of theirs leaves the others some. No fewer would do, for
-    /// behind a proxy all clients have one address.
-    from_one_max: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    from: HashMap<IpAddr, usize>,
-}
-
-/// A connection's place; given back when dropped.
-#[derive(Debug)]
-struct Place {
-    room: Arc<Room>,
-    address: IpAddr,
-}
-
-impl Room {
-    fn new(connections_max: usize) -> Self {
-        let from_one_max = (connections_max * 3 / 4).max(1);
-        Self {
-            connections_max,
-            from_one_max,
-            taken: Mutex::default(),
-        }
-    }
-
-    fn enter(self: &Arc<Self>, peer: SocketAddr) -> Option<Place> {
-        let address = peer.ip();
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_one = taken.from.get(&address).copied().unwrap_or(0);
-        if self.connections_max <= taken.all || self.from_one_max <= from_one {
-            return None;
-        }
-        taken.all += 1;
-        taken.from.insert(address, from_one + 1);
-        Some(Place {
-            room: Arc::clone(self),
-            address,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self
-            .room
-            .taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        taken.all -= 1;
-        match taken.from.get_mut(&self.address) {
-            Some(count) if 1 < *count => *count -= 1,
-            _ => {
-                taken.from.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// Binds the address.
-///
-/// # Errors
-/// A sentence that names the address and what to do.
-pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    let bound = match TcpListener::bind(address).await {
-        // Every address of a machine without IPv6 is every IPv4 address.
-        Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
-        }
-        bound => bound,
-    };
-    bound.map_err(|error| {
-        let kind = error.kind();
-        let hint = if kind == io::ErrorKind::AddrInUse {
-            "the port is taken; stop what listens there, or choose another with --listen"
-        } else if kind == io::ErrorKind::PermissionDenied {
-            "ports below 1024 need privileges; choose another with --listen"
-        } else {
-            "choose another address with --listen"
-        };
-        format!("cannot listen on {address}: {hint} ({error})")
-    })
 }
 
 #[cfg(test)]
@@ -239,21 +199,5 @@ mod tests {
         let text = std::str::from_utf8(FULL).expect("it is ASCII");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
-    }
-
-    #[test]
-    fn one_address_leaves_room_for_others() {
-        let room = Arc::new(Room::new(4));
-        let peer = |last| SocketAddr::from(([10, 0, 0, last], 1));
-        let places: Vec<_> = (0..3)
-            .map(|_| room.enter(peer(1)).expect("there is room"))
-            .collect();
-        assert!(room.enter(peer(1)).is_none());
-        let other = room.enter(peer(2)).expect("a quarter is left");
-        assert!(room.enter(peer(3)).is_none());
-        drop(other);
-        drop(places);
-        assert!(room.enter(peer(3)).is_some());
-        assert!(room.taken.lock().expect("no panic").from.is_empty());
     }
 }

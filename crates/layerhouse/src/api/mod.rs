@@ -9,7 +9,12 @@ pub(crate) mod listen;
 mod lists;
 pub(crate) mod manifests;
 mod request;
+mod room;
+pub(crate) mod sockets;
 mod source;
+mod stall;
+pub(crate) mod tls;
+mod transport;
 mod uploads;
 
 use std::future::Future;

@@ -77,7 +77,7 @@ impl Process {
         let _ = out.read_line(&mut first);
         let address = first
             .trim()
-            .rsplit_once("http://")
+            .rsplit_once("://")
             .and_then(|(_, text)| text.parse().ok());
         let Some(address) = address else {
             let status = child.wait().expect("it was started");

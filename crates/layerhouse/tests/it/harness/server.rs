@@ -57,7 +57,7 @@ impl Server {
         let random = Random::seeded(7);
         let configuration = format!("version: 0.1\n{configuration}\n");
         let running = run(&runtime, directory.path(), &configuration, &clock, &random);
-        let client = Client::new(running.address());
+        let client = Client::new(running.address().tcp().expect("a TCP port"));
         let running = Some(running);
         Self {
             directory,
@@ -109,7 +109,7 @@ impl Server {
             &self.clock,
             &self.random,
         );
-        self.client = Client::new(running.address());
+        self.client = Client::new(running.address().tcp().expect("a TCP port"));
         self.running = Some(running);
     }
 
