@@ -89,7 +89,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         tokio::task::spawn_blocking(move || Registry::open(&root, limits, clock, random, steps))
             .await??;
     let registry = Arc::new(registry);
-    registry.tell_events_as(source_address(address.port()));
+    registry.tell_events_as(source_name(&address));
     registry
         .configure_events(&config.notifications)
         .await
@@ -126,10 +126,14 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     })
 }
 
-/// What events name as their source, as in registry:2: this machine, and the port.
-fn source_address(port: u16) -> String {
+/// What events name as their source, as in registry:2: this machine, and the port or socket.
+fn source_name(address: &Address) -> String {
     let host = rustix::system::uname();
-    format!("{}:{port}", host.nodename().to_string_lossy())
+    let host = host.nodename().to_string_lossy();
+    match address {
+        Address::Tcp(address) => format!("{host}:{}", address.port()),
+        Address::Unix(_) => host.into_owned(),
+    }
 }
 
 /// Before the data is touched: a key that does not fit should cost nothing but a word.

@@ -1,6 +1,7 @@
 //! The tests of the server as its clients see it: over HTTP, on a directory of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod acme;
 mod adoption;
 mod architecture;
 mod base;
@@ -24,4 +25,6 @@ mod races;
 mod referrers;
 mod refusals;
 mod settings;
+mod sockets;
+mod tls;
 mod uploads;

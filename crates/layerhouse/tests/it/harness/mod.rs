@@ -7,4 +7,5 @@ pub(crate) mod images;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod sink;
+pub(crate) mod tls;
 pub(crate) mod transcript;
