@@ -100,6 +100,10 @@ impl Cache {
 }
 
 /// Go writes the older form of SEC 1, we write PKCS#8; both can be read by both.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the account's key is ECDSA; other forms hold none"
+)]
 fn read_key(text: &[u8]) -> Option<(Key, PrivateKeyDer<'static>)> {
     let der = match PrivateKeyDer::from_pem_slice(text).ok()? {
         PrivateKeyDer::Pkcs8(der) => der,

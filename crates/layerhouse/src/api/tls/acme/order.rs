@@ -80,9 +80,9 @@ pub(super) async fn order(
         shown.push(challenges.show(host, proof));
         challenge.set_ready().await.map_err(told)?;
     }
-    match order.poll_ready(&PATIENCE).await.map_err(told)? {
-        OrderStatus::Ready | OrderStatus::Valid => {}
-        _ => return Err(why_invalid(&mut order).await),
+    let status = order.poll_ready(&PATIENCE).await.map_err(told)?;
+    if !matches!(status, OrderStatus::Ready | OrderStatus::Valid) {
+        return Err(why_invalid(&mut order).await);
     }
     drop(shown);
     let key = KeyPair::generate().map_err(told)?;
