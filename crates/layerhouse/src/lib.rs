@@ -12,6 +12,7 @@ pub mod config;
 mod fault;
 mod health;
 mod jobs;
+pub mod log;
 mod meta;
 mod outbound;
 mod registry;

@@ -2,7 +2,7 @@
 
 mod commands;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,11 +10,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::configuration::{CheckArguments, ConfigCommand};
 use commands::{configuration, reload};
-use layerhouse::config::meaning::Config;
+use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{Address, Environment, Running, rebuild, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// The second line is in registry:2's form, for scripts that read it: program, package, version.
 const VERSION: &str = concat!(
@@ -148,7 +147,7 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
             "{path} exists and is not read; to take it over: layerhouse serve {path}"
         ));
     }
-    start_log(&config.log.filter)?;
+    let log = layerhouse::log::start(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -166,7 +165,7 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         greet(&server, &config.root);
         tokio::select! {
             () = signals.wait_for_stop() => {}
-            never = reload::forever(&server, &arguments, config, hangup) => match never {},
+            never = reload::forever(&server, &log, &arguments, config, hangup) => match never {},
         }
         server.stop().await;
         Ok(())
@@ -268,27 +267,14 @@ fn check(root: &Path) -> ExitCode {
 }
 
 fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
-    start_log("info")?;
+    layerhouse::log::start(&Log {
+        filter: "info".to_owned(),
+        formatter: Formatter::Auto,
+        fields: Vec::new(),
+        has_access_log: false,
+    })?;
     let report = rebuild(&arguments.root, arguments.dry_run).map_err(|error| error.to_string())?;
     say(&report.to_string());
-    Ok(())
-}
-
-/// Text for people on a terminal, JSON for machines; both escape what clients sent.
-fn start_log(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log level: {error}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        log.init();
-    } else {
-        log.json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .init();
-    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use layerhouse::Running;
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, Change, ConfigError, Surroundings, Watch};
+use layerhouse::log::LogHandle;
 use tokio::signal::unix::Signal;
 
 /// Between two looks at the file: soon enough for who just wrote it, and a `stat` costs nothing.
@@ -14,6 +15,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Reloads until it is dropped.
 pub(crate) async fn forever(
     server: &Running,
+    log: &LogHandle,
     arguments: &Arguments,
     mut config: Config,
     mut hangup: Signal,
@@ -35,11 +37,18 @@ pub(crate) async fn forever(
         let loaded = blocking(move || Config::load(&again, &Surroundings::system())).await;
         match loaded {
             Some(Ok(new)) => {
+                if let Err(problem) = log.reload(&new.log) {
+                    tracing::error!(problem, "the log stays as it was");
+                }
                 server.reload(&new);
+                server.note_reload(true);
                 report(&config, &new);
                 config = new;
             }
-            Some(Err(error)) => refuse(&error),
+            Some(Err(error)) => {
+                server.note_reload(false);
+                refuse(&error);
+            }
             None => {}
         }
     }

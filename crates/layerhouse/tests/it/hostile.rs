@@ -231,8 +231,8 @@ fn sec_s49_the_log_is_one_line_to_a_request() {
             "{line:?}"
         );
         assert!(line.len() < 4096, "{} bytes", line.len());
-        assert_eq!(event["level"], "INFO", "{line}");
-        requests += usize::from(event["message"] == "request");
+        assert_eq!(event["level"], "info", "{line}");
+        requests += usize::from(event["msg"] == "request");
     }
     assert_eq!(requests, agents.len() * paths.len());
 }

@@ -162,7 +162,7 @@ pub(super) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 pub(super) fn steps(log: &str) -> Vec<(usize, String)> {
     log.lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|line| line["message"] == "durable step")
+        .filter(|line| line["msg"] == "durable step")
         .filter_map(|line| {
             let number = usize::try_from(line["number"].as_u64()?).ok()?;
             Some((number, line["name"].as_str()?.to_owned()))
