@@ -14,6 +14,7 @@ mod health;
 mod jobs;
 pub mod log;
 mod meta;
+mod metrics;
 mod outbound;
 mod registry;
 mod server;

@@ -14,6 +14,7 @@ use layerhouse_oci::tag::Tag;
 
 use super::Store;
 use crate::fault::Fault;
+use crate::metrics::Action;
 
 impl Store {
     /// Makes the link of a blob in a repository be there, or not.
@@ -56,6 +57,7 @@ impl Store {
     ) -> Result<(), Fault> {
         let directory = self.layout().tag(repository, tag);
         let Some(target) = target else {
+            let _timed = self.actions.time(Action::Delete);
             return ignore_missing(fs::remove_dir_all(&directory))
                 .map_err(|error| Fault::io("removing a tag's link files", error));
         };
@@ -74,7 +76,7 @@ impl Store {
     pub(crate) fn write_manifest_copy(&self, digest: &Digest, content: &[u8]) -> Result<(), Fault> {
         let path = self.layout().blob(digest);
         // After a power cut a file may have its length and not its bytes.
-        if fs::read(&path).is_ok_and(|found| found == content) {
+        if self.read(&path).is_ok_and(|found| found == content) {
             return Ok(());
         }
         self.replace(&path, content)
@@ -93,24 +95,29 @@ impl Store {
     /// Makes a link file name its target, or be gone.
     fn set_link(&self, directory: &Path, target: Option<&Digest>) -> Result<(), Fault> {
         let path = directory.join("link");
-        match target {
-            Some(digest) => {
-                let content = digest.as_str().as_bytes();
-                if fs::read(&path).is_ok_and(|found| found == content) {
-                    return Ok(());
-                }
-                self.replace(&path, content)
+        if let Some(digest) = target {
+            let content = digest.as_str().as_bytes();
+            if self.read(&path).is_ok_and(|found| found == content) {
+                return Ok(());
             }
-            None => ignore_missing(fs::remove_file(&path))
-                .and_then(|()| ignore_missing(fs::remove_dir(directory)))
-                .map_err(|error| Fault::io("removing a link file", error)),
+            return self.replace(&path, content);
         }
+        let _timed = self.actions.time(Action::Delete);
+        ignore_missing(fs::remove_file(&path))
+            .and_then(|()| ignore_missing(fs::remove_dir(directory)))
+            .map_err(|error| Fault::io("removing a link file", error))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let _timed = self.actions.time(Action::GetContent);
+        fs::read(path)
     }
 
     /// Writes a small file so that a reader sees the old content or the new.
     fn replace(&self, path: &Path, content: &[u8]) -> Result<(), Fault> {
         // One job writes links, one file at a time.
         let fresh = self.layout().scratch().join("link");
+        let _timed = self.actions.time(Action::PutContent);
         let write = || -> io::Result<()> {
             self.steps.take("link.write")?;
             if let Some(directory) = path.parent() {

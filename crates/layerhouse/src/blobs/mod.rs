@@ -13,6 +13,7 @@ pub(crate) mod survey;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use layerhouse_oci::digest::Algorithm;
 use layout::Layout;
@@ -20,6 +21,7 @@ use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
+use crate::metrics::{Action, StorageActions};
 use crate::steps::Steps;
 
 /// Held back for the database while the disk is otherwise full: a delete needs a few pages of it, a
@@ -36,6 +38,7 @@ pub(crate) struct Store {
     free_bytes_min: u64,
     health: Health,
     buffers: read::Buffers,
+    actions: Arc<StorageActions>,
 }
 
 /// Why a data directory cannot be served.
@@ -78,6 +81,7 @@ impl Store {
             free_bytes_min,
             health,
             buffers: read::Buffers::default(),
+            actions: Arc::default(),
         };
         store.refill_reserve();
         Ok(store)
@@ -85,6 +89,22 @@ impl Store {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// How long what is done here takes.
+    pub(crate) fn actions(&self) -> &Arc<StorageActions> {
+        &self.actions
+    }
+
+    /// Whether the file system answers.
+    ///
+    /// # Errors
+    /// It says that it cannot.
+    pub(crate) fn check_readable(&self) -> Result<(), Fault> {
+        let _timed = self.actions.time(Action::Stat);
+        fs::metadata(self.layout.root())
+            .map(drop)
+            .map_err(|error| Fault::io("looking at the data directory", error))
     }
 
     /// Free bytes of the file system that we may use.

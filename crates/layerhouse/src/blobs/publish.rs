@@ -10,6 +10,7 @@ use super::read::FileVersion;
 use super::stage::{Stage, VerifiedBlob};
 use super::{Store, sync_directory};
 use crate::fault::Fault;
+use crate::metrics::Action;
 
 impl Store {
     /// Gives a synced stage its digest for a second name, durably; the caller holds the digest's
@@ -22,6 +23,7 @@ impl Store {
     /// # Errors
     /// The disk is full or failed; nothing was published.
     pub(crate) fn publish(&self, stage: &Stage, blob: &VerifiedBlob) -> Result<(), Fault> {
+        let _timed = self.actions.time(Action::Move);
         let publish = || -> io::Result<()> {
             let staged = self.layout().stage(stage.upload());
             let directory = self.layout().blob_directory(blob.digest());
@@ -53,6 +55,7 @@ impl Store {
 
     /// Removes published bytes; the caller holds the digest's lease and saw that no row names them.
     pub(crate) fn unpublish(&self, digest: &Digest) {
+        let _timed = self.actions.time(Action::Delete);
         let directory = self.layout().blob_directory(digest);
         match fs::remove_file(directory.join("data")) {
             Ok(()) => {}

@@ -12,6 +12,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Store;
 use crate::fault::Fault;
+use crate::metrics::Action;
 
 /// A window: large enough that system calls do not count, small enough for the cache of a core.
 const WINDOW_BYTES: usize = 256 << 10;
@@ -161,6 +162,7 @@ impl Store {
     /// The file system does not answer, or descriptors ran out: an outage is not an absence.
     pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<BlobFile>, Fault> {
         let doing = "opening a blob";
+        let _timed = self.actions.time(Action::Reader);
         self.steps
             .take("read.open")
             .map_err(|error| Fault::io(doing, error))?;

@@ -11,6 +11,7 @@ use layerhouse_oci::upload_id::UploadId;
 
 use super::Store;
 use crate::fault::Fault;
+use crate::metrics::Action;
 
 /// How much is read at a time when bytes are hashed once more.
 const REREAD_BYTES: usize = 256 << 10;
@@ -133,6 +134,7 @@ impl Stage {
     /// The disk is full or failed; the stage holds what it held before.
     pub(crate) fn append(&mut self, batch: &[Bytes]) -> Result<(), Fault> {
         let held_bytes = self.held_bytes();
+        let timed = self.store.actions.time(Action::Writer);
         let written = self
             .store
             .steps
@@ -143,6 +145,7 @@ impl Stage {
                 write_all(&mut self.file, batch)
                     .map_err(|error| Fault::io("writing staged bytes", error))
             });
+        drop(timed);
         if let Err(fault) = written {
             self.cut(held_bytes);
             return Err(self.store.note(fault));
@@ -150,6 +153,8 @@ impl Stage {
         for bytes in batch {
             self.hasher.update(bytes);
         }
+        let more_bytes = self.held_bytes() - held_bytes;
+        self.store.actions.add_received_bytes(more_bytes);
         Ok(())
     }
 
@@ -204,6 +209,7 @@ impl Stage {
     /// # Errors
     /// The disk failed; the store takes no more writes.
     pub(crate) fn sync(&self) -> Result<(), Fault> {
+        let _timed = self.store.actions.time(Action::Writer);
         self.store
             .steps
             .take("stage.sync")
@@ -219,6 +225,7 @@ impl Stage {
 impl Store {
     /// Removes an upload's file; its space is free at once unless it was published.
     pub(crate) fn remove_stage(&self, upload: &UploadId) {
+        let _timed = self.actions.time(Action::Delete);
         match fs::remove_file(self.layout().stage(upload)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -231,6 +238,7 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub(crate) fn stages(&self) -> Result<Vec<StagedFile>, Fault> {
+        let _timed = self.actions.time(Action::List);
         let fault = |error| Fault::io("listing staged uploads", error);
         let mut found = Vec::new();
         for entry in fs::read_dir(self.layout().stages()).map_err(fault)? {

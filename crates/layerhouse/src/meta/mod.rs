@@ -170,6 +170,12 @@ impl Transaction<'_> {
         Ok(self.query(sql, values, read)?.into_iter().next())
     }
 
+    /// The one number of an answer, which counts rows.
+    pub(super) fn count(&self, sql: &'static str) -> Result<u64, Fault> {
+        let counted = self.query_one(sql, &[], |row| row.int(0))?;
+        Ok(u64::try_from(counted.unwrap_or(0)).unwrap_or(0))
+    }
+
     /// Whether an answer has a row.
     pub(super) fn exists(&self, sql: &'static str, values: &[Value<'_>]) -> Result<bool, Fault> {
         Ok(self.query_one(sql, values, |_| Ok(()))?.is_some())

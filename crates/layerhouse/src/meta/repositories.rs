@@ -52,6 +52,11 @@ fn next_id(tx: &Transaction<'_>, now: Timestamp) -> Result<i64, Fault> {
     Ok((now.0 << 20).max(highest + 1))
 }
 
+/// How many there are.
+pub(crate) fn count(tx: &Transaction<'_>) -> Result<u64, Fault> {
+    tx.count("SELECT COUNT(*) FROM repositories")
+}
+
 /// Names after `after` in byte order, at most `limit` of them.
 pub(crate) fn list(
     tx: &Transaction<'_>,

@@ -8,6 +8,11 @@ use super::repositories::RepositoryId;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 
+/// How many there are.
+pub(crate) fn count(tx: &Transaction<'_>) -> Result<u64, Fault> {
+    tx.count("SELECT COUNT(*) FROM tags")
+}
+
 /// Points the tag at a manifest of its repository; what it pointed at before.
 pub(crate) fn move_tag(
     tx: &Transaction<'_>,

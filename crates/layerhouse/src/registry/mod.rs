@@ -30,6 +30,7 @@ use crate::config::meaning::Purging;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::sqlite::Database;
+use crate::metrics::StorageActions;
 use crate::steps::Steps;
 
 /// Bounds of what clients may hold open and send.
@@ -49,6 +50,13 @@ pub(crate) struct Limits {
     pub(crate) blob_bytes_max: u64,
     /// Uploads are refused when fewer bytes are free on the disk.
     pub(crate) free_bytes_min: u64,
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    pub(crate) repositories: u64,
+    pub(crate) tags: u64,
 }
 
 /// Whole files hashed at once, before they are first served.
@@ -112,6 +120,46 @@ impl Registry {
         self.store.probe()?;
         self.store.check_room()?;
         self.database.read(crate::meta::ping)
+    }
+
+    /// Whether what is stored can be read: for the health check of the storage. Blocks.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub(crate) fn check_readable(&self) -> Result<(), Fault> {
+        self.store.check_readable()?;
+        self.database.read(crate::meta::ping)
+    }
+
+    /// How many repositories and tags there are. Blocks for milliseconds if there are millions.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn counts(&self) -> Result<Counts, Fault> {
+        self.database.read(|tx| {
+            Ok(Counts {
+                repositories: crate::meta::repositories::count(tx)?,
+                tags: crate::meta::tags::count(tx)?,
+            })
+        })
+    }
+
+    /// Free bytes of the data directory's file system. Blocks.
+    ///
+    /// # Errors
+    /// The file system does not answer.
+    pub(crate) fn free_bytes(&self) -> Result<u64, Fault> {
+        self.store.free_bytes()
+    }
+
+    /// Upload sessions that are open.
+    pub(crate) fn uploads_active(&self) -> u64 {
+        self.sessions.count() as u64
+    }
+
+    /// What was done to the disk, and how long it took.
+    pub(crate) fn storage_actions(&self) -> &Arc<StorageActions> {
+        self.store.actions()
     }
 
     pub(crate) fn clock(&self) -> &Clock {
