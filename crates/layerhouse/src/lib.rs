@@ -7,6 +7,7 @@
 mod api;
 mod auth;
 mod blobs;
+mod checks;
 pub mod clock;
 pub mod config;
 mod fault;

@@ -1,6 +1,8 @@
 //! Requests of ours to others, and the only place that makes any: TLS is verified against the system's
 //! roots, always; and what an operator gave for one server is sent to no other.
 
+pub(crate) mod probe;
+
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;

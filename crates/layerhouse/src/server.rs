@@ -1,16 +1,20 @@
 //! Puts the parts together: opens the registry, starts its jobs, listens; and takes them apart again.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::api::manifests::MANIFEST_ROOM_KIB;
-use crate::api::sockets::{Address, Listeners};
+use crate::api::record::Observers;
+use crate::api::sockets::{self, Address, Listeners};
 use crate::api::tls::Tls;
-use crate::api::{Api, Settings, listen};
+use crate::api::{Api, Settings, debug, listen};
 use crate::blobs::OpenError;
+use crate::checks::Checks;
 use crate::clock::{Clock, Random};
 use crate::config::meaning::{Config, Notifications};
 use crate::jobs;
@@ -52,6 +56,7 @@ pub enum StartError {
 pub struct Running {
     address: Address,
     tls: Option<Arc<Tls>>,
+    debug_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     stop_jobs: watch::Sender<bool>,
     api: Arc<Api>,
@@ -83,6 +88,10 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let listeners = listening.map_err(StartError::Listen)?;
     let address = listeners.address().map_err(StartError::Listen)?;
     let tls = start_tls(config, &environment).map_err(StartError::Tls)?;
+    let debug_listener = match &config.debug {
+        Some(debug) => Some(bind_debug(debug.address).await?),
+        None => None,
+    };
     let (root, limits, steps) = (config.root.clone(), config.limits, config.steps.clone());
     let Environment { clock, random } = environment;
     let registry =
@@ -96,15 +105,33 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         .map_err(OpenError::from)?;
     let (notifications, wanted) = watch::channel(config.notifications.clone());
     let (stop, is_stopping) = watch::channel(false);
+    let checks = Arc::new(Checks::new(config.health.clone()));
     let api = Arc::new(Api {
         registry: Arc::clone(&registry),
         settings: ArcSwap::from_pointee(Settings::new(config)),
         timeouts: config.timeouts,
         is_stopping: is_stopping.clone(),
         manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
+        observers: Observers::new(Arc::clone(&checks)),
     });
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
-    let jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
+    let mut jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
+    jobs.spawn(jobs::checks::run(
+        Arc::clone(&registry),
+        checks,
+        jobs_are_stopping.clone(),
+    ));
+    let debug_address = debug_listener.as_ref().map(|(_, address)| *address);
+    if let Some((listener, address)) = debug_listener {
+        tracing::info!(%address, "the debug address is listened on");
+        let metrics_path = config
+            .debug
+            .as_ref()
+            .and_then(|debug| debug.metrics_path.clone());
+        // It ends with the jobs: health and metrics are there while requests are finished.
+        let (api, stop) = (Arc::clone(&api), jobs_are_stopping);
+        jobs.spawn(debug::serve(listener, api, metrics_path, stop));
+    }
     let serving = tokio::spawn(listen::serve(
         listeners,
         tls.clone(),
@@ -116,6 +143,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     Ok(Running {
         address,
         tls,
+        debug_address,
         stop,
         stop_jobs,
         api,
@@ -146,6 +174,15 @@ fn start_tls(config: &Config, environment: &Environment) -> Result<Option<Arc<Tl
     Ok(Some(Arc::new(tls)))
 }
 
+async fn bind_debug(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let fault = |problem: String| StartError::Listen(format!("http.debug.addr: {problem}"));
+    let listener = sockets::bind(address).await.map_err(fault)?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| fault(error.to_string()))?;
+    Ok((listener, address))
+}
+
 impl Running {
     /// Where it listens: the port that was free, if the configuration said 0.
     #[must_use]
@@ -157,6 +194,12 @@ impl Running {
     #[must_use]
     pub fn has_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Where metrics and health are, if they are anywhere.
+    #[must_use]
+    pub fn debug_address(&self) -> Option<SocketAddr> {
+        self.debug_address
     }
 
     /// Takes over what of `config` can change while the server runs; connections and requests in
@@ -173,6 +216,15 @@ impl Running {
             (None, None) => {}
             _ => tracing::warn!("http.tls: TLS comes and goes with a restart only"),
         }
+        self.api.observers.checks.replace(&config.health);
+        self.note_reload(true);
+    }
+
+    /// Takes note of whether the configuration that was read could be used, for the metrics.
+    pub fn note_reload(&self, is_success: bool) {
+        let now_seconds = self.registry.clock().now().0.div_euclid(1000);
+        let metrics = &self.api.observers.metrics;
+        metrics.set_config_reload(is_success, now_seconds);
     }
 
     /// Stops taking requests, finishes those in flight and the link files, and closes the database.
@@ -188,8 +240,12 @@ impl Running {
                 tracing::error!(%error, "a job failed");
             }
         }
-        let registry = Arc::clone(&self.registry);
-        if let Err(error) = tokio::task::spawn_blocking(move || registry.close()).await {
+        let (registry, observers) = (Arc::clone(&self.registry), Arc::clone(&self.api.observers));
+        let close = move || {
+            observers.flush();
+            registry.close();
+        };
+        if let Err(error) = tokio::task::spawn_blocking(close).await {
             tracing::error!(%error, "the database could not be closed");
         }
     }

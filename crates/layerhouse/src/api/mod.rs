@@ -1,13 +1,16 @@
 //! HTTP, and only here: routes, headers, status codes. A handler reads a request, asks `auth`, calls
 //! one operation of `registry` and says what came of it.
 
+mod access_log;
 mod blobs;
 mod body;
 mod connection;
+pub(crate) mod debug;
 mod error;
 pub(crate) mod listen;
 mod lists;
 pub(crate) mod manifests;
+pub(crate) mod record;
 mod request;
 mod room;
 pub(crate) mod sockets;
@@ -21,7 +24,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use body::ResponseBody;
@@ -31,6 +33,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use layerhouse_oci::route::{Route, RouteError};
+use record::{Observers, Record, Watched};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::{Access, Caller, Identity, Policy};
@@ -61,6 +64,7 @@ pub(crate) struct Api {
     pub(crate) is_stopping: watch::Receiver<bool>,
     /// See [`manifests::MANIFEST_ROOM_KIB`].
     pub(crate) manifest_room_kib: Semaphore,
+    pub(crate) observers: Arc<Observers>,
 }
 
 /// The part of the configuration that answers depend on; a request sees one state of it.
@@ -72,6 +76,7 @@ pub(crate) struct Settings {
     catalog_max: usize,
     tags_max: usize,
     manifest_rules: Arc<ManifestRules>,
+    has_access_log: bool,
 }
 
 impl Settings {
@@ -87,6 +92,7 @@ impl Settings {
             manifest_rules: Arc::new(
                 ManifestRules::new(&config.validation).expect("the configuration compiled them"),
             ),
+            has_access_log: config.log.has_access_log,
         }
     }
 }
@@ -109,11 +115,13 @@ struct Call {
 
 impl Api {
     /// Answers one request; whatever happens within, it is an answer.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Answer {
-        let began = Instant::now();
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<Watched> {
         let settings = self.settings.load_full();
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let agent = request.headers().get(header::USER_AGENT).cloned();
+        let method = request.method().clone();
         let ends_connection = request::ends_connection(&request);
         let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
         // Nobody signs in yet; `auth` decides all the same, so that no route can forget to ask.
@@ -124,9 +132,21 @@ impl Api {
                 source: source::of(&request, peer, &settings.http, self.registry.random()),
             }),
             settings: Arc::clone(&settings),
-            api: self,
+            api: Arc::clone(&self),
         };
-        let result = if is_read {
+        let path = settings.inner_path(request.uri().path());
+        let record = Record::begin(
+            &self.observers,
+            settings.has_access_log,
+            &request,
+            path,
+            Arc::clone(&call.caller),
+            self.registry.clock().now(),
+        );
+        let is_probe = matches!(path, "/healthz" | "/readyz");
+        let result = if self.observers.checks.is_failing() && !is_probe {
+            Ok(debug::unavailable())
+        } else if is_read {
             caught(call.handle(request)).await
         } else {
             // On its own task, a write that began is finished though its client went away.
@@ -139,8 +159,7 @@ impl Api {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(header::CONNECTION, close);
         }
-        log(&method, &path, agent.as_ref(), &answer, began);
-        answer
+        record.follow(answer)
     }
 }
 
@@ -242,6 +261,10 @@ impl Call {
         if *self.api.is_stopping.borrow() {
             return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
         }
+        if self.api.observers.checks.is_failing() {
+            let text = "not ready: a health check fails, see /debug/health on the debug address\n";
+            return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, text));
+        }
         let registry = Arc::clone(&self.api.registry);
         let checked = tokio::task::spawn_blocking(move || registry.check_ready()).await;
         Ok(match checked {
@@ -259,6 +282,12 @@ impl Call {
 }
 
 impl Settings {
+    /// A path without the prefix that the operator chose.
+    fn inner_path<'a>(&self, path: &'a str) -> &'a str {
+        let prefix = self.http.prefix.trim_end_matches('/');
+        path.strip_prefix(prefix).unwrap_or(path)
+    }
+
     /// What every answer has, and what none to HEAD has.
     fn complete(&self, method: &Method, answer: &mut Answer) {
         let length_bytes = answer.body().length_bytes();
@@ -318,20 +347,6 @@ fn preflight() -> Answer {
     let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     answer.headers_mut().insert(header::ALLOW, allow);
     answer
-}
-
-/// One line for each request. What a client sent is written escaped and cut.
-fn log(method: &Method, path: &str, agent: Option<&HeaderValue>, answer: &Answer, began: Instant) {
-    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    tracing::info!(
-        %method,
-        path = cut(path),
-        status = answer.status().as_u16(),
-        size_bytes = answer.body().length_bytes(),
-        duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        agent = cut(agent.as_deref().unwrap_or("")),
-        "request"
-    );
 }
 
 /// Bounded, and without characters that a terminal acts on: not every writer of logs escapes them all.

@@ -129,7 +129,7 @@ impl Listeners {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     let bound = match TcpListener::bind(address).await {
         // Every address of a machine without IPv6 is every IPv4 address.
         Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {

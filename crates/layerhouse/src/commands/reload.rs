@@ -41,7 +41,6 @@ pub(crate) async fn forever(
                     tracing::error!(problem, "the log stays as it was");
                 }
                 server.reload(&new);
-                server.note_reload(true);
                 report(&config, &new);
                 config = new;
             }

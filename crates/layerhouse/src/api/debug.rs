@@ -1,0 +1,192 @@
+//! The debug listener (`http.debug`): metrics and health, on an address of their own. Who reaches it
+//! may read it: it has no users.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use super::body::ResponseBody;
+use super::connection::{InFlight, PatientStream};
+use super::{Answer, Api, json};
+use crate::metrics::{Format, Scrape};
+
+/// Connections at once: scrapers and probes are few.
+const CONNECTIONS_MAX: usize = 64;
+/// After an accept that failed.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+const JSON: &str = "application/json; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Serves until `stop` becomes true; `metrics_path` is where the metrics are, if anywhere.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    api: Arc<Api>,
+    metrics_path: Option<String>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let metrics_path: Option<Arc<str>> = metrics_path.map(Arc::from);
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the debug address could not be accepted");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            continue;
+        };
+        let in_flight = Arc::new(InFlight::default());
+        let stream = PatientStream::new(stream, api.timeouts, Arc::clone(&in_flight));
+        let (api, metrics_path) = (Arc::clone(&api), metrics_path.clone());
+        let idle_max = api.timeouts.idle;
+        let mut stop = stop.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<_>| {
+                let guard = in_flight.begin();
+                let (api, metrics_path) = (Arc::clone(&api), metrics_path.clone());
+                async move {
+                    let answer = answer(&api, metrics_path.as_deref(), &request).await;
+                    drop(guard);
+                    Ok::<_, Infallible>(answer)
+                }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(idle_max)
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection to the debug address ended early");
+                    }
+                }
+                _ = stop.wait_for(|is_stopping| *is_stopping) => {}
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn answer<B>(api: &Arc<Api>, metrics_path: Option<&str>, request: &Request<B>) -> Answer {
+    let path = request.uri().path();
+    let is_known = matches!(path, "/debug/health" | "/debug/vars") || Some(path) == metrics_path;
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut answer = if is_known && !is_read {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "here one may use GET\n");
+        let allow = HeaderValue::from_static("GET, HEAD");
+        answer.headers_mut().insert(header::ALLOW, allow);
+        answer
+    } else if Some(path) == metrics_path {
+        metrics(api, request).await
+    } else if path == "/debug/health" {
+        health(api)
+    } else if path == "/debug/vars" {
+        variables(api).await
+    } else if path.starts_with("/debug/pprof") {
+        text(
+            StatusCode::NOT_FOUND,
+            "there are no profiles here: this registry has no Go runtime to profile\n",
+        )
+    } else {
+        text(
+            StatusCode::NOT_FOUND,
+            "there is nothing here; this address has /debug/health, /debug/vars and, if configured, \
+             metrics\n",
+        )
+    };
+    let no_sniffing = HeaderValue::from_static("nosniff");
+    let headers = answer.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, no_sniffing);
+    if request.method() == Method::HEAD {
+        let length = HeaderValue::from(answer.body().length_bytes());
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length);
+        *answer.body_mut() = ResponseBody::Empty;
+    }
+    answer
+}
+
+/// `{}` and 200, or the checks that fail, with what they say, and 503: as registry:2.
+fn health(api: &Api) -> Answer {
+    let failures = api.observers.checks.failures();
+    let status = if failures.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(status, JSON, serde_json::json!(failures).to_string().into())
+}
+
+/// The answer to every request of the main listener while a health check fails, as registry:2 gives it.
+pub(super) fn unavailable() -> Answer {
+    let content = serde_json::json!({ "errors": [{
+        "code": "UNAVAILABLE",
+        "message": "service unavailable",
+        "detail": "health check failed: please see /debug/health",
+    }]});
+    let content = content.to_string().into_bytes();
+    json(StatusCode::SERVICE_UNAVAILABLE, "application/json", content)
+}
+
+/// Some numbers as JSON, for those without a Prometheus.
+async fn variables(api: &Arc<Api>) -> Answer {
+    let metrics = &api.observers.metrics;
+    let numbers = numbers(api).await;
+    let content = serde_json::json!({ "layerhouse": {
+        "version": env!("CARGO_PKG_VERSION"),
+        "requests_in_flight": metrics.in_flight(),
+        "uploads_active": numbers.uploads_active,
+        "repositories": numbers.repositories,
+        "tags": numbers.tags,
+        "storage_free_bytes": numbers.storage_free_bytes,
+    }});
+    json(StatusCode::OK, JSON, content.to_string().into())
+}
+
+async fn metrics<B>(api: &Arc<Api>, request: &Request<B>) -> Answer {
+    let accept = super::request::text(request.headers(), &header::ACCEPT);
+    let format = Format::wanted(accept);
+    let content = numbers(api).await.write(format);
+    json(StatusCode::OK, format.content_type(), content.into())
+}
+
+/// Everything there is to tell now.
+async fn numbers(api: &Arc<Api>) -> Scrape {
+    let (registry, observers) = (&api.registry, &api.observers);
+    let asked = Arc::clone(registry);
+    // Counting rows may take milliseconds, and a disk that hangs more.
+    let looked = tokio::task::spawn_blocking(move || (asked.free_bytes(), asked.counts())).await;
+    let (free_bytes, counts) = looked.map_or((None, None), |(free_bytes, counts)| {
+        (free_bytes.ok(), counts.ok())
+    });
+    Scrape {
+        metrics: Arc::clone(&observers.metrics),
+        storage: Arc::clone(registry.storage_actions()),
+        uploads_active: registry.uploads_active(),
+        storage_free_bytes: free_bytes,
+        repositories: counts.map(|counts| counts.repositories),
+        tags: counts.map(|counts| counts.tags),
+        failing_checks: observers.checks.failing() as u64,
+        access_lines_dropped: observers.access_lines_dropped(),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Answer {
+    let answer: Response<_> = json(status, TEXT, text.into());
+    answer
+}
