@@ -101,9 +101,9 @@ fn words_are_found_whole() {
 
 #[test]
 fn http_is_known_in_api_alone() {
-    // `config` reads names and values of headers, `server` listens.
+    // `config` reads names and values of headers, `outbound` asks others, `server` listens.
     only_in(
-        &["api/", "config/"],
+        &["api/", "config/", "outbound.rs"],
         &[
             "http::",
             "http_body::",
@@ -111,14 +111,34 @@ fn http_is_known_in_api_alone() {
             "form_urlencoded",
         ],
     );
-    only_in(
-        &["api/"],
-        &["hyper::", "hyper_util::", "HeaderMap", "StatusCode"],
-    );
-    only_in(&["api/"], &["TcpListener", "TcpStream"]);
+    only_in(&["api/"], &["hyper::", "hyper_util::", "StatusCode"]);
+    only_in(&["api/", "outbound"], &["HeaderMap", "TcpStream"]);
     // Who asks others: TLS is verified and secrets are kept back in one place.
-    only_in(&["outbound.rs"], &["reqwest"]);
+    only_in(&["outbound"], &["reqwest"]);
+    only_in(&["api/", "server.rs"], &["TcpListener"]);
     only_in(&["api/", "server.rs"], &["crate::api"]);
+}
+
+/// Metrics, checks and outbound requests know nothing of the rest; how metrics are written is theirs.
+#[test]
+fn observers_are_leaves() {
+    only_in(&["metrics/"], &["prometheus_client"]);
+    let rest = [
+        "crate::api",
+        "crate::auth",
+        "crate::blobs",
+        "crate::jobs",
+        "crate::meta",
+        "crate::registry",
+        "crate::server",
+    ];
+    never_in(
+        &["metrics/", "log/", "checks.rs", "outbound.rs"],
+        &rest,
+        &[],
+    );
+    // `config` tries whether a level is one.
+    only_in(&["log/", "config/"], &["tracing_subscriber"]);
 }
 
 #[test]

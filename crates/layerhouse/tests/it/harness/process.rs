@@ -16,6 +16,7 @@ pub(crate) struct Process {
     log: Option<JoinHandle<String>>,
     /// What of the log was read so far.
     logged: Arc<(Mutex<String>, Condvar)>,
+    output: Option<JoinHandle<String>>,
 }
 
 /// Runs a command of the binary to its end: its status, and what it said to either side.
@@ -87,12 +88,13 @@ impl Process {
             });
         };
         // Kept reading, or the process would find its output closed.
-        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        let output = std::thread::spawn(move || read(&mut out));
         Ok(Self {
             child,
             client: Client::new(address),
             log: Some(log),
             logged,
+            output: Some(output),
         })
     }
 
@@ -114,6 +116,51 @@ impl Process {
     pub(crate) fn terminate(self) -> (ExitStatus, String) {
         self.signal_terminate();
         self.wait()
+    }
+
+    /// SIGTERM, and the end of it: what it wrote to standard output after its first line, and the log.
+    pub(crate) fn outputs(mut self) -> (String, String) {
+        let output = self.output.take().expect("nobody took it");
+        let (_, log) = self.terminate();
+        (output.join().unwrap_or_default(), log)
+    }
+
+    /// The ports of TCP that it listens on.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let process = Path::new("/proc").join(self.id().to_string());
+        let sockets: Vec<String> = std::fs::read_dir(process.join("fd"))
+            .expect("it runs")
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter_map(|link| {
+                let text = link.to_string_lossy().into_owned();
+                Some(text.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+            })
+            .collect();
+        let mut ports = Vec::new();
+        for table in ["net/tcp", "net/tcp6"] {
+            let text = std::fs::read_to_string(process.join(table)).unwrap_or_default();
+            for line in text.lines().skip(1) {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                let [_, local, _, state, _, _, _, _, _, inode, ..] = columns[..] else {
+                    continue;
+                };
+                // 0A is LISTEN.
+                if state == "0A" && sockets.iter().any(|socket| socket == inode) {
+                    let (_, port) = local.rsplit_once(':').expect("an address");
+                    ports.push(u16::from_str_radix(port, 16).expect("a port"));
+                }
+            }
+        }
+        ports
+    }
+
+    /// The address that it listens on beside its first.
+    pub(crate) fn debug(&self) -> Client {
+        let mut address = self.client.address;
+        let other = |port: &u16| *port != address.port();
+        let port = self.ports().into_iter().find(other);
+        address.set_port(port.expect("a second address"));
+        Client::new(address)
     }
 
     /// Waits for its end, whatever brings it: status and log.
@@ -147,6 +194,12 @@ impl Process {
             .expect("nobody panics with it");
         assert!(!waited.timed_out(), "no line has {texts:?}:\n{logged}");
     }
+}
+
+fn read(from: &mut impl Read) -> String {
+    let mut text = Vec::new();
+    let _ = from.read_to_end(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 impl Drop for Process {

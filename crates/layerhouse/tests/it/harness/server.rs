@@ -89,6 +89,12 @@ impl Server {
         blobs.join(&hex[..2]).join(hex).join("data")
     }
 
+    /// Its debug address (`http.debug.addr`).
+    pub(crate) fn debug(&self) -> Client {
+        let running = self.running.as_ref().expect("it runs");
+        Client::new(running.debug_address().expect("it is configured"))
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
@@ -201,7 +207,9 @@ fn run(
         let (name, value) = deletes;
         surroundings.variables.insert(name.into(), value.into());
     }
-    let config = Config::load(&arguments, &surroundings).expect("a valid configuration");
+    let mut config = Config::load(&arguments, &surroundings).expect("a valid configuration");
+    // Standard output is the test's: `logs` reads the access log of processes.
+    config.log.has_access_log = false;
     let environment = Environment {
         clock: clock.clone(),
         random: random.clone(),
