@@ -45,13 +45,8 @@ pub(super) fn logfmt(out: &mut dyn Write, text: &str) -> fmt::Result {
     if text.bytes().all(is_bare) {
         return out.write_str(text);
     }
-    quoted(out, text)
-}
-
-/// Writes a text in quotes, as Go's `%q`.
-pub(super) fn quoted(out: &mut dyn Write, text: &str) -> fmt::Result {
     out.write_char('"')?;
-    unquoted(out, cut(text), true)?;
+    unquoted(out, text, true)?;
     out.write_char('"')
 }
 

@@ -153,7 +153,7 @@ fn write_line(
         }
         Shape::Text => {
             write!(out, "time=\"{now}\" level={} msg=", name(level))?;
-            escape::quoted(out, &read.message)?;
+            escape::logfmt(out, &read.message)?;
         }
         Shape::Json => {
             write!(

@@ -9,6 +9,8 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -29,24 +31,27 @@ pub struct LogHandle {
 /// # Errors
 /// The filter is not one, or there is a log already.
 pub fn start(log: &Log) -> Result<LogHandle, String> {
+    let (subscriber, handle) = build(log, std::io::stderr)?;
+    subscriber
+        .try_init()
+        .map_err(|error| format!("the log cannot start: {error}"))?;
+    Ok(handle)
+}
+
+fn build<W>(log: &Log, writer: W) -> Result<(impl Subscriber + Send + Sync, LogHandle), String>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let (filter, handle) = reload::Layer::new(filter(log)?);
     let style = Arc::new(ArcSwap::from_pointee(style(log)));
     let format = Format {
         style: Arc::clone(&style),
         clock: Clock::system(),
     };
-    let events = fmt::layer()
-        .event_format(format)
-        .with_writer(std::io::stderr);
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(events)
-        .try_init()
-        .map_err(|error| format!("the log cannot start: {error}"))?;
-    Ok(LogHandle {
-        filter: handle,
-        style,
-    })
+    let events = fmt::layer().event_format(format).with_writer(writer);
+    let subscriber = tracing_subscriber::registry().with(filter).with(events);
+    let filter = handle;
+    Ok((subscriber, LogHandle { filter, style }))
 }
 
 impl LogHandle {
@@ -78,5 +83,61 @@ fn style(log: &Log) -> Style {
     Style {
         shape,
         fields: log.fields.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    #[derive(Clone, Debug, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            written.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reload_changes_level_form_and_fields() {
+        let log = |filter: &str, formatter, fields: &[(&str, &str)]| Log {
+            filter: filter.to_owned(),
+            formatter,
+            fields: fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            has_access_log: false,
+        };
+        let written = Written::default();
+        let writer = written.clone();
+        let first = log("info", Formatter::Text, &[]);
+        let (subscriber, handle) = build(&first, move || writer.clone()).expect("a log");
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!("hidden");
+            tracing::info!(count = 1, "shown");
+            let second = log("debug", Formatter::Json, &[("service", "registry")]);
+            handle.reload(&second).expect("it is right");
+            tracing::debug!("shown");
+            let wrong = log("layerhouse=nonsense", Formatter::Text, &[]);
+            handle.reload(&wrong).expect_err("no such level");
+            tracing::debug!("shown");
+        });
+        let written = written.0.lock().expect("nobody panicked").clone();
+        let text = String::from_utf8(written).expect("it is text");
+        let untimed: Vec<&str> = text
+            .lines()
+            .map(|line| &line[line.find("level").expect("a level")..])
+            .collect();
+        let json = "level\":\"debug\",\"msg\":\"shown\",\"service\":\"registry\"}";
+        assert_eq!(untimed, ["level=info msg=shown count=1", json, json]);
     }
 }

@@ -146,3 +146,25 @@ fn what_others_answer_is_checked() {
     }
     panic!("a closed port is not seen");
 }
+
+#[test]
+fn a_reload_changes_the_checks() {
+    let directory = TempDir::new().unwrap();
+    let (first, second) = (directory.path().join("1"), directory.path().join("2"));
+    let checking = |file: &std::path::Path| {
+        let shown = file.display();
+        format!("{DEBUG}health:\n  file:\n    - file: {shown}\n      interval: 1s")
+    };
+    let failing = |file: &std::path::Path| json!({ file.display().to_string(): "file exists" });
+    let mut server = Server::configured(&checking(&first));
+    server.may_complain();
+    fs::write(&first, "").unwrap();
+    await_health(&server, &failing(&first));
+    server.reload(&checking(&second));
+    await_health(&server, &json!({}));
+    fs::write(&second, "").unwrap();
+    await_health(&server, &failing(&second));
+    server.reload(DEBUG);
+    await_health(&server, &json!({}));
+    assert_eq!(server.client.get("/v2/").status, 200);
+}

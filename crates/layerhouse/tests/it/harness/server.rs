@@ -125,6 +125,14 @@ impl Server {
         self.restart();
     }
 
+    /// Has the running server take over another configuration, in YAML, below `version: 0.1`.
+    pub(crate) fn reload(&mut self, configuration: &str) {
+        self.configuration = format!("version: 0.1\n{configuration}\n");
+        let config = load(self.directory.path(), &self.configuration);
+        let running = self.running.as_ref().expect("it runs");
+        running.reload(&config);
+    }
+
     /// For a test that damages the directory on purpose and says itself what `verify` must find.
     pub(crate) fn leave_unverified(&mut self) {
         self.verifies = false;
@@ -193,6 +201,16 @@ fn run(
     clock: &Clock,
     random: &Random,
 ) -> Running {
+    let environment = Environment {
+        clock: clock.clone(),
+        random: random.clone(),
+    };
+    runtime
+        .block_on(start(&load(directory, configuration), environment))
+        .expect("it starts")
+}
+
+fn load(directory: &Path, configuration: &str) -> Config {
     let file = directory.join("config.yml");
     fs::write(&file, configuration).expect("the directory can be written");
     let arguments = Arguments {
@@ -210,11 +228,5 @@ fn run(
     let mut config = Config::load(&arguments, &surroundings).expect("a valid configuration");
     // Standard output is the test's: `logs` reads the access log of processes.
     config.log.has_access_log = false;
-    let environment = Environment {
-        clock: clock.clone(),
-        random: random.clone(),
-    };
-    runtime
-        .block_on(start(&config, environment))
-        .expect("it starts")
+    config
 }
