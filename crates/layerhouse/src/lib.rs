@@ -25,4 +25,4 @@ pub use api::sockets::Address;
 pub use blobs::OpenError;
 pub use registry::rebuild::{RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
-pub use server::{Environment, Running, StartError, start};
+pub use server::{Environment, Running, StartError, check, start};

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::api::manifests::MANIFEST_ROOM_KIB;
 use crate::api::record::Observers;
 use crate::api::sockets::{self, Address, Listeners};
-use crate::api::tls::Tls;
+use crate::api::tls::{self, Checked, Tls};
 use crate::api::{Api, Settings, debug, listen};
 use crate::blobs::OpenError;
 use crate::checks::Checks;
@@ -113,6 +113,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         is_stopping: is_stopping.clone(),
         manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
         observers: Observers::new(Arc::clone(&checks)),
+        tls: tls.clone(),
     });
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
     let mut jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
@@ -181,6 +182,18 @@ async fn bind_debug(address: SocketAddr) -> Result<(TcpListener, SocketAddr), St
         .local_addr()
         .map_err(|error| fault(error.to_string()))?;
     Ok((listener, address))
+}
+
+/// What stands in the way of a start with this configuration, and what is odd, beside what the
+/// configuration says itself: whether the files that it names are what they should be. Nothing is
+/// changed.
+#[must_use]
+pub fn check(config: &Config, environment: &Environment) -> (Vec<String>, Vec<String>) {
+    let Some(settings) = &config.tls else {
+        return (Vec::new(), Vec::new());
+    };
+    let Checked { problems, warnings } = tls::check(settings, environment.clock.now());
+    (problems, warnings)
 }
 
 impl Running {

@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, watch};
 use super::body::ResponseBody;
 use super::connection::{InFlight, PatientStream};
 use super::{Answer, Api, json};
-use crate::metrics::{Format, Scrape};
+use crate::metrics::{EndpointNumbers, Format, Scrape};
+use crate::registry::events::outbox::EndpointStatus;
 
 /// Connections at once: scrapers and probes are few.
 const CONNECTIONS_MAX: usize = 64;
@@ -170,10 +171,22 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
     let (registry, observers) = (&api.registry, &api.observers);
     let asked = Arc::clone(registry);
     // Counting rows may take milliseconds, and a disk that hangs more.
-    let looked = tokio::task::spawn_blocking(move || (asked.free_bytes(), asked.counts())).await;
-    let (free_bytes, counts) = looked.map_or((None, None), |(free_bytes, counts)| {
-        (free_bytes.ok(), counts.ok())
+    let looked = tokio::task::spawn_blocking(move || {
+        (
+            asked.free_bytes().ok(),
+            asked.counts().ok(),
+            asked.notification_status().ok(),
+        )
     });
+    let (free_bytes, counts, told) = looked.await.unwrap_or((None, None, None));
+    if let Some(told) = told {
+        let endpoints = told.into_iter().map(endpoint_numbers).collect();
+        observers.metrics.set_notifications(endpoints);
+    }
+    if let Some(expires_at) = api.tls.as_ref().and_then(|tls| tls.certificate_expiry()) {
+        let seconds = expires_at.0.div_euclid(1000);
+        observers.metrics.set_certificate_expiry(seconds);
+    }
     Scrape {
         metrics: Arc::clone(&observers.metrics),
         storage: Arc::clone(registry.storage_actions()),
@@ -183,6 +196,37 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
         tags: counts.map(|counts| counts.tags),
         failing_checks: observers.checks.failing() as u64,
         access_lines_dropped: observers.access_lines_dropped(),
+    }
+}
+
+/// Statuses are named as Go names them: `503 Service Unavailable`.
+fn endpoint_numbers(endpoint: EndpointStatus) -> EndpointNumbers {
+    let EndpointStatus {
+        name,
+        pending,
+        counts,
+    } = endpoint;
+    let named = |(status, count)| {
+        let status = StatusCode::from_u16(status).map_or_else(
+            |_| status.to_string(),
+            |status| {
+                format!(
+                    "{} {}",
+                    status.as_u16(),
+                    status.canonical_reason().unwrap_or("")
+                )
+            },
+        );
+        (status, count)
+    };
+    EndpointNumbers {
+        name,
+        pending,
+        events: counts.events,
+        successes: counts.successes,
+        failures: counts.failures,
+        errors: counts.errors,
+        statuses: counts.statuses.into_iter().map(named).collect(),
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) struct Api {
     /// See [`manifests::MANIFEST_ROOM_KIB`].
     pub(crate) manifest_room_kib: Semaphore,
     pub(crate) observers: Arc<Observers>,
+    /// Absent if plain HTTP is spoken.
+    pub(crate) tls: Option<Arc<tls::Tls>>,
 }
 
 /// The part of the configuration that answers depend on; a request sees one state of it.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use layerhouse::Environment;
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, Surroundings};
 
@@ -50,14 +51,22 @@ impl FileArguments {
 /// Says everything that is wrong or doubtful, and what holds.
 pub(crate) fn check(arguments: CheckArguments) -> ExitCode {
     let CheckArguments { file, strict, all } = arguments;
-    let (config, mut problems, warnings) = match file.load() {
+    let (config, mut problems, mut warnings) = match file.load() {
         Ok(mut config) => {
             let warnings = std::mem::take(&mut config.warnings);
             (Some(config), Vec::new(), warnings)
         }
         Err(error) => (None, error.problems, error.warnings),
     };
-    problems.extend(config.iter().flat_map(Config::unreadable_files));
+    if let Some(config) = &config {
+        problems.extend(config.unreadable_files());
+        // What a file holds is looked at once all can be read.
+        if problems.is_empty() {
+            let (found, odd) = layerhouse::check(config, &Environment::system());
+            problems.extend(found);
+            warnings.extend(odd);
+        }
+    }
     let mut text = String::new();
     for problem in &problems {
         let _ = writeln!(text, "error: {problem}");

@@ -53,7 +53,7 @@ fn defaults_are_registrys_with_a_file_and_ours_without() {
         assert_eq!((config.catalog_max, config.tags_max), (1000, 1000));
         assert_eq!(config.drain_max, Duration::from_secs(30));
         assert_eq!(
-            config.purging,
+            config.limits.purging,
             Some(Purging {
                 age: Duration::from_hours(168),
                 interval: Duration::from_hours(24),

@@ -1,7 +1,7 @@
 //! Work that outlives a request. Each job calls `registry` as `api` does, and ends when told to.
 
-mod notifications;
 pub(crate) mod checks;
+mod notifications;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -125,7 +125,6 @@ impl Metrics {
     }
 
     /// Until when the certificate in use is good, in seconds since 1970.
-    #[expect(dead_code, reason = "TLS is not spoken yet")]
     pub(crate) fn set_certificate_expiry(&self, expires_at_seconds: i64) {
         self.certificate_expires_at
             .store(expires_at_seconds, Ordering::Relaxed);
@@ -142,7 +141,6 @@ impl Metrics {
     }
 
     /// What became of events so far, for all endpoints.
-    #[expect(dead_code, reason = "events are not sent yet")]
     pub(crate) fn set_notifications(&self, endpoints: Vec<EndpointNumbers>) {
         *self
             .notifications

@@ -16,7 +16,7 @@ use crate::blobs::read::{BlobFile, Window};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::links::Link;
-use crate::metrics::Action;
+use crate::metrics;
 
 /// A file that this process has not hashed yet is hashed before it is served, up to this size: 40 ms.
 /// A larger one is hashed while it is served, and the connection is cut if it is damaged.
@@ -377,7 +377,7 @@ impl BlobReader {
         let (at, end) = (self.at, self.end);
         let mut hasher = self.hasher.take();
         tokio::task::spawn_blocking(move || {
-            let timed = store.actions().time(Action::Reader);
+            let timed = store.actions().time(metrics::Action::Reader);
             let window = file.window(store.buffers(), at, end)?;
             drop(timed);
             if let Some(hasher) = &mut hasher {

@@ -60,10 +60,6 @@ pub(crate) struct Checked {
 }
 
 /// Reads all that the settings name, as a start would, and changes nothing.
-#[expect(
-    dead_code,
-    reason = "the command that checks a configuration asks for it"
-)]
 pub(crate) fn check(settings: &Settings, now: Timestamp) -> Checked {
     let mut checked = Checked::default();
     prepare(settings, now, &mut checked);
@@ -160,7 +156,6 @@ impl Tls {
     }
 
     /// Until when the certificate is good that is served now; with ACME, the first to end.
-    #[expect(dead_code, reason = "layerhouse_tls_cert_expiry_timestamp_seconds")]
     pub(crate) fn certificate_expiry(&self) -> Option<Timestamp> {
         match &self.state.load().source {
             Source::Files(certificate) => Some(certificate.not_after()),

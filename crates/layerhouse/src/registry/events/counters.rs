@@ -66,10 +66,6 @@ impl Counters {
             .is_multiple_of(10_000)
     }
 
-    pub(super) fn lost_pulls(&self) -> u64 {
-        self.lost_pulls.load(Ordering::Relaxed)
-    }
-
     pub(super) fn of(&self, endpoint: &str) -> EndpointCounts {
         self.lock().get(endpoint).cloned().unwrap_or_default()
     }

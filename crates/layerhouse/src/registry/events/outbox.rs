@@ -45,14 +45,6 @@ pub(crate) struct EndpointStatus {
     pub(crate) counts: EndpointCounts,
 }
 
-/// For metrics, and a cheap clone of what is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NotificationStatus {
-    pub(crate) endpoints: Vec<EndpointStatus>,
-    /// Pulls whose events were not written because too many came at once.
-    pub(crate) lost_pulls: u64,
-}
-
 impl Registry {
     /// Says where this registry listens, for `source` of every event; once, before any.
     pub(crate) fn tell_events_as(&self, address: String) {
@@ -227,26 +219,25 @@ impl Registry {
         Ok(found)
     }
 
-    /// What is known of each endpoint, for metrics.
-    pub(crate) fn notification_status(&self) -> Result<NotificationStatus, Fault> {
+    /// What is known of each endpoint, for metrics. Blocks.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn notification_status(&self) -> Result<Vec<EndpointStatus>, Fault> {
         let policy = self.events.policy.load();
-        let mut status = NotificationStatus {
-            endpoints: Vec::new(),
-            lost_pulls: self.events.counters.lost_pulls(),
-        };
-        for endpoint in &policy.endpoints {
+        let of = |endpoint: &super::Wishes| {
             let name = &endpoint.name;
             let pending = self.database.read(|tx| {
                 let passed = meta::events::passed(tx, name)?;
                 passed.map_or(Ok(0), |passed| meta::events::count_after(tx, passed))
             })?;
-            status.endpoints.push(EndpointStatus {
+            Ok(EndpointStatus {
                 name: name.clone(),
                 pending,
                 counts: self.events.counters.of(name),
-            });
-        }
-        Ok(status)
+            })
+        };
+        policy.endpoints.iter().map(of).collect()
     }
 }
 
