@@ -40,10 +40,7 @@ pub(super) fn of<B>(
         Some("http") => "http",
         _ => own_scheme,
     };
-    let base_url = match &http.host {
-        Some(base_url) => base_url.clone(),
-        None => format!("{scheme}://{host}"),
-    };
+    let base_url = http.base_url(&format!("{scheme}://{host}"));
     RequestSource {
         id: random.uuid(),
         address,

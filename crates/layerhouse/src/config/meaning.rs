@@ -321,20 +321,24 @@ impl Http {
         format!("{}{path}", &self.prefix[..self.prefix.len() - 1])
     }
 
+    /// What stands before a path of ours for clients: `asked` is scheme and host as they asked for
+    /// them, which counts if the operator names no host.
+    pub(crate) fn base_url(&self, asked: &str) -> String {
+        let host = self.host.as_deref().unwrap_or(asked);
+        let rest = host.split_once("://").map_or(host, |(_, rest)| rest);
+        // A host with a path says the prefix itself.
+        if rest.contains('/') {
+            host.to_owned()
+        } else {
+            format!("{host}{}", self.outer_path(""))
+        }
+    }
+
     /// What `Location` says of a path of ours: a path is right behind every proxy, so a host stands
     /// before it only where the operator names one.
     pub(crate) fn location(&self, path: &str) -> String {
         match &self.host {
-            Some(host) if !self.relative_urls => {
-                let has_path = host
-                    .split_once("://")
-                    .is_some_and(|(_, rest)| rest.contains('/'));
-                if has_path {
-                    format!("{host}{path}")
-                } else {
-                    format!("{host}{}", self.outer_path(path))
-                }
-            }
+            Some(host) if !self.relative_urls => format!("{}{path}", self.base_url(host)),
             _ => self.outer_path(path),
         }
     }

@@ -338,6 +338,8 @@ fn with_server(runtime: &Runtime, root: &Path, told: &str, ask: impl FnOnce(Clie
     let running = runtime
         .block_on(start(&config, environment))
         .unwrap_or_else(|error| panic!("{error} {told}"));
-    ask(Client::new(running.address()));
+    ask(Client::new(
+        running.address().tcp().expect("it listens on TCP"),
+    ));
     runtime.block_on(running.stop());
 }
