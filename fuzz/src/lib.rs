@@ -32,17 +32,21 @@ use serde_json::Value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which its seeds and its binary share.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("accept", accept),
+    ("authorization", authorization),
     ("config", config),
     ("digest", digest),
+    ("keys", keys),
     ("manifest", manifest),
     ("media_type", media_type),
     ("name", name),
     ("range", range),
     ("reference", reference),
     ("route", route),
+    ("token", token),
     ("upload_id", upload_id),
+    ("users", users),
 ];
 
 /// A request line: method, space, path.
@@ -350,4 +354,24 @@ where
         assert_eq!(json, printed);
     }
     value
+}
+
+/// The value of `Authorization`.
+pub fn authorization(data: &[u8]) {
+    layerhouse::fuzzed::authorization(data);
+}
+
+/// A file of users.
+pub fn users(data: &[u8]) {
+    layerhouse::fuzzed::users(data);
+}
+
+/// A token, or its claims.
+pub fn token(data: &[u8]) {
+    layerhouse::fuzzed::token(data);
+}
+
+/// A set of keys, or certificates.
+pub fn keys(data: &[u8]) {
+    layerhouse::fuzzed::keys(data);
 }

@@ -112,7 +112,9 @@ fn check(name: &str) {
     for seed in &seeds {
         target(seed);
     }
-    let mut random = Random(name.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte)));
+    let mut random = Random(name.bytes().fold(0_u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+    }));
     // A whole configuration takes fifty times as long as a header.
     let mutations = if name == "config" {
         MUTATIONS / 20
@@ -149,5 +151,18 @@ macro_rules! smoke {
 }
 
 smoke!(
-    accept, config, digest, manifest, media_type, name, range, reference, route, upload_id
+    accept,
+    authorization,
+    config,
+    digest,
+    keys,
+    manifest,
+    media_type,
+    name,
+    range,
+    reference,
+    route,
+    token,
+    upload_id,
+    users
 );

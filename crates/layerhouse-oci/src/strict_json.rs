@@ -21,26 +21,32 @@ pub const VALUES_MAX: usize = 12 * 10_000;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Json {
+pub enum Json {
+    /// `null`
     Null,
+    /// `true` or `false`
     Bool,
     /// An integer from 0 to 2^64 - 1, written as one.
     Unsigned(u64),
     /// Any other number.
     Number,
+    /// A string, unescaped.
     Text(Box<str>),
+    /// `[…]`
     Array(Box<[Json]>),
+    /// `{…}`
     Object(Object),
 }
 
 /// The members of a JSON object.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Object(Box<[(Box<str>, Json)]>);
+pub struct Object(Box<[(Box<str>, Json)]>);
 
 impl Object {
     /// The value under `key`; `null` counts as absent, as it does for the clients, which are
     /// written in Go.
-    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Json> {
         Some(&self.0[self.at(key)?].1).filter(|value| **value != Json::Null)
     }
 
@@ -99,7 +105,10 @@ pub enum JsonError {
 }
 
 /// The value that `bytes` are the text of; space may surround it.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
+///
+/// # Errors
+/// It is not JSON, not JSON that all readers understand alike, or too much of it.
+pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return Err(JsonError::ByteOrderMark);
     }

@@ -22,6 +22,12 @@ mod server;
 mod steps;
 
 pub use api::sockets::Address;
+pub use auth::authenticator::AuthError;
+#[doc(hidden)]
+pub use auth::fuzzed;
+pub use auth::htpasswd::create::{
+    COST_DEFAULT as HTPASSWD_COST_DEFAULT, HtpasswdError, htpasswd_line, htpasswd_update,
+};
 pub use blobs::OpenError;
 pub use registry::rebuild::{RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};

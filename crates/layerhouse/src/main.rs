@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::configuration::{CheckArguments, ConfigCommand};
-use commands::{configuration, reload};
+use commands::htpasswd::HtpasswdArguments;
+use commands::{configuration, htpasswd, reload};
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{Address, Environment, Running, rebuild, start, verify};
@@ -48,6 +49,8 @@ enum Command {
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make a line for a file of users, as Apache's program does
+    Htpasswd(HtpasswdArguments),
     /// Not built yet: it says so, and collects nothing
     GarbageCollect {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Some(Command::Rebuild(arguments)) => read_again(&arguments),
         Some(Command::Check(arguments)) => return configuration::check(arguments),
         Some(Command::Config(command)) => return configuration::run(command),
+        Some(Command::Htpasswd(arguments)) => htpasswd::run(&arguments),
         Some(Command::GarbageCollect { .. }) => Err(NO_COLLECTOR.to_owned()),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve_bare(line.serve),

@@ -13,10 +13,11 @@ use crate::api::record::Observers;
 use crate::api::sockets::{self, Address, Listeners};
 use crate::api::tls::{self, Checked, Tls};
 use crate::api::{Api, Settings, debug, listen};
+use crate::auth::authenticator::{AuthError, Authenticator};
 use crate::blobs::OpenError;
 use crate::checks::Checks;
 use crate::clock::{Clock, Random};
-use crate::config::meaning::{Config, Notifications};
+use crate::config::meaning::{Auth, Config, Notifications};
 use crate::jobs;
 use crate::registry::Registry;
 
@@ -47,6 +48,8 @@ pub enum StartError {
     Tls(String),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     #[error("a blocking task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -60,6 +63,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     stop_jobs: watch::Sender<bool>,
     api: Arc<Api>,
+    clock: Clock,
     serving: JoinHandle<()>,
     jobs: JoinSet<()>,
     registry: Arc<Registry>,
@@ -94,6 +98,11 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     };
     let (root, limits, steps) = (config.root.clone(), config.limits, config.steps.clone());
     let Environment { clock, random } = environment;
+    // Before the data is touched; and reading users may take a while.
+    let (of, with) = (config.clone(), (clock.clone(), random.clone()));
+    let settings =
+        tokio::task::spawn_blocking(move || Settings::new(&of, None, &with.0, &with.1)).await??;
+    let kept_clock = clock.clone();
     let registry =
         tokio::task::spawn_blocking(move || Registry::open(&root, limits, clock, random, steps))
             .await??;
@@ -108,7 +117,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let checks = Arc::new(Checks::new(config.health.clone()));
     let api = Arc::new(Api {
         registry: Arc::clone(&registry),
-        settings: ArcSwap::from_pointee(Settings::new(config)),
+        settings: ArcSwap::from_pointee(settings),
         timeouts: config.timeouts,
         is_stopping: is_stopping.clone(),
         manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
@@ -148,6 +157,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         stop,
         stop_jobs,
         api,
+        clock: kept_clock,
         serving,
         jobs,
         registry,
@@ -189,11 +199,22 @@ async fn bind_debug(address: SocketAddr) -> Result<(TcpListener, SocketAddr), St
 /// changed.
 #[must_use]
 pub fn check(config: &Config, environment: &Environment) -> (Vec<String>, Vec<String>) {
-    let Some(settings) = &config.tls else {
-        return (Vec::new(), Vec::new());
+    let mut checked = match &config.tls {
+        Some(settings) => tls::check(settings, environment.clock.now()),
+        None => Checked::default(),
     };
-    let Checked { problems, warnings } = tls::check(settings, environment.clock.now());
-    (problems, warnings)
+    // A file of users that is not there would be made.
+    let is_there = match &config.auth {
+        Auth::None | Auth::Silly { .. } | Auth::Token(_) => true,
+        Auth::Htpasswd { path, .. } => path.exists(),
+    };
+    if is_there
+        && let Err(error) =
+            Authenticator::open(&config.auth, &environment.clock, &environment.random)
+    {
+        checked.problems.push(error.to_string());
+    }
+    (checked.problems, checked.warnings)
 }
 
 impl Running {
@@ -217,8 +238,11 @@ impl Running {
 
     /// Takes over what of `config` can change while the server runs; connections and requests in
     /// flight go on as they began.
-    pub fn reload(&self, config: &Config) {
-        self.api.settings.store(Arc::new(Settings::new(config)));
+    ///
+    /// # Errors
+    /// Users or keys cannot be read: nothing changed.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        self.api.reload(config, &self.clock)?;
         self.notifications.send_if_modified(|notifications| {
             let is_changed = *notifications != config.notifications;
             notifications.clone_from(&config.notifications);
@@ -231,6 +255,7 @@ impl Running {
         }
         self.api.observers.checks.replace(&config.health);
         self.note_reload(true);
+        Ok(())
     }
 
     /// Takes note of whether the configuration that was read could be used, for the metrics.

@@ -150,7 +150,8 @@ fn shown_referer(referer: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Access, RequestSource};
+    use crate::auth::RequestSource;
+    use crate::auth::access::Access;
 
     fn caller(identity: Identity, address: &str) -> Caller {
         Caller {

@@ -19,6 +19,8 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: Code,
     message: String,
+    /// Beside the message, if the code has more to say.
+    detail: Option<serde_json::Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -28,8 +30,23 @@ impl ApiError {
             status,
             code,
             message: message.into(),
+            detail: None,
             headers: Vec::new(),
         }
+    }
+
+    /// The one answer to who may not, whatever it is that they may not (S17).
+    pub(super) fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            Code::Unauthorized,
+            "authentication required",
+        )
+    }
+
+    pub(super) fn with_detail(mut self, detail: serde_json::Value) -> Self {
+        self.detail = Some(detail);
+        self
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -37,11 +54,13 @@ impl ApiError {
         self
     }
 
-    /// `{"errors": [{"code", "message"}]}` (distribution-spec, "Error Codes").
+    /// `{"errors": [{"code", "message", "detail"}]}` (distribution-spec, "Error Codes").
     pub(super) fn into_answer(self) -> Answer {
-        let content = serde_json::json!({
-            "errors": [{ "code": self.code.as_str(), "message": self.message }]
-        });
+        let mut error = serde_json::json!({ "code": self.code.as_str(), "message": self.message });
+        if let Some(detail) = self.detail {
+            error["detail"] = detail;
+        }
+        let content = serde_json::json!({ "errors": [error] });
         let mut answer: Response<ResponseBody> = json(
             self.status,
             "application/json",
@@ -97,6 +116,8 @@ impl From<Fault> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            // Not reached: who lacks a right was sent back before the route was entered.
+            Refusal::Forbidden => Self::unauthorized(),
             Refusal::ReadOnly | Refusal::DeleteOff => Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 Code::Unsupported,

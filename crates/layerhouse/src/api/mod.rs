@@ -2,6 +2,7 @@
 //! one operation of `registry` and says what came of it.
 
 mod access_log;
+mod authenticate;
 mod blobs;
 mod body;
 mod connection;
@@ -23,9 +24,10 @@ mod uploads;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use authenticate::Application;
 use body::ResponseBody;
 use error::ApiError;
 use futures_util::FutureExt;
@@ -36,7 +38,10 @@ use layerhouse_oci::route::{Route, RouteError};
 use record::{Observers, Record, Watched};
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::{Access, Caller, Identity, Policy};
+use crate::auth::access::Access;
+use crate::auth::authenticator::{AuthError, Authenticator, TOKEN_PATH};
+use crate::auth::{Caller, Identity, Policy};
+use crate::clock::{Clock, Random};
 use crate::config::meaning::{Config, Http, Timeouts};
 use crate::fault::{Fault, FaultKind};
 use crate::registry::Registry;
@@ -70,9 +75,9 @@ pub(crate) struct Api {
 }
 
 /// The part of the configuration that answers depend on; a request sees one state of it.
-#[derive(Debug)]
 pub(crate) struct Settings {
     policy: Policy,
+    authenticator: Arc<Authenticator>,
     http: Http,
     /// Entries of one page.
     catalog_max: usize,
@@ -82,8 +87,24 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self {
+    /// Opens what the configuration names; `before` is what it replaces, whose authenticator goes on if
+    /// it would be the same: its users stay signed in.
+    ///
+    /// # Errors
+    /// Users or keys cannot be read.
+    pub(crate) fn new(
+        config: &Config,
+        before: Option<&Self>,
+        clock: &Clock,
+        random: &Random,
+    ) -> Result<Self, AuthError> {
+        let kept = before.map(|before| &before.authenticator);
+        let authenticator = match kept.filter(|kept| kept.is_of(&config.auth)) {
+            Some(kept) => Arc::clone(kept),
+            None => Arc::new(Authenticator::open(&config.auth, clock, random)?),
+        };
+        Ok(Self {
+            authenticator,
             policy: Policy {
                 allows_delete: config.allows_delete,
                 is_read_only: config.is_read_only,
@@ -95,7 +116,7 @@ impl Settings {
                 ManifestRules::new(&config.validation).expect("the configuration compiled them"),
             ),
             has_access_log: config.log.has_access_log,
-        }
+        })
     }
 }
 
@@ -113,9 +134,22 @@ struct Call {
     api: Arc<Api>,
     settings: Arc<Settings>,
     caller: Arc<Caller>,
+    /// Set once it is found out who asks, for those who note it.
+    admitted: Arc<OnceLock<Arc<Caller>>>,
 }
 
 impl Api {
+    /// Takes over what of `config` can change; requests in flight go on as they began.
+    ///
+    /// # Errors
+    /// Users or keys cannot be read: nothing changed.
+    pub(crate) fn reload(&self, config: &Config, clock: &Clock) -> Result<(), AuthError> {
+        let before = self.settings.load();
+        let settings = Settings::new(config, Some(&before), clock, self.registry.random())?;
+        self.settings.store(Arc::new(settings));
+        Ok(())
+    }
+
     /// Answers one request; whatever happens within, it is an answer.
     pub(crate) async fn answer(
         self: Arc<Self>,
@@ -126,13 +160,14 @@ impl Api {
         let method = request.method().clone();
         let ends_connection = request::ends_connection(&request);
         let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-        // Nobody signs in yet; `auth` decides all the same, so that no route can forget to ask.
+        // Until `admit` has found out who asks, nobody does, and nobody may do anything.
         let call = Call {
             caller: Arc::new(Caller {
                 identity: Identity::Anonymous,
-                access: Access::All,
+                access: Access::Nothing,
                 source: source::of(&request, peer, &settings.http, self.registry.random()),
             }),
+            admitted: Arc::default(),
             settings: Arc::clone(&settings),
             api: Arc::clone(&self),
         };
@@ -142,7 +177,7 @@ impl Api {
             settings.has_access_log,
             &request,
             path,
-            Arc::clone(&call.caller),
+            (Arc::clone(&call.caller), Arc::clone(&call.admitted)),
             self.registry.clock().now(),
         );
         let is_probe = matches!(path, "/healthz" | "/readyz");
@@ -183,10 +218,18 @@ impl Call {
             "/" => return Ok(Response::new(ResponseBody::Empty)),
             "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
             "/readyz" => return self.ready().await,
+            TOKEN_PATH if is_read => {
+                let credentials = authenticate::credentials(request.headers());
+                if let Some(answer) = authenticate::token(&self, credentials).await {
+                    return answer;
+                }
+            }
             _ => {}
         }
         let route = Route::parse(request.method().as_str(), path)?;
-        self.dispatch(route, request).await
+        let application = Application::read(&route, &request);
+        let admitted = self.admit(application).await?;
+        admitted.dispatch(route, request).await
     }
 
     async fn dispatch(self, route: Route, request: Request<Incoming>) -> Result<Answer, ApiError> {

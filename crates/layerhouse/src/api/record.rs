@@ -2,7 +2,7 @@
 //! over when the last byte of its answer was handed to the connection, or when its client went away.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,10 @@ impl Observers {
 pub(super) struct Record {
     observers: Arc<Observers>,
     has_access_line: bool,
+    /// Who asks, as long as that is not found out.
     caller: Arc<Caller>,
+    /// Who it was found to be.
+    admitted: Arc<OnceLock<Arc<Caller>>>,
     began: Instant,
     at: Timestamp,
     route: Route,
@@ -79,7 +82,7 @@ impl Record {
         has_access_line: bool,
         request: &Request<B>,
         path: &str,
-        caller: Arc<Caller>,
+        (caller, admitted): (Arc<Caller>, Arc<OnceLock<Arc<Caller>>>),
         at: Timestamp,
     ) -> Self {
         let header = |name| request.headers().get(name).cloned();
@@ -89,6 +92,7 @@ impl Record {
             observers: Arc::clone(observers),
             has_access_line,
             caller,
+            admitted,
             began: Instant::now(),
             at,
             route,
@@ -101,12 +105,6 @@ impl Record {
             status: None,
             sent_bytes: 0,
         }
-    }
-
-    /// Who asks, once that is known.
-    #[expect(dead_code, reason = "nobody signs in yet")]
-    pub(super) fn set_caller(&mut self, caller: Arc<Caller>) {
-        self.caller = caller;
     }
 
     /// Follows the answer to its end.
@@ -128,6 +126,7 @@ impl Drop for Record {
             request_bytes: self.request_bytes,
             sent_bytes: self.sent_bytes,
         });
+        let caller = self.admitted.get().unwrap_or(&self.caller);
         // What a client sent is written escaped and cut.
         let agent = self.agent.as_ref().map(HeaderValue::as_bytes);
         tracing::info!(
@@ -136,15 +135,15 @@ impl Drop for Record {
             status,
             size_bytes = self.sent_bytes,
             duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-            remote = self.caller.source.address,
-            user = self.caller.identity.name(),
-            id = self.caller.source.id,
+            remote = caller.source.address,
+            user = caller.identity.name(),
+            id = caller.source.id,
             agent = cut(&String::from_utf8_lossy(agent.unwrap_or(b""))),
             "request"
         );
         if self.has_access_line {
             let line = access_log::line(&access_log::Entry {
-                caller: &self.caller,
+                caller,
                 at: self.at,
                 method: &self.method,
                 uri: &self.uri,

@@ -47,6 +47,7 @@ pub(super) fn of<B>(
         host: host.to_owned(),
         method: request.method().to_string(),
         agent: request::text(headers, &header::USER_AGENT).map_or_else(String::new, cut),
+        root_url: format!("{base_url}{}", http.prefix),
         base_url,
     }
 }

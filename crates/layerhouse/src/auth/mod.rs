@@ -1,10 +1,23 @@
 //! Who asks, and may they: a pure decision that ends in a [`Granted`], which the operations of
 //! `registry` demand. A handler that forgets to ask does not compile.
 
+pub(crate) mod access;
+pub(crate) mod authenticator;
+mod challenge;
+pub(crate) mod credentials;
+pub mod fuzzed;
+pub(crate) mod htpasswd;
+pub(crate) mod needs;
+pub(crate) mod token;
+mod watched;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use layerhouse_oci::name::RepositoryName;
+
+use self::access::Access;
+use self::needs::{Action, Resource};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +38,6 @@ impl Identity {
     }
 }
 
-/// What a caller may do, before the operator's switches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Everything: registry:2 knows nothing between all and nothing but with tokens.
-    All,
-}
-
 /// Where a request came from, as events and logs tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestSource {
@@ -46,6 +52,8 @@ pub(crate) struct RequestSource {
     pub(crate) agent: String,
     /// What a path of ours stands behind, for this client: `https://registry.example.com`.
     pub(crate) base_url: String,
+    /// That with `http.prefix`: what `/` of ours is for this client.
+    pub(crate) root_url: String,
 }
 
 /// One request's caller.
@@ -96,6 +104,8 @@ pub(crate) struct GrantedBrowse(());
 /// Why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
+    #[error("authentication required")]
+    Forbidden,
     #[error("this registry is read-only for now (storage.maintenance.readonly)")]
     ReadOnly,
     #[error("deleting is switched off on this registry (storage.delete.enabled)")]
@@ -110,17 +120,13 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "open registries refuse none"
-    )]
+    #[expect(clippy::unused_self, reason = "a policy is asked, whatever it says")]
     pub(crate) fn pull(
         self,
         caller: &Arc<Caller>,
         repository: &RepositoryName,
     ) -> Result<Granted<Pull>, Refusal> {
-        Ok(grant(caller, repository))
+        grant(caller, repository, &[Action::Pull])
     }
 
     pub(crate) fn push(
@@ -128,42 +134,52 @@ impl Policy {
         caller: &Arc<Caller>,
         repository: &RepositoryName,
     ) -> Result<Granted<Push>, Refusal> {
+        let granted = grant(caller, repository, &[Action::Pull, Action::Push])?;
         if self.is_read_only {
             return Err(Refusal::ReadOnly);
         }
-        Ok(grant(caller, repository))
+        Ok(granted)
     }
 
-    /// The one guard of all deletes.
+    /// The one guard of all deletes (S18).
     pub(crate) fn delete(
         self,
         caller: &Arc<Caller>,
         repository: &RepositoryName,
     ) -> Result<Granted<Delete>, Refusal> {
+        let granted = grant(caller, repository, &[Action::Delete])?;
         if self.is_read_only {
             return Err(Refusal::ReadOnly);
         }
         if !self.allows_delete {
             return Err(Refusal::DeleteOff);
         }
-        Ok(grant(caller, repository))
+        Ok(granted)
     }
 
     /// To see the names of repositories, and to mount a blob without naming where it is.
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "open registries refuse none"
-    )]
-    pub(crate) fn browse(self, _caller: &Caller) -> Result<GrantedBrowse, Refusal> {
-        Ok(GrantedBrowse(()))
+    #[expect(clippy::unused_self, reason = "a policy is asked, whatever it says")]
+    pub(crate) fn browse(self, caller: &Caller) -> Result<GrantedBrowse, Refusal> {
+        if caller.access.allows(&Resource::Catalog, Action::Everything) {
+            Ok(GrantedBrowse(()))
+        } else {
+            Err(Refusal::Forbidden)
+        }
     }
 }
 
-fn grant<Action>(caller: &Arc<Caller>, repository: &RepositoryName) -> Granted<Action> {
-    Granted {
+/// The only place where a proof is made.
+fn grant<Proven>(
+    caller: &Arc<Caller>,
+    repository: &RepositoryName,
+    actions: &[Action],
+) -> Result<Granted<Proven>, Refusal> {
+    if !caller.access.allows_in(repository, actions) {
+        return Err(Refusal::Forbidden);
+    }
+    Ok(Granted {
         caller: Arc::clone(caller),
         repository: repository.clone(),
         action: PhantomData,
-    }
+    })
 }

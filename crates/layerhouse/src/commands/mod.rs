@@ -1,4 +1,5 @@
 //! Commands of the binary, besides `serve` itself.
 
 pub(crate) mod configuration;
+pub(crate) mod htpasswd;
 pub(crate) mod reload;

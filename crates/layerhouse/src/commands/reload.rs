@@ -36,14 +36,24 @@ pub(crate) async fn forever(
         let again = arguments.clone();
         let loaded = blocking(move || Config::load(&again, &Surroundings::system())).await;
         match loaded {
-            Some(Ok(new)) => {
-                if let Err(problem) = log.reload(&new.log) {
-                    tracing::error!(problem, "the log stays as it was");
+            Some(Ok(new)) => match server.reload(&new) {
+                Ok(()) => {
+                    if let Err(problem) = log.reload(&new.log) {
+                        tracing::error!(problem, "the log stays as it was");
+                    }
+                    report(&config, &new);
+                    config = new;
                 }
-                server.reload(&new);
-                report(&config, &new);
-                config = new;
-            }
+                Err(error) => {
+                    server.note_reload(false);
+                    tracing::error!(
+                        event = "config_reload",
+                        outcome = "failure",
+                        problem = %error,
+                        "the configuration is wrong, and the one before still holds"
+                    );
+                }
+            },
             Some(Err(error)) => {
                 server.note_reload(false);
                 refuse(&error);

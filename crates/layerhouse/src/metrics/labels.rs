@@ -139,7 +139,6 @@ pub(super) fn reason_index(status: u16) -> usize {
 
 /// How somebody signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "nobody signs in yet")]
 pub(crate) enum AuthMethod {
     Htpasswd,
     Token,
@@ -148,7 +147,6 @@ pub(crate) enum AuthMethod {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "nobody signs in yet")]
 pub(crate) enum AuthResult {
     /// Who it said it was.
     Accepted,

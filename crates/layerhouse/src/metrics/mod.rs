@@ -118,7 +118,6 @@ impl Metrics {
     }
 
     /// Somebody signed in, or tried to.
-    #[expect(dead_code, reason = "nobody signs in yet")]
     pub(crate) fn count_auth(&self, method: AuthMethod, result: AuthResult) {
         let at = method as usize * labels::AUTH_RESULTS.len() + result as usize;
         self.auth.add(at, 1);

@@ -141,6 +141,12 @@ fn observers_are_leaves() {
     only_in(&["log/", "config/"], &["tracing_subscriber"]);
 }
 
+/// Whoever has a proof went through the policy.
+#[test]
+fn proofs_are_made_in_auth_alone() {
+    only_in(&["auth/mod.rs"], &["GrantedBrowse(())", "Granted {"]);
+}
+
 #[test]
 fn sql_is_known_in_meta_alone() {
     only_in(
@@ -152,9 +158,18 @@ fn sql_is_known_in_meta_alone() {
 #[test]
 fn files_are_touched_in_blobs_and_config_alone() {
     // The database's own file is opened, locked and measured by `meta`. What `config` names for TLS is
-    // read by who speaks it, whenever it changes; the file of a Unix socket is made by listening.
+    // read by who speaks it, whenever it changes; the file of a Unix socket is made by listening. Users
+    // and keys, which are the operator's, are read where they are watched, and a file of users is made
+    // in one place.
     only_in(
-        &["blobs/", "config/", "api/tls/", "api/sockets.rs"],
+        &[
+            "blobs/",
+            "config/",
+            "api/tls/",
+            "api/sockets.rs",
+            "auth/watched.rs",
+            "auth/htpasswd/create.rs",
+        ],
         &["fs::", "File::", "OpenOptions", "std::fs"],
     );
 }

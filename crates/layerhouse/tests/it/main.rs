@@ -4,6 +4,7 @@
 mod acme;
 mod adoption;
 mod architecture;
+mod auth;
 mod base;
 mod blobs;
 mod config;

@@ -130,7 +130,7 @@ impl Server {
         self.configuration = format!("version: 0.1\n{configuration}\n");
         let config = load(self.directory.path(), &self.configuration);
         let running = self.running.as_ref().expect("it runs");
-        running.reload(&config);
+        running.reload(&config).expect("it can be taken over");
     }
 
     /// For a test that damages the directory on purpose and says itself what `verify` must find.

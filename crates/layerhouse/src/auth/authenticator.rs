@@ -1,0 +1,274 @@
+//! Asks who sends a request and what they may do, in the one way that was configured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access::Access;
+use super::challenge::{bearer, quoted, scope, scopes};
+use super::credentials::{Credentials, Secret};
+use super::htpasswd::passes::Holder;
+use super::htpasswd::{Busy, Htpasswd};
+use super::needs::{Need, Wanted};
+use super::token::Tokens;
+use super::{Identity, RequestSource};
+use crate::clock::{Clock, Random};
+use crate::config::meaning::{Auth, TokenAuth};
+
+/// Where passes are given out, if they are.
+pub(crate) const TOKEN_PATH: &str = "/v2/token";
+
+/// Why signing in cannot be offered; the message is for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("auth.{kind}: {problem}")]
+pub struct AuthError {
+    kind: &'static str,
+    problem: String,
+}
+
+/// Why a request may not go on.
+#[derive(Debug)]
+pub(crate) enum Denied {
+    /// Sign in, or with more rights.
+    Unauthorized {
+        /// How, as `WWW-Authenticate` says it.
+        challenge: String,
+        /// What the request would have done.
+        wanted: Vec<Wanted>,
+    },
+    /// Too much is asked at once, or was guessed wrong too often.
+    Busy { wait: Duration },
+}
+
+/// Asks who sends a request.
+pub(crate) struct Authenticator {
+    config: Auth,
+    means: Means,
+}
+
+enum Means {
+    Open,
+    Silly,
+    Htpasswd(Box<Htpasswd>),
+    Token(Tokens),
+}
+
+impl Authenticator {
+    /// Reads the files that are needed; a file of users that is missing is made.
+    ///
+    /// # Errors
+    /// One of them is wrong or, for tokens, missing.
+    pub(crate) fn open(config: &Auth, clock: &Clock, random: &Random) -> Result<Self, AuthError> {
+        let error = |kind| move |problem| AuthError { kind, problem };
+        let means = match config {
+            Auth::None => Means::Open,
+            Auth::Silly { .. } => Means::Silly,
+            Auth::Htpasswd { path, .. } => {
+                let htpasswd = Htpasswd::open(path, clock, random);
+                Means::Htpasswd(Box::new(htpasswd.map_err(error("htpasswd"))?))
+            }
+            Auth::Token(config) => {
+                Means::Token(Tokens::open(config, clock).map_err(error("token"))?)
+            }
+        };
+        Ok(Self {
+            config: config.clone(),
+            means,
+        })
+    }
+
+    /// What it was opened with.
+    pub(crate) fn config(&self) -> &Auth {
+        &self.config
+    }
+
+    /// Whether it would be the same if it were opened with `config`.
+    pub(crate) fn is_of(&self, config: &Auth) -> bool {
+        self.config == *config
+    }
+
+    /// Who asks, and what they may do: enough for `need`, or it is refused.
+    ///
+    /// # Errors
+    /// [`Denied`] tells the client what to do.
+    pub(crate) async fn decide(
+        &self,
+        credentials: &Credentials,
+        need: &Need,
+        source: &RequestSource,
+    ) -> Result<(Identity, Access), Denied> {
+        if *need == Need::Nothing {
+            return Ok((Identity::Anonymous, Access::Nothing));
+        }
+        let found = self.identify(credentials, need, source).await;
+        let problem = match found {
+            Ok((identity, access)) if access.meets(need) => return Ok((identity, access)),
+            Ok(_) => Problem::Scope,
+            Err(Problem::Busy(wait)) => return Err(Denied::Busy { wait }),
+            Err(problem) => problem,
+        };
+        if problem != Problem::Missing {
+            // No name: people type a password where it belongs.
+            tracing::info!(address = source.address, ?problem, "a sign-in was refused");
+        }
+        Err(Denied::Unauthorized {
+            challenge: self.challenge(need, problem, source),
+            wanted: need.asked_for().cloned().collect(),
+        })
+    }
+
+    async fn identify(
+        &self,
+        credentials: &Credentials,
+        need: &Need,
+        source: &RequestSource,
+    ) -> Result<(Identity, Access), Problem> {
+        match &self.means {
+            Means::Open => Ok((Identity::Anonymous, Access::All)),
+            Means::Silly => match credentials {
+                Credentials::None => Err(Problem::Missing),
+                Credentials::Basic { .. } | Credentials::Bearer(_) | Credentials::Unknown => {
+                    Ok((Identity::User(Arc::from("silly")), Access::All))
+                }
+            },
+            Means::Htpasswd(htpasswd) => {
+                if self.allows_anonymous(credentials, need) {
+                    return Ok((Identity::Anonymous, Access::PullOnly));
+                }
+                match credentials {
+                    Credentials::Basic { user, password } => {
+                        let checked = htpasswd.check(user, password, &source.address).await;
+                        match checked {
+                            Ok(true) => Ok((Identity::User(user.as_str().into()), Access::All)),
+                            Ok(false) => Err(Problem::Wrong),
+                            Err(Busy { wait }) => Err(Problem::Busy(wait)),
+                        }
+                    }
+                    Credentials::Bearer(pass) if self.anyone_pulls() => {
+                        match htpasswd.holder(pass).await {
+                            Some(Holder::Anonymous) => Ok((Identity::Anonymous, Access::PullOnly)),
+                            Some(Holder::User(name)) => {
+                                Ok((Identity::User(name.into()), Access::All))
+                            }
+                            None => Err(Problem::Wrong),
+                        }
+                    }
+                    Credentials::None => Err(Problem::Missing),
+                    Credentials::Bearer(_) | Credentials::Unknown => Err(Problem::Wrong),
+                }
+            }
+            Means::Token(tokens) => match credentials {
+                Credentials::Bearer(token) => tokens.verify(token).await.ok_or(Problem::Wrong),
+                Credentials::None | Credentials::Basic { .. } | Credentials::Unknown => {
+                    Err(Problem::Missing)
+                }
+            },
+        }
+    }
+
+    /// A pass for who shows these credentials, or shows none; `None` where no passes are given.
+    ///
+    /// # Errors
+    /// [`Denied`] for wrong credentials.
+    pub(crate) async fn issue(
+        &self,
+        credentials: &Credentials,
+        source: &RequestSource,
+    ) -> Option<Result<Secret, Denied>> {
+        let Means::Htpasswd(htpasswd) = &self.means else {
+            return None;
+        };
+        if !self.anyone_pulls() {
+            return None;
+        }
+        let holder = if credentials.are_empty() {
+            Holder::Anonymous
+        } else {
+            match self.decide(credentials, &Need::SignIn, source).await {
+                Ok((Identity::User(name), _)) => Holder::User(name.as_ref().to_owned()),
+                Ok((Identity::Anonymous, _)) => Holder::Anonymous,
+                Err(denied) => return Some(Err(denied)),
+            }
+        };
+        // The entry went away between the two looks at it.
+        let gone = || Denied::Unauthorized {
+            challenge: self.challenge(&Need::SignIn, Problem::Wrong, source),
+            wanted: Vec::new(),
+        };
+        Some(htpasswd.issue(&holder).await.ok_or_else(gone))
+    }
+
+    fn anyone_pulls(&self) -> bool {
+        match &self.config {
+            Auth::Htpasswd {
+                allows_anonymous_pull,
+                ..
+            } => *allows_anonymous_pull,
+            Auth::None | Auth::Silly { .. } | Auth::Token(_) => false,
+        }
+    }
+
+    /// Nobody may read, and nothing else. `/v2/` is refused to them all the same: Docker asks there how
+    /// to sign in, and would push without if it were not told.
+    fn allows_anonymous(&self, credentials: &Credentials, need: &Need) -> bool {
+        self.anyone_pulls()
+            && credentials.are_empty()
+            && *need != Need::SignIn
+            && Access::PullOnly.meets(need)
+    }
+
+    /// `WWW-Authenticate`, as registry:2 writes it.
+    fn challenge(&self, need: &Need, problem: Problem, source: &RequestSource) -> String {
+        match &self.config {
+            Auth::None => String::new(),
+            Auth::Htpasswd {
+                realm,
+                allows_anonymous_pull: true,
+                ..
+            } => {
+                let url = format!("{}{TOKEN_PATH}", source.root_url.trim_end_matches('/'));
+                bearer(&url, realm, &scopes(need)) + problem.parameter()
+            }
+            Auth::Htpasswd { realm, .. } => format!("Basic realm={}", quoted(realm)),
+            Auth::Silly { realm, service } => {
+                let scope = need
+                    .asked_for()
+                    .map(|one| scope(std::slice::from_ref(&one)));
+                bearer(realm, service, &scope.collect::<Vec<_>>())
+            }
+            Auth::Token(TokenAuth {
+                realm,
+                service,
+                autoredirect_path,
+                ..
+            }) => {
+                let realm = match autoredirect_path {
+                    Some(path) => format!("{}/{}", source.base_url, path.trim_start_matches('/')),
+                    None => realm.clone(),
+                };
+                bearer(&realm, service, &scopes(need)) + problem.parameter()
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    /// Nothing was shown that could be checked.
+    Missing,
+    /// What was shown is not good.
+    Wrong,
+    /// It is good, but not for this.
+    Scope,
+    Busy(Duration),
+}
+
+impl Problem {
+    /// What a challenge for tokens says of it (RFC 6750, 3.1).
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Missing | Self::Busy(_) => "",
+            Self::Wrong => ",error=\"invalid_token\"",
+            Self::Scope => ",error=\"insufficient_scope\"",
+        }
+    }
+}
