@@ -64,7 +64,7 @@ impl ApiError {
         let mut answer: Response<ResponseBody> = json(
             self.status,
             "application/json",
-            content.to_string().into_bytes(),
+            format!("{content}\n").into_bytes(),
         );
         for (name, value) in self.headers {
             answer.headers_mut().insert(name, value);
@@ -115,14 +115,18 @@ impl From<Fault> for ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
+        let unsupported = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Code::Unsupported,
+            refusal.to_string(),
+        );
         match refusal {
             // Not reached: who lacks a right was sent back before the route was entered.
             Refusal::Forbidden => Self::unauthorized(),
-            Refusal::ReadOnly | Refusal::DeleteOff => Self::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                Code::Unsupported,
-                refusal.to_string(),
-            ),
+            Refusal::ReadOnly => {
+                unsupported.with(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
+            }
+            Refusal::DeleteOff => unsupported,
         }
     }
 }

@@ -204,18 +204,15 @@ impl Call {
     async fn handle(self, request: Request<Incoming>) -> Result<Answer, ApiError> {
         request::check_size(&request)?;
         let settings = Arc::clone(&self.settings);
-        let path = settings
-            .http
-            .path_behind_prefix(request.uri().path())
-            .ok_or(RouteError::NotFound)?;
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        match path {
+        // A watchdog finds these wherever `http.prefix` moved the rest.
+        match request.uri().path() {
             "/" | "/healthz" | "/readyz" if !is_read => {
                 return Err(ApiError::from(RouteError::MethodNotAllowed {
                     allow: "GET, HEAD",
                 }));
             }
-            "/" => return Ok(Response::new(ResponseBody::Empty)),
+            "/" => return Ok(front_door()),
             "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
             "/readyz" => return self.ready().await,
             TOKEN_PATH if is_read => {
@@ -226,6 +223,10 @@ impl Call {
             }
             _ => {}
         }
+        let path = settings
+            .http
+            .path_behind_prefix(request.uri().path())
+            .ok_or(RouteError::NotFound)?;
         let route = Route::parse(request.method().as_str(), path)?;
         let application = Application::read(&route, &request);
         let admitted = self.admit(application).await?;
@@ -384,6 +385,14 @@ fn json(status: StatusCode, media_type: &'static str, content: Vec<u8>) -> Answe
 
 fn plain(status: StatusCode, text: &'static str) -> Answer {
     json(status, "text/plain; charset=utf-8", text.into())
+}
+
+/// Health checks of many an installation ask for it; a cache between must not answer them.
+fn front_door() -> Answer {
+    let mut answer = Response::new(ResponseBody::Empty);
+    let uncached = HeaderValue::from_static("no-cache");
+    answer.headers_mut().insert(header::CACHE_CONTROL, uncached);
+    answer
 }
 
 fn preflight() -> Answer {

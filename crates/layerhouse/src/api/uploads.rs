@@ -150,6 +150,7 @@ pub(super) async fn cancel(
     registry.cancel_upload(push, upload).await?;
     let mut answer = Response::new(ResponseBody::Empty);
     *answer.status_mut() = StatusCode::NO_CONTENT;
+    set(&mut answer, UPLOAD_ID, upload.as_str());
     Ok(answer)
 }
 

@@ -305,15 +305,10 @@ pub(crate) struct Timeouts {
 }
 
 impl Http {
-    /// The path without the prefix of all; `None` for one that is not below it. A watchdog finds
-    /// `/healthz` and `/readyz` wherever the rest was moved.
+    /// The path without the prefix of all; `None` for one that is not below it.
     pub(crate) fn path_behind_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
         let depth = self.prefix.len() - 1;
-        if matches!(path, "/healthz" | "/readyz") || path.starts_with(&self.prefix) {
-            let is_below = path.starts_with(&self.prefix);
-            return Some(if is_below { &path[depth..] } else { path });
-        }
-        None
+        path.starts_with(&self.prefix).then(|| &path[depth..])
     }
 
     /// A path of ours as clients reach it from outside.

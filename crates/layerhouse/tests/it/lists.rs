@@ -97,6 +97,6 @@ fn sec_s40_pages_are_bounded_whatever_n_says() {
         client
             .get("/v2/acme/web/tags/list?last=t0999&n=1000")
             .text(),
-        r#"{"name":"acme/web","tags":["t1000"]}"#
+        "{\"name\":\"acme/web\",\"tags\":[\"t1000\"]}\n"
     );
 }

@@ -298,9 +298,15 @@ impl Request {
         let Some(expected) = &self.expected_body else {
             return Ok(());
         };
+        // JSON of the registry's own ends with a line feed, which a line cannot say.
+        let is_json = answer.header("content-type") == Some("application/json");
+        let body = match answer.body.strip_suffix(b"\n") {
+            Some(body) if is_json => body,
+            _ => &answer.body,
+        };
         let is_as_expected = match expected.strip_suffix("…".as_bytes()) {
-            Some(prefix) => answer.body.starts_with(prefix),
-            None => answer.body == *expected,
+            Some(prefix) => body.starts_with(prefix),
+            None => body == *expected,
         };
         if is_as_expected {
             Ok(())
@@ -396,7 +402,7 @@ pub(crate) fn in_chunks(body: &[u8], chunk_bytes: usize) -> Vec<u8> {
 }
 
 /// Parts at two spaces or more, but not within quotes.
-fn columns(line: &str) -> Vec<&str> {
+pub(crate) fn columns(line: &str) -> Vec<&str> {
     let mut columns = Vec::new();
     let mut begin = 0;
     let mut is_quoted = false;
@@ -412,7 +418,7 @@ fn columns(line: &str) -> Vec<&str> {
     columns
 }
 
-fn header(column: &str) -> Option<(&str, &str)> {
+pub(crate) fn header(column: &str) -> Option<(&str, &str)> {
     let (name, value) = column.split_once(':')?;
     let is_name = name
         .bytes()
