@@ -137,14 +137,8 @@ impl Random {
 fn uuid(bits: u128) -> String {
     let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");
-    let (a, b, c, d, e) = (
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    );
-    format!("{a}-{b}-{c}-{d}-{e}")
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| &hex[group]);
+    groups.join("-")
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough spread for test ids.

@@ -145,13 +145,11 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
     };
     let config =
         Config::load(&arguments, &Surroundings::system()).map_err(|error| error.to_string())?;
+    let log = layerhouse::log::start(&config.log)?;
     if let Some(unread) = &config.unread {
         let path = unread.display();
-        say_error(&format!(
-            "{path} exists and is not read; to take it over: layerhouse serve {path}"
-        ));
+        tracing::info!("{path} exists and is not read; to take it over: layerhouse serve {path}");
     }
-    let log = layerhouse::log::start(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -175,5 +175,9 @@ fn link_next(call: &Call, answer: &mut Answer, path: &str, query: &[(&str, &str)
 
 /// Ends with a line feed, as registry:2's lists do: people read them in terminals.
 fn list(media_type: &'static str, content: &Value) -> Answer {
-    super::json(StatusCode::OK, media_type, format!("{content}\n").into_bytes())
+    super::json(
+        StatusCode::OK,
+        media_type,
+        format!("{content}\n").into_bytes(),
+    )
 }

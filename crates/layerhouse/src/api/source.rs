@@ -40,15 +40,15 @@ pub(super) fn of<B>(
         Some("http") => "http",
         _ => own_scheme,
     };
-    let base_url = http.base_url(&format!("{scheme}://{host}"));
+    let asked = format!("{scheme}://{host}");
     RequestSource {
         id: random.uuid(),
         address,
         host: host.to_owned(),
         method: request.method().to_string(),
         agent: request::text(headers, &header::USER_AGENT).map_or_else(String::new, cut),
-        root_url: format!("{base_url}{}", http.prefix),
-        base_url,
+        base_url: http.base_url(&asked),
+        origin: http.origin(&asked),
     }
 }
 

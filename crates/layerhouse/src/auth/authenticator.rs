@@ -225,7 +225,7 @@ impl Authenticator {
                 allows_anonymous_pull: true,
                 ..
             } => {
-                let url = format!("{}{TOKEN_PATH}", source.root_url.trim_end_matches('/'));
+                let url = format!("{}{TOKEN_PATH}", source.base_url);
                 bearer(&url, realm, &scopes(need)) + problem.parameter()
             }
             Auth::Htpasswd { realm, .. } => format!("Basic realm={}", quoted(realm)),
@@ -242,7 +242,7 @@ impl Authenticator {
                 ..
             }) => {
                 let realm = match autoredirect_path {
-                    Some(path) => format!("{}/{}", source.base_url, path.trim_start_matches('/')),
+                    Some(path) => format!("{}/{}", source.origin, path.trim_start_matches('/')),
                     None => realm.clone(),
                 };
                 bearer(&realm, service, &scopes(need)) + problem.parameter()

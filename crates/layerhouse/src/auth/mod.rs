@@ -50,10 +50,11 @@ pub(crate) struct RequestSource {
     pub(crate) method: String,
     /// The client's `User-Agent`.
     pub(crate) agent: String,
-    /// What a path of ours stands behind, for this client: `https://registry.example.com`.
+    /// What a path of ours stands behind, for this client: `https://registry.example.com`, and the
+    /// prefix if there is one; without a slash at the end.
     pub(crate) base_url: String,
-    /// That with `http.prefix`: what `/` of ours is for this client.
-    pub(crate) root_url: String,
+    /// Scheme, host and port of that alone.
+    pub(crate) origin: String,
 }
 
 /// One request's caller.

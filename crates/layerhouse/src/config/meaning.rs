@@ -329,6 +329,14 @@ impl Http {
         }
     }
 
+    /// Scheme, host and port of [`Http::base_url`] alone.
+    pub(crate) fn origin(&self, asked: &str) -> String {
+        let url = self.host.as_deref().unwrap_or(asked);
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let authority = rest.split('/').next().unwrap_or(rest);
+        format!("{scheme}://{authority}")
+    }
+
     /// What `Location` says of a path of ours: a path is right behind every proxy, so a host stands
     /// before it only where the operator names one.
     pub(crate) fn location(&self, path: &str) -> String {

@@ -254,6 +254,10 @@ pub(crate) fn is_empty(tx: &Transaction<'_>) -> Result<bool, Fault> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a statement that fails is a test that fails"
+)]
 mod tests {
     use super::*;
     use crate::health::Health;

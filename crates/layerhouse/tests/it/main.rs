@@ -12,6 +12,7 @@ mod config_reload;
 mod connections;
 mod damage;
 mod deletes;
+mod differential;
 mod faults;
 mod harness;
 mod heads;

@@ -332,7 +332,7 @@ fn a_failing_endpoint_is_left_alone_for_its_backoff() {
     sink.set(Mode::Answer(302));
     let next = sink.attempts() + 1;
     while sink.attempts() < next {
-        server.advance(Duration::from_secs(60));
+        server.advance(Duration::from_mins(1));
         std::thread::yield_now();
     }
     // That was taken, as registry:2 takes every 3xx, so the next event is another.

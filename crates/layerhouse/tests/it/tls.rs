@@ -513,7 +513,10 @@ fn what_is_odd_about_a_certificate_is_said() {
             .unwrap_or_else(|refused| panic!("{refused:?}"))
             .terminate();
         assert!(status.success());
-        let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+        let warnings: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("level=warning"))
+            .collect();
         if expected.is_empty() {
             assert!(warnings.is_empty(), "{log}");
         } else {

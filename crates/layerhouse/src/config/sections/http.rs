@@ -65,8 +65,14 @@ fn listen(http: &Section<'_>, argument: Option<&str>, is_activated: bool) -> Lis
     enum Net {
         Tcp,
         Unix,
+        Systemd,
     }
-    let nets = [("tcp", Net::Tcp), ("unix", Net::Unix), ("", Net::Tcp)];
+    let nets = [
+        ("tcp", Net::Tcp),
+        ("unix", Net::Unix),
+        ("systemd", Net::Systemd),
+        ("", Net::Tcp),
+    ];
     let net = http.word("net", &nets, Some("tcp"));
     let given = http.text("addr");
     if let Some(argument) = argument {
@@ -74,7 +80,8 @@ fn listen(http: &Section<'_>, argument: Option<&str>, is_activated: bool) -> Lis
     } else if given.is_none() {
         http.say("addr", quoted(LISTEN_DEFAULT), &Origin::Default);
     }
-    if is_activated && argument.is_none() {
+    let wants_activation = is_activated || net == Some(Net::Systemd);
+    if wants_activation && argument.is_none() {
         return Listen::Systemd;
     }
     if net == Some(Net::Unix) && argument.is_none() {
