@@ -259,6 +259,8 @@ pub(crate) fn is_empty(tx: &Transaction<'_>) -> Result<bool, Fault> {
     reason = "a statement that fails is a test that fails"
 )]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
     use super::*;
     use crate::health::Health;
     use crate::meta::sqlite::Database;
