@@ -36,7 +36,7 @@ pub(super) fn catalog<B>(
         },
     )?;
     let content = json!({ "repositories": page.items });
-    let mut answer = list("application/json", &content);
+    let mut answer = list(&content);
     if page.has_more
         && let Some(last) = page.items.last()
     {
@@ -71,10 +71,7 @@ pub(super) fn tags<B>(
         )
     })?;
     let name = pull.repository().as_str();
-    let mut answer = list(
-        "application/json",
-        &json!({ "name": name, "tags": page.items }),
-    );
+    let mut answer = list(&json!({ "name": name, "tags": page.items }));
     if page.has_more
         && let Some(last) = page.items.last()
     {
@@ -103,7 +100,8 @@ pub(super) fn referrers<B>(
     let page = registry.list_referrers(pull, subject, artifact_type.as_deref(), last.as_deref())?;
     let manifests: Vec<Value> = page.items.iter().map(descriptor).collect();
     let content = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
-    let mut answer = list(OCI_INDEX, &content);
+    let content = content.to_string().into_bytes();
+    let mut answer = super::json(StatusCode::OK, OCI_INDEX, content);
     if artifact_type.is_some() {
         let filters = HeaderValue::from_static("artifactType");
         answer.headers_mut().insert(FILTERS_APPLIED, filters);
@@ -174,10 +172,7 @@ fn link_next(call: &Call, answer: &mut Answer, path: &str, query: &[(&str, &str)
 }
 
 /// Ends with a line feed, as registry:2's lists do: people read them in terminals.
-fn list(media_type: &'static str, content: &Value) -> Answer {
-    super::json(
-        StatusCode::OK,
-        media_type,
-        format!("{content}\n").into_bytes(),
-    )
+fn list(content: &Value) -> Answer {
+    let content = format!("{content}\n").into_bytes();
+    super::json(StatusCode::OK, "application/json", content)
 }

@@ -18,11 +18,12 @@ fn a_prefix_moves_everything_but_what_a_watchdog_asks() {
     check_configured(
         "http: {prefix: /images/}",
         "GET   /images/v2/                               200  '{}'
-         GET   /images/                                  200
+         GET   /images/                                  404
+         GET   /                                         200
          GET   /v2/                                      404
          GET   /imagesv2/                                404
          GET   /healthz                                  200
-         GET   /images/readyz                            200
+         GET   /images/readyz                            404
          POST  /images/v2/acme/web/blobs/uploads/        202  Location: /images/v2/acme/web/blobs/uploads/…
          PUT   $upload?digest=$sha256({})  '{}'          201  Location: /images/v2/acme/web/blobs/$sha256({})
          PUT   /images/v2/acme/web/manifests/v1  $image  404  MANIFEST_BLOB_UNKNOWN
