@@ -1,6 +1,6 @@
 //! Time and randomness, so that nothing else asks the system for them and tests decide both.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -91,7 +91,17 @@ impl Clock {
 
 /// Where unguessable numbers come from.
 #[derive(Clone, Debug)]
-pub struct Random(Arc<Seed>);
+pub struct Random {
+    seed: Arc<Seed>,
+    request_ids: Arc<RequestIds>,
+}
+
+/// Names for requests: unlike any other, but not to be kept secret, so the kernel is asked once.
+#[derive(Debug)]
+struct RequestIds {
+    beginning: u64,
+    given: AtomicU64,
+}
 
 #[derive(Debug)]
 enum Seed {
@@ -103,33 +113,59 @@ impl Random {
     /// The operating system's generator.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(Seed::System))
+        Self::new(Seed::System)
     }
 
     /// A sequence decided by `seed`, for tests only: it can be guessed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Arc::new(Seed::Fixed(Mutex::new(seed))))
+        Self::new(Seed::Fixed(Mutex::new(seed)))
+    }
+
+    fn new(seed: Seed) -> Self {
+        let beginning = bits_of(&seed).to_le_bytes();
+        let (beginning, _) = beginning.split_at(8);
+        Self {
+            request_ids: Arc::new(RequestIds {
+                beginning: beginning
+                    .iter()
+                    .fold(0, |bits, byte| bits << 8 | u64::from(*byte)),
+                given: AtomicU64::new(0),
+            }),
+            seed: Arc::new(seed),
+        }
     }
 
     /// 128 random bits.
     pub(crate) fn bits(&self) -> u128 {
-        match &*self.0 {
-            Seed::System => {
-                let mut bytes = [0; 16];
-                getrandom::fill(&mut bytes).expect("the kernel gives random bytes once it is up");
-                u128::from_le_bytes(bytes)
-            }
-            Seed::Fixed(state) => {
-                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                u128::from(splitmix(&mut state)) << 64 | u128::from(splitmix(&mut state))
-            }
-        }
+        bits_of(&self.seed)
+    }
+
+    /// A name for a request, in the form of a UUID.
+    pub(crate) fn request_id(&self) -> String {
+        let ids = &self.request_ids;
+        let number = ids.given.fetch_add(1, Ordering::Relaxed);
+        let mut state = ids.beginning ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        uuid(u128::from(splitmix(&mut state)) << 64 | u128::from(splitmix(&mut state)))
     }
 
     /// A name that nothing else has: a random UUID.
     pub(crate) fn uuid(&self) -> String {
         uuid(self.bits())
+    }
+}
+
+fn bits_of(seed: &Seed) -> u128 {
+    match seed {
+        Seed::System => {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes).expect("the kernel gives random bytes once it is up");
+            u128::from_le_bytes(bytes)
+        }
+        Seed::Fixed(state) => {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            u128::from(splitmix(&mut state)) << 64 | u128::from(splitmix(&mut state))
+        }
     }
 }
 

@@ -159,12 +159,19 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         .map_err(|error| format!("the runtime cannot start: {error}"))?;
     let result = runtime.block_on(async {
         // First, or a signal that comes while it greets would end it without a word.
-        let signals = Signals::listen()?;
+        let mut signals = Signals::listen()?;
         let hangup = signal(SignalKind::hangup()).map_err(Signals::fault)?;
-        let server = start(&config, Environment::system())
-            .await
-            .map_err(|error| error.to_string())?;
-        greet(&server, &config.root);
+        // A start may read a large directory; what it leaves is what a crash leaves.
+        let server = tokio::select! {
+            started = start(&config, Environment::system()) => {
+                started.map_err(|error| error.to_string())?
+            }
+            () = signals.next() => {
+                tracing::info!("stopped while it was starting");
+                return Ok(());
+            }
+        };
+        greet(&server, &config);
         tokio::select! {
             () = signals.wait_for_stop() => {}
             never = reload::forever(&server, &log, &arguments, config, hangup) => match never {},
@@ -174,6 +181,7 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
     });
     // A thread that a hung disk holds must not hold the end of the process.
     runtime.shutdown_timeout(Duration::from_secs(5));
+    log.flush();
     result
 }
 
@@ -215,7 +223,13 @@ impl Signals {
 }
 
 /// What a newcomer needs to know, in a few lines.
-fn greet(server: &Running, root: &Path) {
+fn greet(server: &Running, config: &Config) {
+    let kind = if config.is_open() {
+        "an open registry"
+    } else {
+        "a registry"
+    };
+    let root = &config.root;
     let scheme = if server.has_tls() { "https" } else { "http" };
     let host = match server.address() {
         // Docker takes loopback addresses without TLS; an address for all interfaces is no name to
@@ -227,7 +241,7 @@ fn greet(server: &Running, root: &Path) {
         Address::Unix(path) => {
             let path = path.display();
             return say(&format!(
-                "Layerhouse {} is an open registry at the socket {path}\n\
+                "Layerhouse {} is {kind} at the socket {path}\n\
                  Data: {}\n\
                  \n\
                  See what is there:\n\
@@ -238,7 +252,7 @@ fn greet(server: &Running, root: &Path) {
         }
     };
     say(&format!(
-        "Layerhouse {} is an open registry at {scheme}://{host}\n\
+        "Layerhouse {} is {kind} at {scheme}://{host}\n\
          Data: {}\n\
          \n\
          Push a first image:\n\
@@ -269,13 +283,15 @@ fn check(root: &Path) -> ExitCode {
 }
 
 fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
-    layerhouse::log::start(&Log {
+    let log = layerhouse::log::start(&Log {
         filter: "info".to_owned(),
         formatter: Formatter::Auto,
         fields: Vec::new(),
         has_access_log: false,
     })?;
-    let report = rebuild(&arguments.root, arguments.dry_run).map_err(|error| error.to_string())?;
+    let rebuilt = rebuild(&arguments.root, arguments.dry_run);
+    log.flush();
+    let report = rebuilt.map_err(|error| error.to_string())?;
     say(&report.to_string());
     Ok(())
 }

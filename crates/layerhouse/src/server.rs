@@ -50,6 +50,8 @@ pub enum StartError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Auth(#[from] AuthError),
+    #[error("auth is gone, which would open the registry to everyone: restart to mean it")]
+    Opens,
     #[error("a blocking task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -120,6 +122,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         settings: ArcSwap::from_pointee(settings),
         timeouts: config.timeouts,
         is_stopping: is_stopping.clone(),
+        readiness: tokio::sync::Mutex::default(),
         manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
         observers: Observers::new(Arc::clone(&checks)),
         tls: tls.clone(),
@@ -240,19 +243,28 @@ impl Running {
     /// flight go on as they began.
     ///
     /// # Errors
-    /// Users or keys cannot be read: nothing changed.
+    /// Users, keys or certificates cannot be read, or it would open the registry to everyone: nothing
+    /// changed.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        self.api.reload(config, &self.clock)?;
+        // A file that is cut short while it is written may lack the section.
+        if self.api.wants_sign_in() && config.auth == Auth::None {
+            return Err(StartError::Opens);
+        }
+        let settings = self.api.prepare(config, &self.clock)?;
+        match (&self.tls, &config.tls) {
+            (Some(tls), Some(wanted)) => tls
+                .reload(wanted, config.http.has_http2)
+                .map_err(StartError::Tls)?,
+            (None, None) => {}
+            _ => tracing::warn!("http.tls: TLS comes and goes with a restart only"),
+        }
+        // From here on nothing can be wrong.
+        self.api.settings.store(Arc::new(settings));
         self.notifications.send_if_modified(|notifications| {
             let is_changed = *notifications != config.notifications;
             notifications.clone_from(&config.notifications);
             is_changed
         });
-        match (&self.tls, &config.tls) {
-            (Some(tls), Some(settings)) => tls.reload(settings, config.http.has_http2),
-            (None, None) => {}
-            _ => tracing::warn!("http.tls: TLS comes and goes with a restart only"),
-        }
         self.api.observers.checks.replace(&config.health);
         self.note_reload(true);
         Ok(())

@@ -25,6 +25,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use authenticate::Application;
@@ -42,13 +43,15 @@ use crate::auth::access::Access;
 use crate::auth::authenticator::{AuthError, Authenticator, TOKEN_PATH};
 use crate::auth::{Caller, Identity, Policy};
 use crate::clock::{Clock, Random};
-use crate::config::meaning::{Config, Http, Timeouts};
+use crate::config::meaning::{Auth, Config, Http, Timeouts};
 use crate::fault::{Fault, FaultKind};
 use crate::registry::Registry;
 use crate::registry::manifest_rules::ManifestRules;
 
 /// Longest path and query: 255 bytes of name, a digest, and a query of names and digests, many times.
 const URI_BYTES_MAX: usize = 8 << 10;
+/// How long `/readyz` waits for the disk.
+const READY_PATIENCE: Duration = Duration::from_secs(10);
 /// Largest head of a request, without its first line.
 const HEADER_BYTES_MAX: usize = 32 << 10;
 /// Longest text of a client's that is logged.
@@ -67,6 +70,8 @@ pub(crate) struct Api {
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) timeouts: Timeouts,
     pub(crate) is_stopping: watch::Receiver<bool>,
+    /// When the last look at the disk for `/readyz` began, and what came of it.
+    pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
     /// See [`manifests::MANIFEST_ROOM_KIB`].
     pub(crate) manifest_room_kib: Semaphore,
     pub(crate) observers: Arc<Observers>,
@@ -139,15 +144,18 @@ struct Call {
 }
 
 impl Api {
-    /// Takes over what of `config` can change; requests in flight go on as they began.
+    /// What of `config` can change while the server runs, to be stored in `settings`.
     ///
     /// # Errors
-    /// Users or keys cannot be read: nothing changed.
-    pub(crate) fn reload(&self, config: &Config, clock: &Clock) -> Result<(), AuthError> {
+    /// Users or keys cannot be read.
+    pub(crate) fn prepare(&self, config: &Config, clock: &Clock) -> Result<Settings, AuthError> {
         let before = self.settings.load();
-        let settings = Settings::new(config, Some(&before), clock, self.registry.random())?;
-        self.settings.store(Arc::new(settings));
-        Ok(())
+        Settings::new(config, Some(&before), clock, self.registry.random())
+    }
+
+    /// Whether callers must sign in.
+    pub(crate) fn wants_sign_in(&self) -> bool {
+        *self.settings.load().authenticator.config() != Auth::None
     }
 
     /// Answers one request; whatever happens within, it is an answer.
@@ -200,6 +208,37 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Whether the disk and the database take what is written. One look at a time, and those who ask
+    /// meanwhile share the next: anyone may ask, and a look is work for the disk.
+    async fn is_ready(&self) -> bool {
+        let asked = Instant::now();
+        let mut last = self.readiness.lock().await;
+        if let Some((began, is_ready)) = *last
+            && asked <= began
+        {
+            return is_ready;
+        }
+        let began = Instant::now();
+        let registry = Arc::clone(&self.registry);
+        let checked = tokio::task::spawn_blocking(move || registry.check_ready());
+        let is_ready = match tokio::time::timeout(READY_PATIENCE, checked).await {
+            Ok(Ok(Ok(()))) => true,
+            Ok(Ok(Err(fault))) => {
+                tracing::warn!(%fault, "not ready");
+                false
+            }
+            Ok(Err(_)) => false,
+            Err(_) => {
+                tracing::warn!("not ready: the disk does not answer");
+                false
+            }
+        };
+        *last = Some((began, is_ready));
+        is_ready
+    }
+}
+
 impl Call {
     async fn handle(self, request: Request<Incoming>) -> Result<Answer, ApiError> {
         request::check_size(&request)?;
@@ -215,18 +254,18 @@ impl Call {
             "/" => return Ok(front_door()),
             "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
             "/readyz" => return self.ready().await,
-            TOKEN_PATH if is_read => {
-                let credentials = authenticate::credentials(request.headers());
-                if let Some(answer) = authenticate::token(&self, credentials).await {
-                    return answer;
-                }
-            }
             _ => {}
         }
         let path = settings
             .http
             .path_behind_prefix(request.uri().path())
             .ok_or(RouteError::NotFound)?;
+        if path == TOKEN_PATH && is_read {
+            let credentials = authenticate::credentials(request.headers());
+            if let Some(answer) = authenticate::token(&self, credentials).await {
+                return answer;
+            }
+        }
         let route = Route::parse(request.method().as_str(), path)?;
         let application = Application::read(&route, &request);
         let admitted = self.admit(application).await?;
@@ -311,18 +350,13 @@ impl Call {
             let text = "not ready: a health check fails, see /debug/health on the debug address\n";
             return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, text));
         }
-        let registry = Arc::clone(&self.api.registry);
-        let checked = tokio::task::spawn_blocking(move || registry.check_ready()).await;
-        Ok(match checked {
-            Ok(Ok(())) => plain(StatusCode::OK, "ready\n"),
-            Ok(Err(fault)) => {
-                tracing::warn!(%fault, "not ready");
-                plain(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "not ready: pushes are refused, see the log\n",
-                )
-            }
-            Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        Ok(if self.api.is_ready().await {
+            plain(StatusCode::OK, "ready\n")
+        } else {
+            plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not ready: pushes are refused, see the log\n",
+            )
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::auth::Caller;
 use crate::checks::Checks;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::log::queue::LineQueue;
+use crate::log::queue::{End, LineQueue};
 use crate::metrics::{Finished, Metrics, Route};
 
 /// The status of a request whose client did not wait for one, as nginx has it.
@@ -38,7 +38,7 @@ impl Observers {
         Arc::new(Self {
             metrics: Arc::default(),
             checks,
-            access_log: LineQueue::default(),
+            access_log: LineQueue::new(End::Output),
         })
     }
 

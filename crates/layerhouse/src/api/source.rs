@@ -23,32 +23,30 @@ pub(super) fn of<B>(
 ) -> RequestSource {
     let headers = request.headers();
     let is_trusted = is_trusted(peer, &http.trusted_proxies);
-    let forwarded = |name: &str| {
-        let value = headers.get(name).filter(|_| is_trusted);
-        value.and_then(|value| value.to_str().ok())
-    };
-    let address = forwarded(FORWARDED_FOR)
-        .and_then(|chain| client_of(chain, &http.trusted_proxies))
+    let address = is_trusted
+        .then(|| client_of(lines(headers, FORWARDED_FOR), &http.trusted_proxies))
+        .flatten()
         .map_or_else(|| peer_address(peer), |address| address.to_string());
-    let host = forwarded(FORWARDED_HOST)
+    // What the nearest proxy says stands last.
+    let forwarded_host = lines(headers, FORWARDED_HOST).next_back();
+    let host = forwarded_host
+        .filter(|_| is_trusted)
         .or_else(|| asked_host(request.uri(), headers))
         .filter(|host| is_host(host))
         .unwrap_or("localhost");
+    let forwarded = forwarded_scheme(lines(headers, FORWARDED_PROTO), is_trusted);
     let own_scheme = if peer.has_tls { "https" } else { "http" };
-    let scheme = match forwarded(FORWARDED_PROTO) {
-        Some("https") => "https",
-        Some("http") => "http",
-        _ => own_scheme,
-    };
-    let asked = format!("{scheme}://{host}");
+    let asked = format!("{}://{host}", forwarded.unwrap_or(own_scheme));
+    // registry:2 takes a token service beside it for one that speaks TLS, unless it is told.
+    let beside = format!("{}://{host}", forwarded.unwrap_or("https"));
     RequestSource {
-        id: random.uuid(),
+        id: random.request_id(),
         address,
         host: host.to_owned(),
         method: request.method().to_string(),
         agent: request::text(headers, &header::USER_AGENT).map_or_else(String::new, cut),
         base_url: http.base_url(&asked),
-        origin: http.origin(&asked),
+        origin: http.origin(&beside),
     }
 }
 
@@ -58,11 +56,41 @@ fn is_trusted(peer: Peer, proxies: &[Network]) -> bool {
         .is_none_or(|address| proxies.iter().any(|proxy| proxy.contains(address.ip())))
 }
 
+/// Every line of a header, as far as it is text: a proxy may add a line of its own behind the client's.
+fn lines<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+) -> impl DoubleEndedIterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter();
+    lines.filter_map(|line| line.to_str().ok())
+}
+
+/// `https` is believed from everyone: it harms nobody but who says it, and a proxy that is not known
+/// as one must not make clients send their passwords without TLS. `http` is believed from proxies.
+fn forwarded_scheme<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    is_trusted: bool,
+) -> Option<&'static str> {
+    let mut found = None;
+    for scheme in lines.flat_map(|line| line.split(',')).map(str::trim) {
+        if scheme.eq_ignore_ascii_case("https") {
+            return Some("https");
+        }
+        if is_trusted && scheme.eq_ignore_ascii_case("http") {
+            found = Some("http");
+        }
+    }
+    found
+}
+
 /// The last address of the chain that is not a proxy's: those before it anyone can invent.
-fn client_of(chain: &str, proxies: &[Network]) -> Option<IpAddr> {
-    let addresses = chain.rsplit(',').map(|text| text.trim().parse().ok());
+fn client_of<'a>(
+    chain: impl DoubleEndedIterator<Item = &'a str>,
+    proxies: &[Network],
+) -> Option<IpAddr> {
+    let addresses = chain.rev().flat_map(|line| line.rsplit(','));
     let mut client = None;
-    for address in addresses {
+    for address in addresses.map(|text| text.trim().parse().ok()) {
         let address: IpAddr = address?;
         client = Some(address);
         if !proxies.iter().any(|proxy| proxy.contains(address)) {
@@ -105,15 +133,34 @@ mod tests {
     #[test]
     fn the_client_is_the_last_that_no_proxy_of_ours_is() {
         let check = |chain: &str, expected: Option<&str>| {
-            let client = client_of(chain, &networks()).map(|client| client.to_string());
+            let client = client_of(chain.split('\n'), &networks());
+            let client = client.map(|client| client.to_string());
             assert_eq!(client.as_deref(), expected, "{chain}");
         };
         check("203.0.113.7", Some("203.0.113.7"));
         check("1.2.3.4, 203.0.113.7, 10.1.2.3", Some("203.0.113.7"));
+        // HAProxy adds a line of its own.
+        check("1.2.3.4\n203.0.113.7", Some("203.0.113.7"));
+        check("1.2.3.4\n203.0.113.7\n10.1.2.3", Some("203.0.113.7"));
         check("10.1.2.3", Some("10.1.2.3"));
         check("junk, 203.0.113.7", Some("203.0.113.7"));
         check("203.0.113.7, junk", None);
         check("", None);
+    }
+
+    #[test]
+    fn tls_is_believed_from_everyone_and_its_absence_from_proxies() {
+        let check = |lines: &[&str], is_trusted, expected| {
+            let found = forwarded_scheme(lines.iter().copied(), is_trusted);
+            assert_eq!(found, expected, "{lines:?} {is_trusted}");
+        };
+        check(&["https"], false, Some("https"));
+        check(&["HTTPS,http"], true, Some("https"));
+        check(&["http"], true, Some("http"));
+        check(&["http"], false, None);
+        check(&["http", "https"], false, Some("https"));
+        check(&["gopher"], true, None);
+        check(&[], true, None);
     }
 
     /// S35

@@ -154,8 +154,13 @@ impl Store {
     pub(crate) fn probe(&self) -> Result<(), Fault> {
         self.check_healthy()?;
         let path = self.layout.scratch().join("probe");
+        // Two probes at once are one file, which one of them removes.
+        let remove = || match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
         fs::write(&path, b"ready")
-            .and_then(|()| fs::remove_file(&path))
+            .and_then(|()| remove())
             .map_err(|error| Fault::io("writing a probe file", error))
     }
 

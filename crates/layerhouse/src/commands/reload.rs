@@ -10,7 +10,7 @@ use layerhouse::log::LogHandle;
 use tokio::signal::unix::Signal;
 
 /// Between two looks at the file: soon enough for who just wrote it, and a `stat` costs nothing.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reloads until it is dropped.
 pub(crate) async fn forever(
@@ -26,6 +26,9 @@ pub(crate) async fn forever(
             _ = hangup.recv() => {
                 // What comes now is read now, and not again at the next look.
                 look(&mut watch).await;
+                if let Some(watch) = &mut watch {
+                    watch.accept();
+                }
             }
             () = tokio::time::sleep(LOOK_INTERVAL) => {
                 if !look(&mut watch).await {

@@ -304,6 +304,14 @@ pub(crate) struct Timeouts {
     pub(crate) stall_bytes: u64,
 }
 
+impl Config {
+    /// Whether everyone may do everything.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.auth == Auth::None
+    }
+}
+
 impl Http {
     /// The path without the prefix of all; `None` for one that is not below it.
     pub(crate) fn path_behind_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {

@@ -17,7 +17,7 @@ mod watch;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use self::meaning::Config;
+use self::meaning::{Auth, Config};
 pub use self::notes::Said;
 use self::notes::{Notes, did_you_mean};
 use self::reader::{Section, Unknown, quoted};
@@ -127,7 +127,7 @@ impl Config {
         };
         let config = read_all(source, &notes, &registry, &layerhouse);
         if is_readable {
-            note_unused(&registry, &layerhouse, &notes);
+            note_unused(&registry, &layerhouse, &notes, config.auth == Auth::None);
         }
         let (problems, warnings, said) = notes.into_parts();
         if problems.is_empty() {
@@ -310,10 +310,18 @@ fn steps(layerhouse: &Variables, notes: &Notes) -> Steps {
 
 /// Kubernetes puts `REGISTRY_PORT` and the like into every container beside a service `registry`, so
 /// what we do not know harms nothing there; of our own variables it is a mistake.
-fn note_unused(registry: &Variables, layerhouse: &Variables, notes: &Notes) {
+fn note_unused(registry: &Variables, layerhouse: &Variables, notes: &Notes, is_open: bool) {
     for (name, similar) in registry.unused() {
         if name != PATH_VARIABLE {
             let hint = did_you_mean(similar);
+            let is_of_auth = name.to_uppercase().starts_with("REGISTRY_AUTH_");
+            if is_open && is_of_auth && !is_of_others(name) {
+                notes.problem(format!(
+                    "{name} is not a known variable{hint}; without it the registry would be open to \
+                     everyone"
+                ));
+                continue;
+            }
             notes.warning(format!(
                 "Ignoring unrecognized environment variable {name}{hint}"
             ));

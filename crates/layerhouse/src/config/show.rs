@@ -9,7 +9,15 @@ use super::meaning::{Auth, Certificate, Config};
 use super::notes::Said;
 
 /// What [`Running::reload`](crate::Running::reload) takes over; all else waits for the next start.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 18] = [
+    "auth",
+    "layerhouse.auth",
+    "log",
+    "loglevel",
+    "notifications",
+    "health",
+    "http.tls",
+    "http.http2",
     "http.prefix",
     "http.host",
     "http.relativeurls",

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub struct Watch {
     path: PathBuf,
     seen: Option<Stamp>,
+    /// It was another one at the last look, and may be in the middle of being written.
+    is_fresh: bool,
 }
 
 /// Device, inode, time of the last change, size. Symbolic links are followed, so the links that
@@ -19,19 +21,34 @@ impl Watch {
     /// Looks at a file for the first time.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        let mut watch = Self { path, seen: None };
-        watch.has_changed();
+        let mut watch = Self {
+            path,
+            seen: None,
+            is_fresh: false,
+        };
+        watch.accept();
         watch
     }
 
-    /// Whether it is another one than at the last look; one that is gone for now is not.
+    /// Takes it as it is now, for whoever reads it in any case.
+    pub fn accept(&mut self) {
+        self.has_changed();
+        self.is_fresh = false;
+    }
+
+    /// Whether it became another one, and was the same at two looks since: an editor that writes in
+    /// place leaves it half written for a moment. One that is gone for now has not changed.
     pub fn has_changed(&mut self) -> bool {
         let Ok(found) = fs::metadata(&self.path) else {
             return false;
         };
         let (changed, nanoseconds) = (found.mtime(), found.mtime_nsec());
         let stamp = (found.dev(), found.ino(), changed, nanoseconds, found.size());
-        self.seen.replace(stamp) != Some(stamp)
+        if self.seen.replace(stamp) != Some(stamp) {
+            self.is_fresh = true;
+            return false;
+        }
+        std::mem::take(&mut self.is_fresh)
     }
 }
 
@@ -52,11 +69,18 @@ mod tests {
         let mut watch = Watch::new(path.clone());
         assert!(!watch.has_changed());
         write("ab");
+        assert!(!watch.has_changed());
         assert!(watch.has_changed());
         assert!(!watch.has_changed());
+        write("abc");
+        assert!(!watch.has_changed());
+        write("abcd");
+        assert!(!watch.has_changed());
+        assert!(watch.has_changed());
         fs::remove_file(&path).expect("it is there");
         assert!(!watch.has_changed());
-        write("abc");
+        write("abcde");
+        assert!(!watch.has_changed());
         assert!(watch.has_changed());
     }
 }

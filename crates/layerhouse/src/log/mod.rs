@@ -5,8 +5,9 @@ pub(crate) mod escape;
 mod format;
 pub(crate) mod queue;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tracing::Subscriber;
@@ -16,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use self::format::{Format, Shape, Style};
+use self::queue::{End, LineQueue};
 use crate::clock::Clock;
 use crate::config::meaning::{Formatter, Log};
 
@@ -24,6 +26,47 @@ use crate::config::meaning::{Formatter, Log};
 pub struct LogHandle {
     filter: reload::Handle<EnvFilter, Registry>,
     style: Arc<ArcSwap<Style>>,
+    queue: Arc<LineQueue>,
+}
+
+/// How long the end of the process waits for who reads the log.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Gathers one event, and hands it over as one line when it is written.
+#[derive(Debug)]
+struct Event<'a> {
+    line: Vec<u8>,
+    queue: &'a LineQueue,
+}
+
+impl Write for Event<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Event<'_> {
+    fn drop(&mut self) {
+        self.queue.push(std::mem::take(&mut self.line));
+    }
+}
+
+/// Where events go: a thread that writes stalls with who reads, and no request does.
+#[derive(Clone, Debug)]
+struct Events(Arc<LineQueue>);
+
+impl<'a> MakeWriter<'a> for Events {
+    type Writer = Event<'a>;
+
+    fn make_writer(&'a self) -> Event<'a> {
+        Event {
+            line: Vec::with_capacity(512),
+            queue: &self.0,
+        }
+    }
 }
 
 /// Starts the log of this process.
@@ -31,14 +74,19 @@ pub struct LogHandle {
 /// # Errors
 /// The filter is not one, or there is a log already.
 pub fn start(log: &Log) -> Result<LogHandle, String> {
-    let (subscriber, handle) = build(log, std::io::stderr)?;
+    let queue = Arc::new(LineQueue::new(End::Error));
+    let (subscriber, handle) = build(log, Events(Arc::clone(&queue)), queue)?;
     subscriber
         .try_init()
         .map_err(|error| format!("the log cannot start: {error}"))?;
     Ok(handle)
 }
 
-fn build<W>(log: &Log, writer: W) -> Result<(impl Subscriber + Send + Sync, LogHandle), String>
+fn build<W>(
+    log: &Log,
+    writer: W,
+    queue: Arc<LineQueue>,
+) -> Result<(impl Subscriber + Send + Sync, LogHandle), String>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -51,10 +99,22 @@ where
     let events = fmt::layer().event_format(format).with_writer(writer);
     let subscriber = tracing_subscriber::registry().with(filter).with(events);
     let filter = handle;
-    Ok((subscriber, LogHandle { filter, style }))
+    Ok((
+        subscriber,
+        LogHandle {
+            filter,
+            style,
+            queue,
+        },
+    ))
 }
 
 impl LogHandle {
+    /// Waits a moment until all events so far are written. Blocks.
+    pub fn flush(&self) {
+        self.queue.flush(FLUSH_PATIENCE);
+    }
+
     /// Takes over another configuration; what was wrong changes nothing.
     ///
     /// # Errors
@@ -88,7 +148,6 @@ fn style(log: &Log) -> Style {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
@@ -119,8 +178,9 @@ mod tests {
         };
         let written = Written::default();
         let writer = written.clone();
+        let queue = Arc::new(LineQueue::new(End::Error));
         let first = log("info", Formatter::Text, &[]);
-        let (subscriber, handle) = build(&first, move || writer.clone()).expect("a log");
+        let (subscriber, handle) = build(&first, move || writer.clone(), queue).expect("a log");
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!("hidden");
             tracing::info!(count = 1, "shown");

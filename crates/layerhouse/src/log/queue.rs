@@ -1,7 +1,7 @@
-//! Lines on their way to standard output: who has one never waits for who reads them. A pipe that
-//! nobody empties costs lines, which are counted, and no request.
+//! Lines on their way to standard output or standard error: who has one never waits for who reads them.
+//! A pipe that nobody empties costs lines, which are counted, and no request.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,10 +13,18 @@ const LINES_MAX: usize = 4096;
 const BATCH_BYTES: usize = 64 << 10;
 
 /// A queue with a thread at its end, which begins with the first line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LineQueue {
+    end: End,
     sender: OnceLock<SyncSender<Message>>,
     dropped: AtomicU64,
+}
+
+/// Where the lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Output,
+    Error,
 }
 
 #[derive(Debug)]
@@ -27,9 +35,17 @@ enum Message {
 }
 
 impl LineQueue {
+    pub(crate) fn new(end: End) -> Self {
+        Self {
+            end,
+            sender: OnceLock::new(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
     /// Takes a line, with its end, or drops it if too many wait.
     pub(crate) fn push(&self, line: Vec<u8>) {
-        let sender = self.sender.get_or_init(begin);
+        let sender = self.sender.get_or_init(|| begin(self.end));
         if sender.try_send(Message::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -52,12 +68,20 @@ impl LineQueue {
     }
 }
 
-fn begin() -> SyncSender<Message> {
+fn begin(end: End) -> SyncSender<Message> {
     let (sender, receiver) = sync_channel(LINES_MAX);
-    let thread = std::thread::Builder::new().name("access-log".to_owned());
-    if let Err(error) = thread.spawn(move || write(&receiver, &mut std::io::stdout())) {
-        // The receiver is gone with it, so every line counts as dropped.
-        tracing::error!(%error, "the access log cannot start");
+    let name = match end {
+        End::Output => "access-log",
+        End::Error => "log",
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(move || match end {
+        End::Output => write(&receiver, &mut io::stdout()),
+        End::Error => write(&receiver, &mut io::stderr()),
+    });
+    // Without it the receiver is gone, so every line counts as dropped.
+    if let Err(error) = started {
+        let _ = writeln!(io::stderr(), "layerhouse: {name} cannot start: {error}");
     }
     sender
 }

@@ -254,10 +254,6 @@ pub(crate) fn is_empty(tx: &Transaction<'_>) -> Result<bool, Fault> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    reason = "a statement that fails is a test that fails"
-)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -145,3 +145,44 @@ fn purging_can_be_switched_off_and_tried_out() {
     check("{dryrun: true, interval: 1m}", &kept);
     check("{age: 1m}", "eventually GET  $upload  404");
 }
+
+/// HAProxy adds a line behind the client's own; what the client invented stands before it. The host of
+/// the last proxy counts, and only where it is trusted.
+#[test]
+fn sec_s35_the_realm_is_what_a_trusted_proxy_says() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let users = directory.path().join("htpasswd");
+    std::fs::write(&users, "").expect("it can be written");
+    let realm = |trusted: &str, headers: &str| {
+        let configuration = format!(
+            "http: {{prefix: /images/}}
+auth: {{htpasswd: {{realm: r, path: '{}'}}}}
+layerhouse: {{auth: {{anonymous: pull}}, http: {{trustedproxies: [{trusted}]}}}}",
+            users.display()
+        );
+        let mut transcript = Transcript::configured(&configuration);
+        transcript.server.may_complain();
+        let headers: Vec<_> = headers
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .collect();
+        let answer = transcript
+            .server
+            .client
+            .send("GET", "/images/v2/", &headers, b"");
+        assert_eq!(answer.status, 401);
+        let realm = answer.header("www-authenticate").expect("a challenge");
+        let realm = realm.split('"').nth(1).expect("a realm").to_owned();
+        // Where it sends clients there is a token for who only pulls.
+        transcript.run("GET  /images/v2/token  200\nGET  /v2/token  404");
+        realm
+    };
+    let forwarded = "X-Forwarded-Host: evil.example\nX-Forwarded-Host: registry.example\nX-Forwarded-Proto: https";
+    assert_eq!(
+        realm("127.0.0.1", forwarded),
+        "https://registry.example/images/v2/token"
+    );
+    let distrusted = realm("", forwarded);
+    assert!(distrusted.starts_with("https://registry/"), "{distrusted}");
+    assert!(distrusted.ends_with("/images/v2/token"), "{distrusted}");
+}

@@ -139,20 +139,19 @@ impl Tls {
         })
     }
 
-    /// Reads everything again, for connections to come. What is wrong is logged, and then all stays as
-    /// it was.
-    pub(crate) fn reload(&self, settings: &Settings, has_http2: bool) {
+    /// Reads everything again, for connections to come.
+    ///
+    /// # Errors
+    /// What is wrong; then all stays as it was.
+    pub(crate) fn reload(&self, settings: &Settings, has_http2: bool) -> Result<(), String> {
         let current = self.state.load_full();
         let acme = match &current.source {
             Source::Acme(acme) => Some(acme),
             Source::Files(_) => None,
         };
-        match State::new(settings, has_http2, &self.clock, &self.random, acme) {
-            Ok(state) => self.state.store(Arc::new(state)),
-            Err(problems) => {
-                tracing::error!("TLS stays as it was: {problems}");
-            }
-        }
+        let state = State::new(settings, has_http2, &self.clock, &self.random, acme)?;
+        self.state.store(Arc::new(state));
+        Ok(())
     }
 
     /// Until when the certificate is good that is served now; with ACME, the first to end.

@@ -398,7 +398,7 @@ fn the_realm_may_be_where_the_client_asked() {
     let fixture = Fixture::new(&[&signer], &Value::Null, more);
     assert_eq!(
         fixture.server.client.get("/v2/").header("www-authenticate"),
-        Some(r#"Bearer realm="http://registry/my/token",service="service""#)
+        Some(r#"Bearer realm="https://registry/my/token",service="service""#)
     );
 }
 
