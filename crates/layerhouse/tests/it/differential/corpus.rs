@@ -86,9 +86,17 @@ fn what_registry_2_starts_with_layerhouse_starts_with() {
                 loop {
                     let next = cases.lock().unwrap().pop();
                     let Some(case) = next else { return };
-                    let left = statuses(Program::Registry2, &case, first.path());
-                    let right = statuses(Program::Layerhouse, &case, second.path());
-                    if left.is_err() || left != right {
+                    let look = || {
+                        let left = statuses(Program::Registry2, &case, first.path());
+                        (left, statuses(Program::Layerhouse, &case, second.path()))
+                    };
+                    let is_alike = |(left, right): &(Result<Vec<u16>, String>, _)| {
+                        left.is_ok() && left == right
+                    };
+                    // On a busy machine a port may be taken between its choice and its use.
+                    let looked = Some(look()).filter(is_alike).unwrap_or_else(look);
+                    if !is_alike(&looked) {
+                        let (left, right) = looked;
                         let problem = format!("{}:\n{left:#?} →\n{right:#?}\n", case.display());
                         problems.lock().unwrap().push_str(&problem);
                     }
