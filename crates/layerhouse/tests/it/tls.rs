@@ -226,6 +226,30 @@ fn sessions_are_resumed() {
     }
 }
 
+/// A resumed session would outlive the certificate that it began with.
+#[test]
+fn sessions_with_certificates_are_not_resumed() {
+    let ours = Authority::new("clients");
+    let trusted = ours.issue("a client", &[], GOOD);
+    let files = TempDir::new().unwrap();
+    let bundle = files.path().join("clients.pem");
+    fs::write(&bundle, ours.pem()).unwrap();
+    let secure = secure(&format!(", clientcas: [{}]", bundle.display()), "");
+    for version in [&TLS12, &TLS13] {
+        let client = secure.greeting(&Greeting {
+            versions: vec![version],
+            certificate: Some(&trusted),
+            ..Greeting::default()
+        });
+        for _ in 0..3 {
+            let mut connection = client.connect().unwrap();
+            let answer = connection.try_send("GET", "/v2/", b"").unwrap();
+            assert_eq!(answer.status, 200);
+            assert!(!connection.is_resumed(), "{version:?}");
+        }
+    }
+}
+
 #[test]
 fn http2_is_agreed_on() {
     let check = |secure: &Secure, offered: &[&str], agreed: Option<&str>| {

@@ -15,8 +15,8 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::UnixTime;
-use rustls::server::ResolvesServerCert;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 
@@ -194,6 +194,7 @@ impl State {
         let builder = ServerConfig::builder_with_details(Arc::clone(&provider), time)
             .with_protocol_versions(versions)
             .map_err(|error| format!("http.tls: {error}"))?;
+        let verifies_clients = verifier.is_some();
         let builder = match verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
@@ -226,10 +227,16 @@ impl State {
         } else {
             vec![b"http/1.1".to_vec()]
         };
-        // Clients come back with a ticket and need no second handshake. New settings take none of the
-        // old tickets, so that a client authority that was removed is gone.
-        config.ticketer = aws_lc_rs::Ticketer::new()
-            .map_err(|error| format!("no key for session tickets can be made: {error}"))?;
+        if verifies_clients {
+            // A session that is resumed is one whose certificate nobody looks at again, and each renews
+            // the next: an expired one would stay good. So every handshake is a whole one.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            // Clients come back with a ticket and need no second handshake.
+            config.ticketer = aws_lc_rs::Ticketer::new()
+                .map_err(|error| format!("no key for session tickets can be made: {error}"))?;
+        }
         Ok(Self {
             config: Arc::new(config),
             source,
