@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::meaning::Timeouts;
 
@@ -76,6 +76,8 @@ impl Drop for InFlightGuard {
 /// In HTTP/1.1 the rest of a head must come within [`Timeouts::head`]; the first one is awaited from
 /// the start. HTTP/2 has no such moments: there a request must begin, or its share of bytes move, in
 /// each [`Timeouts::idle`], so that neither silence, nor pings, nor windows kept shut hold anything.
+/// While we work on a request, that patience does not run: a body that stalls ends on its own, and an
+/// answer that is only sent is no work.
 pub(super) struct PatientStream<S> {
     stream: S,
     timeouts: Timeouts,
@@ -83,6 +85,8 @@ pub(super) struct PatientStream<S> {
     protocol: Protocol,
     /// Requests that had begun when this was last looked at.
     begun: usize,
+    /// Whether any was worked on then.
+    was_busy: bool,
     /// Until when the client must have done what it should.
     deadline: Option<Pin<Box<Sleep>>>,
     /// Bytes moved either way since the HTTP/2 deadline was set.
@@ -97,6 +101,7 @@ impl<S> PatientStream<S> {
             in_flight,
             protocol: Protocol::Unknown(0),
             begun: 0,
+            was_busy: false,
             deadline: Some(Box::pin(sleep(timeouts.head))),
             moved_bytes: 0,
         }
@@ -120,13 +125,19 @@ impl<S> PatientStream<S> {
             }
             Protocol::Http2 => {
                 self.moved_bytes += read_bytes as u64;
-                if has_begun || self.timeouts.stall_bytes <= self.moved_bytes {
-                    self.moved_bytes = 0;
-                    self.deadline = None;
-                }
+                let is_busy = self.in_flight.any();
+                // Its answer, too, has the whole time before it.
+                let has_worked = std::mem::replace(&mut self.was_busy, is_busy) || is_busy;
+                let has_moved = self.timeouts.stall_bytes <= self.moved_bytes;
                 let idle_max = self.timeouts.idle;
-                self.deadline
-                    .get_or_insert_with(|| Box::pin(sleep(idle_max)));
+                match &mut self.deadline {
+                    Some(deadline) if has_begun || has_worked || has_moved => {
+                        self.moved_bytes = 0;
+                        deadline.as_mut().reset(Instant::now() + idle_max);
+                    }
+                    Some(_) => {}
+                    None => self.deadline = Some(Box::pin(sleep(idle_max))),
+                }
             }
         }
     }
@@ -204,7 +215,37 @@ pub(super) fn gave_up(why: &'static str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    /// Nothing moves while we work, perhaps for long; from then on something must again.
+    #[tokio::test]
+    async fn an_http2_connection_is_not_idle_while_we_work() {
+        let timeouts = Timeouts {
+            head: Duration::from_secs(60),
+            idle: Duration::from_millis(5),
+            stall: Duration::from_secs(60),
+            stall_bytes: 1024,
+        };
+        let in_flight = Arc::new(InFlight::default());
+        let (mut client, server) = tokio::io::duplex(1024);
+        let mut stream = PatientStream::new(server, timeouts, Arc::clone(&in_flight));
+        let working = in_flight.begin();
+        client.write_all(HTTP2_PREFACE).await.expect("it is open");
+        let mut buffer = [0; HTTP2_PREFACE.len()];
+        stream.read_exact(&mut buffer).await.expect("it came");
+
+        let many_times_idle = Duration::from_millis(50);
+        let read = tokio::time::timeout(many_times_idle, stream.read(&mut buffer)).await;
+        assert!(read.is_err(), "cut while we worked: {read:?}");
+        drop(working);
+        let ended = stream.read(&mut buffer).await;
+        let error = ended.expect_err("an answer that nobody takes is cut");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 
     #[test]
     fn the_protocol_is_told_however_the_bytes_are_cut() {
