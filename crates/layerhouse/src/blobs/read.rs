@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -16,6 +17,12 @@ use crate::metrics::Action;
 
 /// A window: large enough that system calls do not count, small enough for the cache of a core.
 const WINDOW_BYTES: usize = 256 << 10;
+/// No window is smaller, unless the blob is.
+const WINDOW_BYTES_MIN: usize = 4 << 10;
+/// For each of these that readers hold already, new windows are half as large. HTTP/2 takes a window
+/// before its client has room for it, so clients that keep many streams shut hold many. A fixed bound
+/// would let them lock out all others; with this one they hold 192 MiB, and a page for each stream more.
+const LENT_BYTES_PER_HALVING: usize = 32 << 20;
 /// Windows kept for the next reader: 16 MiB.
 const IDLE_BUFFERS_MAX: usize = 64;
 
@@ -37,7 +44,14 @@ pub(crate) struct FileVersion {
 
 /// Buffers between uses: memory touched for the first time costs more than the copy into it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Buffers(Arc<Pool>);
+
+#[derive(Debug, Default)]
+struct Pool {
+    idle: Mutex<Vec<Vec<u8>>>,
+    /// What readers and the connections that they write to hold now.
+    lent_bytes: AtomicUsize,
+}
 
 /// A buffer that goes back to its pool when the last window of it is dropped.
 struct Pooled {
@@ -54,7 +68,9 @@ impl AsRef<[u8]> for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let mut idle = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Pool { idle, lent_bytes } = &*self.pool.0;
+        lent_bytes.fetch_sub(self.buffer.len(), Ordering::Relaxed);
+        let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_BUFFERS_MAX {
             idle.push(std::mem::take(&mut self.buffer));
         }
@@ -62,19 +78,38 @@ impl Drop for Pooled {
 }
 
 impl Buffers {
-    fn take(&self, used_bytes: usize) -> Pooled {
-        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffer = idle.unwrap_or_default();
+    /// A buffer for the bytes from `first` to before `end`, or as many as there is room for now.
+    fn take(&self, first: u64, end: u64) -> Pooled {
+        let Pool { idle, lent_bytes } = &*self.0;
+        let window_bytes_max = window_bytes_max(lent_bytes.load(Ordering::Relaxed));
+        let wanted_bytes = usize::try_from(end - first).unwrap_or(usize::MAX);
+        let used_bytes = wanted_bytes.min(window_bytes_max);
+        let mut buffer = {
+            let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+            // Memory is short, so that a large buffer is not spent on a small window.
+            let fits = |buffer: &Vec<u8>| {
+                window_bytes_max == WINDOW_BYTES || buffer.capacity() <= window_bytes_max
+            };
+            idle.pop_if(|buffer| fits(buffer)).unwrap_or_default()
+        };
         if buffer.len() < used_bytes {
             // A small blob needs no whole window.
+            buffer.reserve_exact(used_bytes - buffer.len());
             buffer.resize(used_bytes, 0);
         }
+        lent_bytes.fetch_add(buffer.len(), Ordering::Relaxed);
         Pooled {
             buffer,
             used_bytes,
             pool: self.clone(),
         }
     }
+}
+
+fn window_bytes_max(lent_bytes: usize) -> usize {
+    let halvings = u32::try_from(lent_bytes / LENT_BYTES_PER_HALVING).unwrap_or(u32::MAX);
+    let window_bytes = WINDOW_BYTES.checked_shr(halvings).unwrap_or(0);
+    window_bytes.max(WINDOW_BYTES_MIN)
 }
 
 /// What a look into the page cache gave.
@@ -103,7 +138,7 @@ impl BlobFile {
         first: u64,
         end: u64,
     ) -> io::Result<Window> {
-        let mut buffer = buffers.take(window_bytes(first, end));
+        let mut buffer = buffers.take(first, end);
         let wanted_bytes = buffer.used_bytes;
         let mut slices = [IoSliceMut::new(&mut buffer.buffer[..wanted_bytes])];
         match preadv2(&self.file, &mut slices, first, ReadWriteFlags::NOWAIT) {
@@ -123,7 +158,7 @@ impl BlobFile {
     /// # Errors
     /// The disk failed, or the file is shorter than it was.
     pub(crate) fn window(&self, buffers: &Buffers, first: u64, end: u64) -> io::Result<Bytes> {
-        let mut buffer = buffers.take(window_bytes(first, end));
+        let mut buffer = buffers.take(first, end);
         let wanted_bytes = buffer.used_bytes;
         self.file
             .read_exact_at(&mut buffer.buffer[..wanted_bytes], first)
@@ -136,12 +171,6 @@ impl BlobFile {
             })?;
         Ok(Bytes::from_owner(buffer))
     }
-}
-
-fn window_bytes(first: u64, end: u64) -> usize {
-    usize::try_from(end - first)
-        .unwrap_or(usize::MAX)
-        .min(WINDOW_BYTES)
 }
 
 fn shorter() -> io::Error {
@@ -182,5 +211,33 @@ impl Store {
             size_bytes: metadata.len(),
             version,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_nobody_takes_hold_little() {
+        let buffers = Buffers::default();
+        let lent = || buffers.0.lent_bytes.load(Ordering::Relaxed);
+        assert_eq!(buffers.take(0, 10).used_bytes, 10);
+        assert_eq!(buffers.take(0, u64::MAX).used_bytes, WINDOW_BYTES);
+        assert_eq!(lent(), 0);
+
+        // More than the streams of a hundred connections.
+        let streams = 100 * 64;
+        let held: Vec<Pooled> = (0..streams).map(|_| buffers.take(0, u64::MAX)).collect();
+        let held_bytes: usize = held.iter().map(|pooled| pooled.buffer.capacity()).sum();
+        assert_eq!(lent(), held_bytes);
+        let bound = 6 * (LENT_BYTES_PER_HALVING + WINDOW_BYTES) + streams * WINDOW_BYTES_MIN;
+        assert!(held_bytes <= bound, "{held_bytes} > {bound}");
+        let last = held.last().expect("there are some");
+        assert!(WINDOW_BYTES_MIN <= last.used_bytes, "a reader goes on");
+
+        drop(held);
+        assert_eq!(lent(), 0);
+        assert_eq!(buffers.take(0, u64::MAX).used_bytes, WINDOW_BYTES);
     }
 }
