@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -24,8 +24,19 @@ pub(super) struct FileCertificate {
     current: ArcSwap<Pair>,
     /// The second in which the files were last looked at; once in each is enough.
     looked_at_s: AtomicI64,
-    /// What was read last, were it good or bad.
-    read: Mutex<Stamps>,
+    /// Set while a thread looks: a disk that hangs holds one, and what it read in the end is not older
+    /// than what is served.
+    is_looking: AtomicBool,
+    read: Mutex<LastRead>,
+}
+
+/// What became of the last read.
+#[derive(Debug)]
+enum LastRead {
+    /// It gave the certificate that is served; the files need no other look while they are these.
+    Good(Stamps),
+    /// These problems were told. Perhaps the disk failed for a moment, so it is tried again.
+    Bad(Stamps, Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +102,8 @@ impl FileCertificate {
     ) -> Self {
         Self {
             looked_at_s: AtomicI64::new(second(&clock)),
-            read: Mutex::new(stamps),
+            is_looking: AtomicBool::new(false),
+            read: Mutex::new(LastRead::Good(stamps)),
             current: ArcSwap::from_pointee(pair),
             paths,
             provider,
@@ -103,41 +115,58 @@ impl FileCertificate {
         self.current.load().not_after
     }
 
-    /// Looks whether the files have changed, unless that was done in this second.
+    /// Looks whether the files have changed, unless that was done in this second, or is being done.
     pub(super) async fn refresh(self: &Arc<Self>) {
         let now_s = second(&self.clock);
-        if self.looked_at_s.swap(now_s, Ordering::SeqCst) == now_s {
+        if self.looked_at_s.load(Ordering::SeqCst) == now_s
+            || self.is_looking.swap(true, Ordering::SeqCst)
+        {
             return;
         }
-        let this = Arc::clone(self);
-        let _ = tokio::task::spawn_blocking(move || this.read_if_changed()).await;
+        let looking = Looking(Arc::clone(self));
+        self.looked_at_s.store(now_s, Ordering::SeqCst);
+        let look = move || {
+            let certificate = &looking.0;
+            let read = |now| certificate.paths.read(now, &certificate.provider);
+            certificate.read_if_changed(read);
+        };
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 
     /// A pair that is not good changes nothing: while files are replaced, one is new and one is old.
-    fn read_if_changed(&self) {
+    fn read_if_changed(&self, read: impl FnOnce(Timestamp) -> Result<Pair, Vec<String>>) {
         // Before they are read, so that a change meanwhile is one.
         let stamps = self.paths.stamps();
-        {
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            if *read == stamps {
-                return;
-            }
-            *read = stamps;
+        let mut last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(&*last, LastRead::Good(good) if *good == stamps) {
+            return;
         }
-        match self.paths.read(self.clock.now(), &self.provider) {
+        *last = match read(self.clock.now()) {
             Ok(pair) => {
                 for warning in &pair.warnings {
                     tracing::warn!("{warning}");
                 }
                 tracing::info!(certificate = %self.paths.certificate.display(), "a new certificate is served");
                 self.current.store(Arc::new(pair));
+                LastRead::Good(stamps)
             }
             Err(problems) => {
-                for problem in problems {
+                let is_told = matches!(&*last, LastRead::Bad(bad, told) if *bad == stamps && *told == problems);
+                for problem in problems.iter().filter(|_| !is_told) {
                     tracing::warn!("{problem}; the certificate from before is still served");
                 }
+                LastRead::Bad(stamps, problems)
             }
-        }
+        };
+    }
+}
+
+/// While one lives, nobody else looks.
+struct Looking(Arc<FileCertificate>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.is_looking.store(false, Ordering::SeqCst);
     }
 }
 
@@ -148,5 +177,78 @@ fn second(clock: &Clock) -> i64 {
 impl ResolvesServerCert for FileCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.current.load().key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::crypto::aws_lc_rs;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn write(paths: &Paths) {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names = vec!["localhost".to_owned()];
+        let made = rcgen::CertificateParams::new(names).and_then(|made| made.self_signed(&key));
+        fs::write(&paths.certificate, made.expect("a certificate").pem()).expect("there is room");
+        fs::write(&paths.key, key.serialize_pem()).expect("there is room");
+    }
+
+    /// A certificate from files that were replaced since.
+    fn replaced() -> (TempDir, Arc<FileCertificate>) {
+        let files = TempDir::new().expect("a directory");
+        let path = |name| files.path().join(name);
+        let (certificate, key) = (path("server.crt"), path("server.key"));
+        let paths = Paths { certificate, key };
+        write(&paths);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let clock = Clock::manual(Timestamp(1_700_000_000_000));
+        let stamps = paths.stamps();
+        let pair = paths.read(clock.now(), &provider).expect("it is good");
+        fs::remove_file(&paths.key).expect("it is there");
+        write(&paths);
+        let certificate = FileCertificate::new(paths, stamps, pair, provider, clock);
+        (files, Arc::new(certificate))
+    }
+
+    fn served(certificate: &FileCertificate) -> Arc<CertifiedKey> {
+        Arc::clone(&certificate.current.load().key)
+    }
+
+    #[test]
+    fn a_read_that_failed_is_tried_again() {
+        let (_files, certificate) = replaced();
+        let before = served(&certificate);
+        certificate.read_if_changed(|_| Err(vec!["too many open files".to_owned()]));
+        assert!(Arc::ptr_eq(&before, &served(&certificate)));
+        let read = |now| certificate.paths.read(now, &certificate.provider);
+        certificate.read_if_changed(read);
+        assert!(!Arc::ptr_eq(&before, &served(&certificate)));
+        certificate.read_if_changed(|_| panic!("what was good is not read again"));
+    }
+
+    #[tokio::test]
+    async fn one_looks_at_a_time() {
+        let (_files, certificate) = replaced();
+        let before = served(&certificate);
+        let second = Duration::from_secs(1);
+        certificate.is_looking.store(true, Ordering::SeqCst);
+        let hanging = Looking(Arc::clone(&certificate));
+        certificate.clock.advance(second);
+        certificate.refresh().await;
+        assert!(Arc::ptr_eq(&before, &served(&certificate)));
+        drop(hanging);
+        certificate.refresh().await;
+        assert!(!Arc::ptr_eq(&before, &served(&certificate)));
+        let now = served(&certificate);
+        write(&certificate.paths);
+        certificate.refresh().await;
+        assert!(
+            Arc::ptr_eq(&now, &served(&certificate)),
+            "within the second"
+        );
     }
 }
