@@ -1,7 +1,7 @@
-//! Places for connections: in all, and for one address.
+//! Places for connections: in all, and for one address, or one network of IPv6.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Places for connections, in all and from one address.
@@ -43,7 +43,7 @@ impl Room {
         if self.connections_max <= taken.all {
             return None;
         }
-        let address = peer.map(|peer| peer.ip());
+        let address = peer.map(|peer| network(peer.ip()));
         if let Some(address) = address {
             let from_one = taken.from.get(&address).copied().unwrap_or(0);
             if self.from_one_max <= from_one {
@@ -56,6 +56,17 @@ impl Room {
             room: Arc::clone(self),
             address,
         })
+    }
+}
+
+/// Whose address it is: an IPv6 client has a network of /64, or more, to take addresses from.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let bits = address.to_bits() & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -97,6 +108,35 @@ mod tests {
         drop(places);
         assert!(room.enter(peer(3)).is_some());
         assert!(room.taken.lock().expect("no panic").from.is_empty());
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_address() {
+        let room = Arc::new(Room::new(4));
+        let mut places = Vec::new();
+        let mut enter = |address: &str| {
+            let address: IpAddr = address.parse().expect("it is an address");
+            places.extend(room.enter(Some(SocketAddr::new(address, 1))));
+            places.len()
+        };
+        assert_eq!(enter("2001:db8:0:1::1"), 1);
+        assert_eq!(enter("2001:db8:0:1::2"), 2);
+        assert_eq!(enter("2001:db8:0:1:ffff:ffff:ffff:ffff"), 3);
+        assert_eq!(enter("2001:db8:0:1::3"), 3);
+        assert_eq!(enter("2001:db8:0:2::1"), 4);
+    }
+
+    #[test]
+    fn ipv4_addresses_stay_apart_within_ipv6() {
+        let room = Arc::new(Room::new(4));
+        let place = |last: u8| {
+            let address: IpAddr = format!("::ffff:10.0.0.{last}").parse().expect("an address");
+            room.enter(Some(SocketAddr::new(address, 1)))
+        };
+        let places = [place(1), place(1), place(1)];
+        assert!(places.iter().all(Option::is_some));
+        assert!(place(1).is_none());
+        assert!(place(2).is_some());
     }
 
     #[test]
