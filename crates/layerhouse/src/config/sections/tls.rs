@@ -27,8 +27,11 @@ pub(in crate::config) fn read(http: &Section<'_>) -> Option<Tls> {
         ),
     ];
     let client_auth = tls.word("clientauth", &kinds, Some("require-and-verify-client-cert"));
-    if client_auth != Some(ClientAuth::RequireAndVerify) && client_cas.is_empty() {
-        tls.warn("clientauth", "does nothing without http.tls.clientcas");
+    if tls.has("clientauth") && client_cas.is_empty() {
+        tls.warn(
+            "clientauth",
+            "does nothing without http.tls.clientcas: no client is asked for a certificate",
+        );
     }
     let only_1_3 = only_1_3(&tls);
     let cipher_suites = tls.texts("ciphersuites");
