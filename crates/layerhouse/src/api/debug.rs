@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::body::ResponseBody;
 use super::connection::{InFlight, PatientStream};
+use super::stall::StallGuard;
 use super::{Answer, Api, json};
 use crate::metrics::{EndpointNumbers, Format, Scrape};
 use crate::registry::events::outbox::EndpointStatus;
@@ -53,6 +54,8 @@ pub(crate) async fn serve(
             continue;
         };
         let in_flight = Arc::new(InFlight::default());
+        // Who asks and does not read the answer must not hold a place.
+        let stream = StallGuard::new(stream, api.timeouts);
         let stream = PatientStream::new(stream, api.timeouts, Arc::clone(&in_flight));
         let (api, metrics_path) = (Arc::clone(&api), metrics_path.clone());
         let idle_max = api.timeouts.idle;

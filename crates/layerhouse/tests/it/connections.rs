@@ -122,6 +122,60 @@ fn sec_s41_a_reader_that_stalls_is_cut_off() {
     );
 }
 
+/// HTTP/2: who keeps the windows of many streams shut takes nothing of their answers, and is let go.
+#[test]
+fn sec_s41_windows_that_stay_shut_are_cut_off() {
+    let server = Server::configured(IMPATIENT);
+    let digest = images::push_blob(&server.client, "acme/web", vec![7; 1 << 20]);
+    let path = format!("/v2/acme/web/blobs/{digest}");
+    // SETTINGS_INITIAL_WINDOW_SIZE is 1.
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1];
+    let mut bytes = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat();
+    for stream in 0..64_u8 {
+        // GET, http, and by their names in the static table :path and :authority (RFC 7541, A).
+        let path_bytes = u8::try_from(path.len()).unwrap();
+        let head = [&[0x82, 0x86, 4, path_bytes], path.as_bytes(), b"\x01\x01r"].concat();
+        let length = u8::try_from(head.len()).unwrap();
+        // HEADERS with END_STREAM and END_HEADERS.
+        bytes.extend([0, 0, length, 1, 5, 0, 0, 0, stream * 2 + 1]);
+        bytes.extend(head);
+    }
+    let mut client = server.client.connect();
+    client.write_all(&bytes).unwrap();
+    let patience = Duration::from_secs(5);
+    client.set_read_timeout(Some(patience)).unwrap();
+    let mut received = Vec::new();
+    let ended = client.read_to_end(&mut received);
+    let is_held = ended
+        .is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    assert!(!is_held, "a client that takes nothing holds its streams");
+    // A byte of DATA for each stream: the answers had begun.
+    let first_bytes = received
+        .windows(10)
+        .filter(|frame| frame.starts_with(&[0, 0, 1, 0]) && frame.ends_with(&[7]));
+    assert_eq!(first_bytes.count(), 64);
+}
+
+/// The debug address has few places; who asks there and does not read must not hold one.
+#[test]
+fn sec_s41_a_debug_reader_that_stalls_is_cut_off() {
+    let server = Server::configured(&format!(
+        "http: {{ debug: {{ addr: '127.0.0.1:0', prometheus: {{ enabled: true }} }} }}\n{IMPATIENT}"
+    ));
+    let mut stream = server.debug().connect();
+    let patience = Duration::from_secs(5);
+    stream.set_write_timeout(Some(patience)).unwrap();
+    let requests = "GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n".repeat(100);
+    let error = loop {
+        if let Err(error) = stream.write_all(requests.as_bytes()) {
+            break error;
+        }
+    };
+    let is_held = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    assert!(!is_held, "a client that reads nothing holds its place");
+    assert_eq!(server.debug().get("/metrics").status, 200);
+}
+
 /// Slower than the limits in all, never for long at a time: an honest push over a thin line survives.
 #[test]
 fn sec_s41_a_slow_honest_push_survives() {
