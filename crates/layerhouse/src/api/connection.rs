@@ -225,9 +225,9 @@ mod tests {
     #[tokio::test]
     async fn an_http2_connection_is_not_idle_while_we_work() {
         let timeouts = Timeouts {
-            head: Duration::from_secs(60),
+            head: Duration::from_mins(1),
             idle: Duration::from_millis(5),
-            stall: Duration::from_secs(60),
+            stall: Duration::from_mins(1),
             stall_bytes: 1024,
         };
         let in_flight = Arc::new(InFlight::default());
