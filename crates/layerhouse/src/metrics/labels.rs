@@ -95,9 +95,9 @@ pub(super) fn method_index(method: &str) -> usize {
 
 /// The statuses that we answer with, and 499 for a client that did not wait; all others are counted
 /// together, as 0.
-pub(super) const STATUSES: [u16; 29] = [
+pub(super) const STATUSES: [u16; 30] = [
     0, 200, 201, 202, 204, 206, 301, 302, 304, 307, 400, 401, 403, 404, 405, 406, 408, 409, 412,
-    413, 415, 416, 429, 431, 499, 500, 502, 503, 507,
+    413, 414, 415, 416, 429, 431, 499, 500, 502, 503, 507,
 ];
 
 /// The place of a status in [`STATUSES`].
