@@ -20,20 +20,18 @@ const STEPS: [&str; 4] = [
 /// database comes by.
 const COMMIT: &str = "migration.commit";
 
-/// Takes the steps that this database has not taken, each in a transaction of its own: a step is taken
-/// whole or not at all, so whatever interrupts them, the next start goes on, and an older release refuses.
+/// How many steps a database has taken.
 ///
 /// # Errors
-/// A step fails, or the database was written by a newer release.
-pub(super) fn run(connection: &Connection, path: &Path, journal: &Steps) -> Result<(), Fault> {
-    let fault = |error| database_fault("bringing the database up to date", error);
+/// It cannot be read, or was written by a newer release.
+fn taken(connection: &Connection, path: &Path) -> Result<usize, Fault> {
     let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(fault)?;
+        .map_err(|error| database_fault("asking for the schema of the database", error))?;
     let known = STEPS.len();
     let taken = usize::try_from(found).ok().filter(|taken| *taken <= known);
-    let Some(taken) = taken else {
-        return Err(Fault::plain(
+    taken.ok_or_else(|| {
+        Fault::plain(
             FaultKind::Other,
             format!(
                 "the database {} has schema {found} and this release knows schemas up to {known}: a \
@@ -41,8 +39,38 @@ pub(super) fn run(connection: &Connection, path: &Path, journal: &Steps) -> Resu
                  one, or put back the copy of the data directory from before the upgrade",
                 path.display()
             ),
-        ));
-    };
+        )
+    })
+}
+
+/// Refuses a database that has steps to take, and takes none.
+///
+/// # Errors
+/// As said, or it was written by a newer release.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    let (found, known) = (taken(connection, path)?, STEPS.len());
+    if found == known {
+        return Ok(());
+    }
+    Err(Fault::plain(
+        FaultKind::Other,
+        format!(
+            "the database {} has schema {found} and this release wants schema {known}: only to look, \
+             it is not brought up to date, and nothing was changed; look with the release that wrote \
+             it, or start this one first, after which an older one refuses",
+            path.display()
+        ),
+    ))
+}
+
+/// Takes the steps that this database has not taken, each in a transaction of its own: a step is taken
+/// whole or not at all, so whatever interrupts them, the next start goes on, and an older release refuses.
+///
+/// # Errors
+/// A step fails, or the database was written by a newer release.
+pub(super) fn run(connection: &Connection, path: &Path, journal: &Steps) -> Result<(), Fault> {
+    let fault = |error| database_fault("bringing the database up to date", error);
+    let (taken, known) = (taken(connection, path)?, STEPS.len());
     if 0 < taken && taken < known {
         tracing::info!(
             from = taken,

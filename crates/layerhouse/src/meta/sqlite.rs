@@ -157,6 +157,26 @@ impl Database {
     pub(crate) fn open(path: &Path, steps: Steps, health: Health) -> Result<Self, Fault> {
         let connection = connect(path)?;
         migrations::run(&connection, path, &steps)?;
+        Self::of(connection, path, steps, health)
+    }
+
+    /// Opens a database only to look: one that an older release wrote is refused and not brought up to
+    /// date, or that release could not go on with it.
+    ///
+    /// # Errors
+    /// As said, or as for [`Database::open`].
+    pub(crate) fn open_current(path: &Path, steps: Steps, health: Health) -> Result<Self, Fault> {
+        let connection = connect(path)?;
+        migrations::check(&connection, path)?;
+        Self::of(connection, path, steps, health)
+    }
+
+    fn of(
+        connection: Connection,
+        path: &Path,
+        steps: Steps,
+        health: Health,
+    ) -> Result<Self, Fault> {
         let (sender, receiver) = mpsc::channel(WAITING_OPERATIONS_MAX);
         let steps_of_bulk = steps.clone();
         let thread = std::thread::Builder::new()

@@ -117,7 +117,13 @@ pub fn rebuild(root: &Path, is_dry_run: bool) -> Result<RebuildReport, OpenError
         ));
     }
     let store = Store::open(root, Steps::default(), Health::default(), 0)?;
-    let database = Database::open(&layout.database(), Steps::default(), Health::default())?;
+    // To look must not keep an older release from going on with the database.
+    let open = if is_dry_run {
+        Database::open_current
+    } else {
+        Database::open
+    };
+    let database = open(&layout.database(), Steps::default(), Health::default())?;
     let report = compare(&store, &database, is_dry_run);
     database.close();
     Ok(report?)

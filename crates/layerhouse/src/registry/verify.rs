@@ -103,7 +103,7 @@ pub fn verify(root: &Path) -> Result<Report, OpenError> {
         .into());
     }
     let store = Store::open(root, Steps::default(), Health::default(), 0)?;
-    let database = Database::open(
+    let database = Database::open_current(
         &store.layout().database(),
         Steps::default(),
         Health::default(),

@@ -95,6 +95,22 @@ fn serves(client: &Client, manifest: &str) {
     assert_eq!(client.get("/v2/acme/web/manifests/v2").text(), pushed);
 }
 
+/// An operator who checks with the new binary can still start the old one.
+fn refuses_to_look(root: &Path, release: usize, known: usize) {
+    let before = fs::read(database(root)).expect("it is closed");
+    let text = root.to_string_lossy();
+    for look in [
+        run(&["verify", "--root", &text]),
+        run(&["rebuild", "--dry-run", "--root", &text]),
+    ] {
+        let said = String::from_utf8_lossy(&look.stderr);
+        let words = format!("has schema {release} and this release wants schema {known}");
+        assert!(!look.status.success() && said.contains(&words), "{said}");
+    }
+    let after = fs::read(database(root)).expect("it is closed");
+    assert!(before == after, "the database was changed");
+}
+
 #[test]
 fn fault_f25_an_upgrade_may_be_cut_short_at_every_step() {
     let known = migrations().len();
@@ -107,6 +123,9 @@ fn fault_f25_an_upgrade_may_be_cut_short_at_every_step() {
                 schema(&root),
                 i64::try_from(release).expect("a small number")
             );
+            if at == 1 {
+                refuses_to_look(&root, release, known);
+            }
             let accident = format!("kill@{at}");
             // While there are steps to take the process dies before it listens.
             let is_cut_short = at <= known - release;
