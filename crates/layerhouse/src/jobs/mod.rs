@@ -15,6 +15,8 @@ use crate::registry::links::LinksRound;
 
 /// Between two looks for abandoned uploads.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
+/// Between two looks whether there is room for the reserve again.
+const RESERVE_INTERVAL: Duration = Duration::from_mins(1);
 /// Between two rounds of link files: each ends with a sync of the file system, which should serve
 /// many; and a full disk is not freed sooner.
 const LINKS_PAUSE: Duration = Duration::from_secs(5);
@@ -28,6 +30,7 @@ pub(crate) fn start(
     let mut jobs = JoinSet::new();
     jobs.spawn(write_links(Arc::clone(registry), stop.clone()));
     jobs.spawn(purge_uploads(Arc::clone(registry), stop.clone()));
+    jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
         Arc::clone(registry),
         stop.clone(),
@@ -80,5 +83,17 @@ async fn purge_uploads(registry: Arc<Registry>, mut stop: watch::Receiver<bool>)
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
         registry.purge_uploads().await;
+    }
+}
+
+/// Holds space back for the database again, once a disk that was full is not. Whether uploads are purged,
+/// and how often, is no matter of this.
+async fn hold_reserve(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = registry.clock().sleep(RESERVE_INTERVAL) => {}
+            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+        }
+        registry.refill_reserve().await;
     }
 }

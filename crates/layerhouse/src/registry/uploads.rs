@@ -486,9 +486,15 @@ impl Registry {
             self.end(writer).await;
             purged += 1;
         }
-        let store = Arc::clone(&self.store);
-        let _ = blocking(move || store.refill_reserve()).await;
         purged
+    }
+
+    /// Takes the reserve again that a delete on a full disk gave up, once there is room.
+    pub(crate) async fn refill_reserve(&self) {
+        let store = Arc::clone(&self.store);
+        if let Err(fault) = blocking(move || store.refill_reserve()).await {
+            tracing::warn!(%fault, "no space could be held back for the database");
+        }
     }
 }
 

@@ -351,3 +351,32 @@ fn fault_f21_abandoned_uploads_give_their_space_back() {
     }
     assert_eq!(staged(), 0);
 }
+
+/// A delete on a full disk gave the space up that is held back for it: it is taken again, whatever is
+/// said of purging.
+#[test]
+fn the_reserve_comes_back_without_a_purge() {
+    for purging in ["{enabled: false}", "{dryrun: true, interval: 24h}"] {
+        let configuration = format!("storage: {{maintenance: {{uploadpurging: {purging}}}}}");
+        let server = Server::configured(&configuration);
+        let reserve = server.root().join("layerhouse/reserve");
+        let held_bytes = || std::fs::metadata(&reserve).unwrap().len();
+        let before = held_bytes();
+        if before == 0 {
+            // The disk has no room for it.
+            continue;
+        }
+        std::fs::write(&reserve, b"").unwrap();
+        let began = Instant::now();
+        let mut advanced = Duration::ZERO;
+        while held_bytes() < before {
+            assert!(
+                began.elapsed() < Duration::from_secs(20) && advanced < Duration::from_hours(20),
+                "{purging}"
+            );
+            server.advance(Duration::from_secs(1));
+            advanced += Duration::from_secs(1);
+            std::thread::yield_now();
+        }
+    }
+}
