@@ -414,7 +414,10 @@ fn write_group(
     let mut next = Some(first);
     let mut held_back = None;
     while let Some(operation) = next.take() {
-        if operation.durability != durability {
+        // One that asks for less joins, and is given more: to end the group for it would cost the next
+        // one a flush of its own.
+        let wants_more = operation.durability == Durability::PowerCut;
+        if wants_more && durability == Durability::ProcessDeath {
             held_back = Some(operation);
             break;
         }
@@ -475,5 +478,64 @@ fn execute(connection: &Connection, sql: &'static str) -> Result<(), CommitFailu
     match run() {
         Ok(_) => Ok(()),
         Err(error) => Err(database_fault(sql, error).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(tx: &Transaction<'_>) -> Result<i64, Fault> {
+        let sql = "SELECT COUNT(*) FROM repositories";
+        let counted = tx.query_one(sql, &[], |row| row.int(0))?;
+        Ok(counted.unwrap_or(0))
+    }
+
+    fn insert(tx: &Transaction<'_>, id: i64) -> Result<(), Fault> {
+        let name = format!("name{id}");
+        let sql = "INSERT INTO repositories (id, name, created_at) VALUES ($1, $2, 0)";
+        tx.execute(sql, &[id.into(), name.as_str().into()])?;
+        Ok(())
+    }
+
+    /// How many groups were committed when the last of these operations ran, all of them having waited
+    /// when the first did.
+    fn rows_committed_before_the_last(durabilities: [Durability; 3]) -> i64 {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let path = directory.path().join("layerhouse.db");
+        let database =
+            Database::open(&path, Steps::default(), Health::default()).expect("it opens");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let (first, second, last) = (database.clone(), database.clone(), database.clone());
+        let reader = database.clone();
+        let [of_first, of_second, of_last] = durabilities;
+        // The first waits in the writer's thread until the others are queued behind it.
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let committed = runtime.block_on(async move {
+            let first = first.write_lasting(of_first, move |tx| {
+                receiver.recv().expect("the others were queued");
+                insert(tx, 1)
+            });
+            let second = second.write_lasting(of_second, |tx| insert(tx, 2));
+            let last = last.write_lasting(of_last, move |_| reader.read(count));
+            let release = async move { sender.send(()).expect("the first waits for it") };
+            // Polled in this order.
+            let (first, second, last, ()) = tokio::join!(first, second, last, release);
+            first.and(second).and(last)
+        });
+        database.close();
+        committed.expect("it can be read")
+    }
+
+    #[test]
+    fn who_asks_for_less_does_not_end_a_group() {
+        use Durability::{PowerCut, ProcessDeath};
+        let grouped = rows_committed_before_the_last([PowerCut, ProcessDeath, PowerCut]);
+        assert_eq!(grouped, 0);
+        // Who asks for more does: nothing is flushed for those before.
+        let apart = rows_committed_before_the_last([ProcessDeath, ProcessDeath, PowerCut]);
+        assert_eq!(apart, 2);
     }
 }
