@@ -305,22 +305,31 @@ impl Store {
 
     /// Whether the link file of a tag was removed: damaged, or not to be reached, is not removed.
     pub(crate) fn is_tag_gone(&self, repository: &RepositoryName, tag: &Tag) -> bool {
-        is_gone(&self.layout().tag(repository, tag).join("current/link"))
+        is_gone(
+            &self.layout().repositories(),
+            &self.layout().tag(repository, tag).join("current/link"),
+        )
     }
 
     /// Whether the link file of a manifest was removed.
     pub(crate) fn is_manifest_gone(&self, repository: &RepositoryName, digest: &Digest) -> bool {
-        is_gone(&self.layout().manifest_link(repository, digest).join("link"))
+        is_gone(
+            &self.layout().repositories(),
+            &self.layout().manifest_link(repository, digest).join("link"),
+        )
     }
 
     /// Whether the link file of a blob was removed.
     pub(crate) fn is_layer_gone(&self, repository: &RepositoryName, digest: &Digest) -> bool {
-        is_gone(&self.layout().layer_link(repository, digest).join("link"))
+        is_gone(
+            &self.layout().repositories(),
+            &self.layout().layer_link(repository, digest).join("link"),
+        )
     }
 
     /// Whether the bytes of a digest were removed.
     pub(crate) fn is_blob_gone(&self, digest: &Digest) -> bool {
-        is_gone(&self.layout().blob(digest))
+        is_gone(&self.layout().blobs(), &self.layout().blob(digest))
     }
 }
 
@@ -433,10 +442,27 @@ fn modified_ms(metadata: &fs::Metadata) -> i64 {
     metadata.mtime().clamp(0, 1 << 32) * 1000 + metadata.mtime_nsec() / 1_000_000
 }
 
-/// Only what surely is not there is gone: an outage must not look like it.
-fn is_gone(path: &Path) -> bool {
-    let found = fs::symlink_metadata(path);
-    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+/// Only what surely is not there is gone: an outage must not look like it. So every directory from `top`
+/// down to where the path ends is a real one, for a symbolic link may lead to a disk that is not mounted.
+fn is_gone(top: &Path, path: &Path) -> bool {
+    let is_missing = |found: &io::Result<fs::Metadata>| {
+        let error = found.as_ref().err();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    if !is_missing(&fs::symlink_metadata(path)) || !top.is_dir() {
+        return false;
+    }
+    let on_the_way = path
+        .ancestors()
+        .skip(1)
+        .take_while(|directory| *directory != top);
+    for directory in on_the_way {
+        let found = fs::symlink_metadata(directory);
+        if !is_missing(&found) && !found.is_ok_and(|found| found.is_dir()) {
+            return false;
+        }
+    }
+    true
 }
 
 fn is_symlink(path: &Path) -> bool {
