@@ -97,6 +97,52 @@ pub(crate) fn tagged_by(
     )
 }
 
+/// Manifests of the repository that need this blob.
+pub(crate) fn needing_blob(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Vec<Digest>, Fault> {
+    tx.query(
+        "SELECT manifest FROM manifest_blobs WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| row.parsed(0),
+    )
+}
+
+/// Lets the indexes that need this manifest do without it, as if it had never been there.
+pub(crate) fn begin_absence(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<(), Fault> {
+    let values = [repository.0.into(), digest.as_str().into()];
+    tx.execute(
+        "INSERT INTO absent_children (repository_id, manifest, digest)
+         SELECT repository_id, manifest, digest FROM manifest_children
+         WHERE repository_id = $1 AND digest = $2
+         ON CONFLICT DO NOTHING",
+        &values,
+    )?;
+    tx.execute(
+        "DELETE FROM manifest_children WHERE repository_id = $1 AND digest = $2",
+        &values,
+    )?;
+    Ok(())
+}
+
+/// Whether any repository has a manifest or a blob.
+pub(crate) fn has_links(tx: &Transaction<'_>) -> Result<bool, Fault> {
+    let manifests = tx.exists("SELECT 1 FROM manifests LIMIT 1", &[])?;
+    Ok(manifests || tx.exists("SELECT 1 FROM repository_blobs LIMIT 1", &[])?)
+}
+
+/// How many manifests the repositories have.
+pub(crate) fn count_manifests(tx: &Transaction<'_>) -> Result<u64, Fault> {
+    let counted = tx.query_one("SELECT COUNT(*) FROM manifests", &[], |row| row.int(0))?;
+    Ok(u64::try_from(counted.unwrap_or(0)).unwrap_or(0))
+}
+
 /// Blobs that no repository links.
 pub(crate) fn unlinked_blobs(tx: &Transaction<'_>) -> Result<Vec<Digest>, Fault> {
     tx.query(

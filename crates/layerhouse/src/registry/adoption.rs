@@ -14,7 +14,7 @@ use layerhouse_oci::tag::Tag;
 
 use super::Registry;
 use super::manifests::{missing, write_rows};
-use super::tree::{Gone, PIECES_MAX, Piece, ReadManifest, Tree};
+use super::tree::{Damaged, Gone, PIECES_MAX, Piece, ReadManifest, Tree};
 use crate::blobs::Store;
 use crate::blobs::survey::TagFiles;
 use crate::clock::Timestamp;
@@ -199,6 +199,8 @@ impl Writer<'_> {
             let place = place.as_mut().expect("pieces follow their repository");
             match piece {
                 Piece::Layers(layers) => self.layers(place, &layers)?,
+                Piece::Damaged(damaged) => self.damaged(place, damaged)?,
+                Piece::Lost(lost) => self.lost(place, &lost)?,
                 Piece::Manifests(manifests) => {
                     progress.manifests += manifests.len() as u64;
                     self.manifests(place, &manifests)?;
@@ -349,67 +351,114 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Removes the rows whose link files were removed, as far as nothing that stays needs them. The link
-    /// files of those that stay are written again at the next start.
+    /// Takes the link of damaged bytes away, unless a manifest needs them that was adopted before.
+    fn damaged(&mut self, place: &Place, damaged: Damaged) -> Result<(), Fault> {
+        let Some(id) = place.id else { return Ok(()) };
+        let (name, digest) = (&place.name, &damaged.digest);
+        let is_unlinked = self.bulk.change(|tx| {
+            let is_needed = meta::blobs::needed_by(tx, id, digest)?.is_some();
+            Ok(!is_needed && meta::blobs::unlink(tx, id, digest)?)
+        })?;
+        if is_unlinked && damaged.was_given {
+            self.changes.layers_added -= 1;
+        } else if is_unlinked {
+            self.changes.layers_removed += 1;
+            self.note(Change::Removed(format!("blob {digest} of {name}")));
+        }
+        self.note(Change::Skipped(format!("{name}: {}", damaged.what)));
+        Ok(())
+    }
+
+    /// Removes blobs without bytes and the manifests that need them, as if they were adopted only now.
+    fn lost(&mut self, place: &Place, lost: &[Digest]) -> Result<(), Fault> {
+        let Some(id) = place.id else { return Ok(()) };
+        for blob in lost {
+            let manifests = self
+                .bulk
+                .change(|tx| meta::adoptions::needing_blob(tx, id, blob))?;
+            for manifest in manifests {
+                while let Some(tag) = self
+                    .bulk
+                    .change(|tx| meta::adoptions::tagged_by(tx, id, &manifest))?
+                {
+                    self.remove_tag(place, id, &tag)?;
+                }
+                let why = format!(", which needs the missing bytes of {blob}");
+                self.remove_manifest(place, id, &manifest, &why)?;
+            }
+            self.bulk
+                .change(|tx| meta::blobs::unlink(tx, id, blob).map(drop))?;
+            self.changes.layers_removed += 1;
+            let name = &place.name;
+            self.note(Change::Removed(format!("blob {blob} of {name}")));
+        }
+        Ok(())
+    }
+
+    fn remove_tag(&mut self, place: &Place, id: RepositoryId, tag: &Tag) -> Result<(), Fault> {
+        let (name, actor, now) = (&place.name, self.actor, self.now);
+        let before = self
+            .bulk
+            .change(|tx| meta::tags::remove(tx, id, tag, actor, now))?;
+        if let Some(before) = before {
+            self.changes.tags_removed += 1;
+            self.note(Change::Removed(format!(
+                "{name}:{tag}, which pointed at {before}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Indexes that name it do without it from now on: so they are adopted, too, when it is not there.
+    fn remove_manifest(
+        &mut self,
+        place: &Place,
+        id: RepositoryId,
+        digest: &Digest,
+        why: &str,
+    ) -> Result<(), Fault> {
+        let was_there = self.bulk.change(|tx| {
+            meta::adoptions::begin_absence(tx, id, digest)?;
+            meta::manifests::remove(tx, id, digest)
+        })?;
+        if was_there {
+            self.changes.manifests_removed += 1;
+            let name = &place.name;
+            let what = format!("manifest {digest} of {name}{why}");
+            self.note(Change::Removed(what));
+        }
+        Ok(())
+    }
+
+    /// Removes the rows whose link files were removed, but for manifests with tags and blobs of manifests
+    /// that stay. The link files of those are written again at the next start.
     fn gone(&mut self, place: &Place, gone: Gone) -> Result<(), Fault> {
         let Some(id) = place.id else { return Ok(()) };
-        let (name, actor, now) = (&place.name, self.actor, self.now);
+        let name = &place.name;
         for tag in gone.tags {
-            let before = self
-                .bulk
-                .change(|tx| meta::tags::remove(tx, id, &tag, actor, now))?;
-            if let Some(before) = before {
-                self.changes.tags_removed += 1;
-                self.note(Change::Removed(format!(
-                    "{name}:{tag}, which pointed at {before}"
-                )));
-            }
+            self.remove_tag(place, id, &tag)?;
         }
-        let mut waiting = gone.manifests;
-        loop {
-            // An index goes before what it names, in whatever order they come.
-            let mut kept = Vec::new();
-            let before = waiting.len();
-            for digest in waiting {
-                let needed_by = self.bulk.change(|tx| {
-                    let index = meta::manifests::needed_by(tx, id, &digest)?;
-                    let tag = meta::adoptions::tagged_by(tx, id, &digest)?;
-                    let by = index
-                        .map(|index| format!("index {index}"))
-                        .or(tag.map(|tag| format!("tag {tag}")));
-                    if by.is_none() {
-                        meta::manifests::remove(tx, id, &digest)?;
-                    }
-                    Ok(by)
-                })?;
-                if let Some(by) = needed_by {
-                    kept.push((digest, by));
-                } else {
-                    self.changes.manifests_removed += 1;
-                    self.note(Change::Removed(format!("manifest {digest} of {name}")));
-                }
+        for digest in gone.manifests {
+            let tag = self
+                .bulk
+                .change(|tx| meta::adoptions::tagged_by(tx, id, &digest))?;
+            if let Some(tag) = tag {
+                let what = format!("manifest {digest} of {name}, which tag {tag} needs");
+                self.keep(name, &Link::Manifest(digest), what)?;
+            } else {
+                self.remove_manifest(place, id, &digest, "")?;
             }
-            if kept.len() == before {
-                for (digest, by) in kept {
-                    let what = format!("manifest {digest} of {name}, which {by} needs");
-                    self.keep(name, &Link::Manifest(digest), what)?;
-                }
-                break;
-            }
-            waiting = kept.into_iter().map(|(digest, _)| digest).collect();
         }
         for digest in gone.layers {
-            let needed_by = self.bulk.change(|tx| {
+            let (needed_by, was_linked) = self.bulk.change(|tx| {
                 let by = meta::blobs::needed_by(tx, id, &digest)?;
-                if by.is_none() {
-                    meta::blobs::unlink(tx, id, &digest)?;
-                }
-                Ok(by)
+                let was_linked = by.is_none() && meta::blobs::unlink(tx, id, &digest)?;
+                Ok((by, was_linked))
             })?;
             if let Some(by) = needed_by {
                 let what = format!("blob {digest} of {name}, which manifest {by} needs");
                 self.keep(name, &Link::Layer(digest), what)?;
-            } else {
+            } else if was_linked {
                 self.changes.layers_removed += 1;
                 self.note(Change::Removed(format!("blob {digest} of {name}")));
             }

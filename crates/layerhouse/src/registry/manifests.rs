@@ -294,6 +294,8 @@ pub(super) struct Needs {
     pub(super) children: BTreeSet<Digest>,
     /// Images of an index that may be absent.
     pub(super) optional_children: BTreeSet<Digest>,
+    /// How long the manifest says that its blobs are.
+    pub(super) sizes: Vec<(Digest, u64)>,
 }
 
 /// A manifest and what it needs, which is there.
@@ -368,19 +370,20 @@ pub(super) fn read(
         .manifests
         .iter()
         .partition(|child| rules.may_be_absent(child));
+    // Layers that may not be distributed stay where their `urls` say; we never fetch them.
+    let layers = manifest
+        .layers
+        .iter()
+        .filter(|layer| layer.is_distributable());
+    let sizes: Vec<_> = manifest
+        .config
+        .iter()
+        .chain(layers)
+        .map(|blob| (blob.digest.clone(), blob.size))
+        .collect();
     let needs = Needs {
-        // Layers that may not be distributed stay where their `urls` say; we never fetch them.
-        blobs: manifest
-            .config
-            .iter()
-            .chain(
-                manifest
-                    .layers
-                    .iter()
-                    .filter(|layer| layer.is_distributable()),
-            )
-            .map(digest_of)
-            .collect(),
+        blobs: sizes.iter().map(|(digest, _)| digest.clone()).collect(),
+        sizes,
         children: needed.into_iter().map(digest_of).collect(),
         optional_children: optional.into_iter().map(digest_of).collect(),
     };

@@ -4,7 +4,7 @@
 //! Only what the rows do not say yet is read, so that to go on after an interruption, or to look again,
 //! costs little more than the listing of directories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::SyncSender;
 
 use layerhouse_oci::digest::Digest;
@@ -38,6 +38,10 @@ pub(super) enum Piece {
     Repository(RepositoryName),
     /// Blobs and their sizes.
     Layers(Vec<(Digest, u64)>),
+    /// A linked blob whose bytes are others than its digest says.
+    Damaged(Damaged),
+    /// Blobs that the rows link and whose bytes were removed.
+    Lost(Vec<Digest>),
     /// Manifests, each behind those that it needs.
     Manifests(Vec<ReadManifest>),
     Tags(Vec<(Tag, TagFiles)>),
@@ -47,6 +51,14 @@ pub(super) enum Piece {
     Skipped(String),
     /// The end of a repository, and what the rows say of it and the tree does not.
     Gone(Gone),
+}
+
+/// Bytes that are not what the manifests say that need them.
+pub(super) struct Damaged {
+    pub(super) digest: Digest,
+    /// It was given as found before its bytes were looked at.
+    pub(super) was_given: bool,
+    pub(super) what: String,
 }
 
 /// Links whose files were removed.
@@ -135,8 +147,13 @@ impl Reading<'_> {
                 }
             }
         }
-        let lost = self.layers(&layers, &rows)?;
-        self.manifests(&manifests, &rows)?;
+        let sizes = self.layers(&layers, &rows)?;
+        if self.tree.finds_gone {
+            let lost = rows.layers.iter();
+            let lost = lost.filter(|digest| self.tree.store.is_blob_gone(digest));
+            self.give(Piece::Lost(lost.cloned().collect()))?;
+        }
+        self.manifests(&manifests, &rows, &sizes)?;
         self.tags(&tags, &rows)?;
         if !self.tree.finds_gone {
             return Ok(());
@@ -149,7 +166,6 @@ impl Reading<'_> {
                 gone.layers.push(digest.clone());
             }
         }
-        gone.layers.extend(lost);
         for digest in rows.manifests.difference(&manifests) {
             let is_stale = stale.contains(&Link::Manifest(digest.clone()));
             if !is_stale && store.is_manifest_gone(name, digest) {
@@ -165,18 +181,19 @@ impl Reading<'_> {
         self.give(Piece::Gone(gone))
     }
 
-    /// Gives the blobs that the rows do not link; returns those they do and whose bytes were removed.
-    fn layers(&self, layers: &BTreeSet<Digest>, rows: &Linked) -> Result<Vec<Digest>, Fault> {
-        let (mut batch, mut lost) = (Vec::new(), Vec::new());
-        for digest in layers {
-            if rows.layers.contains(digest) {
-                if self.tree.finds_gone && self.tree.store.is_blob_gone(digest) {
-                    lost.push(digest.clone());
-                }
-                continue;
-            }
+    /// Gives the blobs that the rows do not link, and returns them and their sizes.
+    fn layers<'b>(
+        &self,
+        layers: &'b BTreeSet<Digest>,
+        rows: &'b Linked,
+    ) -> Result<BTreeMap<&'b Digest, u64>, Fault> {
+        let (mut batch, mut sizes) = (Vec::new(), BTreeMap::new());
+        for digest in layers.difference(&rows.layers) {
             match self.blobs.size_bytes(digest) {
-                Ok(size_bytes) => batch.push((digest.clone(), size_bytes)),
+                Ok(size_bytes) => {
+                    sizes.insert(digest, size_bytes);
+                    batch.push((digest.clone(), size_bytes));
+                }
                 Err(why) => self.skip(format!("blob {digest} {why}"))?,
             }
             if ENTRIES_MAX <= batch.len() {
@@ -184,11 +201,21 @@ impl Reading<'_> {
             }
         }
         self.give(Piece::Layers(batch))?;
-        Ok(lost)
+        Ok(sizes)
     }
 
     /// In any order: an index does without an image until that comes, and for good if it is not there.
-    fn manifests(&self, manifests: &BTreeSet<Digest>, rows: &Linked) -> Result<(), Fault> {
+    fn manifests(
+        &self,
+        manifests: &BTreeSet<Digest>,
+        rows: &Linked,
+        sizes: &BTreeMap<&Digest, u64>,
+    ) -> Result<(), Fault> {
+        let mut suspects = Suspects {
+            reading: self,
+            sizes,
+            hashed: BTreeMap::new(),
+        };
         let rules = ManifestRules::of_adoption();
         let (mut batch, mut batch_bytes, mut known) = (Vec::new(), 0, 0);
         for digest in manifests {
@@ -206,6 +233,10 @@ impl Reading<'_> {
             match manifest {
                 Err(why) => self.skip(format!("manifest {digest} {why}"))?,
                 Ok(manifest) => {
+                    if let Some(damaged) = suspects.needed(&manifest)? {
+                        self.skip(format!("manifest {digest} needs {damaged}, damaged"))?;
+                        continue;
+                    }
                     batch_bytes += manifest.0.content.len();
                     batch.push(manifest);
                 }
@@ -240,5 +271,62 @@ impl Reading<'_> {
             }
         }
         self.give(Piece::Tags(batch))
+    }
+}
+
+/// Blobs that are not as long as a manifest says: either may be wrong, which a hash tells.
+struct Suspects<'a> {
+    reading: &'a Reading<'a>,
+    /// Of the blobs that were given.
+    sizes: &'a BTreeMap<&'a Digest, u64>,
+    /// Whether they are damaged; none is hashed twice.
+    hashed: BTreeMap<Digest, bool>,
+}
+
+impl Suspects<'_> {
+    /// A damaged blob that this manifest needs, if one is: a truncated file, as a crash of registry:2
+    /// leaves. It is given as such, once, so that it is not linked and a push heals it.
+    fn needed(&mut self, (manifest, needs): &ReadManifest) -> Result<Option<Digest>, Fault> {
+        for (digest, said_bytes) in &needs.sizes {
+            let given_bytes = self.sizes.get(digest).copied();
+            // Without a file it is missing, as the rows tell.
+            let Some(size_bytes) =
+                given_bytes.or_else(|| self.reading.blobs.size_bytes(digest).ok())
+            else {
+                continue;
+            };
+            if size_bytes == *said_bytes {
+                continue;
+            }
+            let is_damaged = match self.hashed.get(digest) {
+                Some(is_damaged) => *is_damaged,
+                None => {
+                    let is_damaged = match self.reading.tree.store.rehash(digest) {
+                        Ok(is_whole) => is_whole == Some(false),
+                        Err(fault) => {
+                            self.reading.skip(fault.to_string())?;
+                            false
+                        }
+                    };
+                    self.hashed.insert(digest.clone(), is_damaged);
+                    if is_damaged {
+                        self.reading.give(Piece::Damaged(Damaged {
+                            digest: digest.clone(),
+                            was_given: given_bytes.is_some(),
+                            what: format!(
+                                "blob {digest} is damaged: its file has {size_bytes} bytes, manifest \
+                                 {} says {said_bytes}",
+                                manifest.digest
+                            ),
+                        }))?;
+                    }
+                    is_damaged
+                }
+            };
+            if is_damaged {
+                return Ok(Some(digest.clone()));
+            }
+        }
+        Ok(None)
     }
 }
