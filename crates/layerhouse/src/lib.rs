@@ -29,6 +29,6 @@ pub use auth::htpasswd::create::{
     COST_DEFAULT as HTPASSWD_COST_DEFAULT, HtpasswdError, htpasswd_line, htpasswd_update,
 };
 pub use blobs::OpenError;
-pub use registry::rebuild::{RebuildReport, rebuild};
+pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::{Environment, Running, StartError, check, start};

@@ -13,7 +13,7 @@ use commands::htpasswd::HtpasswdArguments;
 use commands::{configuration, htpasswd, reload};
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
-use layerhouse::{Address, Environment, Running, rebuild, start, verify};
+use layerhouse::{Address, Environment, Rebuild, Running, rebuild, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The second line is in registry:2's form, for scripts that read it: program, package, version.
@@ -89,6 +89,9 @@ struct RebuildArguments {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Also when more than half of the manifests would be removed
+    #[arg(long)]
+    remove_most: bool,
 }
 
 fn main() -> ExitCode {
@@ -289,7 +292,12 @@ fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
         fields: Vec::new(),
         has_access_log: false,
     })?;
-    let rebuilt = rebuild(&arguments.root, arguments.dry_run);
+    let kind = match (arguments.dry_run, arguments.remove_most) {
+        (true, _) => Rebuild::Look,
+        (false, false) => Rebuild::Change,
+        (false, true) => Rebuild::ChangeMost,
+    };
+    let rebuilt = rebuild(&arguments.root, kind);
     log.flush();
     let report = rebuilt.map_err(|error| error.to_string())?;
     say(&report.to_string());

@@ -25,6 +25,16 @@ use crate::steps::Steps;
 /// As whom the tags are moved that registry:2 moved.
 const ACTOR: &str = "rebuild";
 
+/// How far a rebuild may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rebuild {
+    /// Says what would change, and changes nothing.
+    Look,
+    /// Refuses when most of the manifests would be removed: likely a disk is not mounted.
+    Change,
+    ChangeMost,
+}
+
 /// What a data directory's link files said that its rows did not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RebuildReport {
@@ -34,6 +44,8 @@ pub struct RebuildReport {
     kept: Vec<String>,
     skipped: Vec<String>,
     is_dry_run: bool,
+    /// There were so many manifests that this removes most of them, and it is not said that it may.
+    removes_most_of: Option<u64>,
 }
 
 impl RebuildReport {
@@ -86,6 +98,12 @@ impl fmt::Display for RebuildReport {
             "moved: {} tags; kept because something needs them: {}; skipped: {}",
             changes.tags_moved, changes.kept, changes.skipped,
         )?;
+        if let Some(manifests) = self.removes_most_of {
+            writeln!(
+                out,
+                "of {manifests} manifests most would be removed, which is done only with --remove-most"
+            )?;
+        }
         out.write_str(match (self.is_unchanged(), self.is_dry_run) {
             (true, _) => "the rows agree with the link files: nothing to change\n",
             (false, true) => "this was only a look: nothing was changed\n",
@@ -98,8 +116,10 @@ impl fmt::Display for RebuildReport {
 /// that would change.
 ///
 /// # Errors
-/// The directory is in use, is none, or the database failed: then nothing was changed.
-pub fn rebuild(root: &Path, is_dry_run: bool) -> Result<RebuildReport, OpenError> {
+/// The directory is in use, is none, or the database failed, or it would go too far: then no row was
+/// changed.
+pub fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
+    let is_dry_run = kind == Rebuild::Look;
     let layout = Layout::new(root);
     let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());
     if !layout.repositories().is_dir() {
@@ -124,12 +144,13 @@ pub fn rebuild(root: &Path, is_dry_run: bool) -> Result<RebuildReport, OpenError
         Database::open
     };
     let database = open(&layout.database(), Steps::default(), Health::default())?;
-    let report = compare(&store, &database, is_dry_run);
+    let report = compare(&store, &database, kind);
     database.close();
     Ok(report?)
 }
 
-fn compare(store: &Store, database: &Database, is_dry_run: bool) -> Result<RebuildReport, Fault> {
+fn compare(store: &Store, database: &Database, kind: Rebuild) -> Result<RebuildReport, Fault> {
+    let is_dry_run = kind == Rebuild::Look;
     let report = RefCell::new(RebuildReport {
         is_dry_run,
         ..RebuildReport::default()
@@ -158,6 +179,17 @@ fn compare(store: &Store, database: &Database, is_dry_run: bool) -> Result<Rebui
         let what = format!("{}: {}", strange.path.display(), strange.why);
         writer.note(Change::Skipped(what));
     }
+    if found.is_empty() && database.read(meta::adoptions::has_links)? {
+        let what = format!(
+            "{} has no repository, and the database has some: is a disk not mounted? No row was \
+             changed; if they were all removed on purpose, move {} away, and the next start begins \
+             anew",
+            store.layout().repositories().display(),
+            store.layout().database().display()
+        );
+        return Err(Fault::plain(FaultKind::Other, what));
+    }
+    let manifests = database.read(meta::adoptions::count_manifests)?;
     // Also those whose directories were removed.
     let mut names = BTreeSet::from_iter(found);
     names.extend(database.read(meta::adoptions::repositories)?);
@@ -170,6 +202,15 @@ fn compare(store: &Store, database: &Database, is_dry_run: bool) -> Result<Rebui
     writer.note_unlinked(store)?;
     writer.forget_lost(store)?;
     let Writer { bulk, changes, .. } = writer;
+    let removes_most = manifests < changes.manifests_removed.saturating_mul(2);
+    if removes_most && kind == Rebuild::Change {
+        let what = format!(
+            "this would remove {} of {manifests} manifests, and no row was changed: is a disk not \
+             mounted? See what it would remove with --dry-run; if it should, say --remove-most",
+            changes.manifests_removed
+        );
+        return Err(Fault::plain(FaultKind::Other, what));
+    }
     if !is_dry_run {
         // A tree that was never read into rows, or half, is now.
         bulk.finish(|tx| {
@@ -186,5 +227,6 @@ fn compare(store: &Store, database: &Database, is_dry_run: bool) -> Result<Rebui
     }
     let mut report = report.into_inner();
     report.changes = changes;
+    report.removes_most_of = (is_dry_run && removes_most).then_some(manifests);
     Ok(report)
 }

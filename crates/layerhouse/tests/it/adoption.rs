@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use layerhouse::Rebuild;
 use layerhouse_oci::media_type::OCI_INDEX;
 use serde_json::json;
 
@@ -212,9 +213,9 @@ fn a_directory_goes_from_registry_2_and_back() {
     drop(registry2);
 
     // Read again: first only looked at, then done, then there is nothing to do.
-    let looked = layerhouse::rebuild(&root, true).unwrap();
-    assert_eq!(layerhouse::rebuild(&root, true).unwrap(), looked);
-    let rebuilt = layerhouse::rebuild(&root, false).unwrap();
+    let looked = layerhouse::rebuild(&root, Rebuild::Look).unwrap();
+    assert_eq!(layerhouse::rebuild(&root, Rebuild::Look).unwrap(), looked);
+    let rebuilt = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
     assert!(
         !rebuilt.is_unchanged() && rebuilt.skipped().is_empty(),
         "{rebuilt}"
@@ -229,7 +230,7 @@ fn a_directory_goes_from_registry_2_and_back() {
         assert!(looked.to_string().contains(line), "{line}: {looked}");
         assert!(rebuilt.to_string().contains(line), "{line}: {rebuilt}");
     }
-    let again = layerhouse::rebuild(&root, false).unwrap();
+    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     assert_sound(&root);
     let process = Process::start(&root, &[]);
@@ -246,8 +247,8 @@ fn a_directory_goes_from_registry_2_and_back() {
         .output()
         .unwrap();
     assert!(collected.status.success(), "{collected:?}");
-    layerhouse::rebuild(&root, false).unwrap();
-    let again = layerhouse::rebuild(&root, false).unwrap();
+    layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     assert_sound(&root);
     let process = Process::start(&root, &[]);
@@ -334,8 +335,8 @@ fn rebuild_of_what_nobody_changed_changes_nothing() {
     fill(&server.client);
     server.stop();
     let before = rows(&server.root());
-    for is_dry_run in [true, false, false] {
-        let report = layerhouse::rebuild(&server.root(), is_dry_run).unwrap();
+    for kind in [Rebuild::Look, Rebuild::Change, Rebuild::Change] {
+        let report = layerhouse::rebuild(&server.root(), kind).unwrap();
         assert!(
             report.is_unchanged() && report.skipped().is_empty(),
             "{report}"
@@ -365,7 +366,7 @@ fn rebuild_removes_only_what_surely_was_removed() {
     fs::write(&layer, "in its place").unwrap();
     // Gone, and needed by manifests that stay.
     fs::remove_dir_all(web.join("_layers/sha256").join(&one[7..])).unwrap();
-    let report = layerhouse::rebuild(&root, false).unwrap();
+    let report = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
     let said = report.to_string();
     assert!(
         said.contains("removed: 0 manifests, 0 tags, 0 links of blobs"),
@@ -376,7 +377,7 @@ fn rebuild_removes_only_what_surely_was_removed() {
         "{said}"
     );
     assert_eq!(report.skipped().len(), 3, "{said}");
-    let again = layerhouse::rebuild(&root, false).unwrap();
+    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     fs::remove_file(&layer).unwrap();
     server.leave_unverified();
@@ -416,7 +417,7 @@ fn rebuild_leaves_what_was_not_written_yet() {
         assert_eq!(process.client.send(method, path, &[], b"").status, 202);
     }
     process.kill();
-    let report = layerhouse::rebuild(&root, false).unwrap();
+    let report = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
     let said = report.to_string();
     assert!(said.contains("added: 0 manifests, 0 tags"), "{said}");
     let process = Process::start(&root, &[]);
@@ -437,7 +438,7 @@ fn rebuild_notices_a_repository_that_was_removed() {
     server.stop();
     let root = server.root();
     fs::remove_dir_all(repository(&root, "acme/web/api")).unwrap();
-    let report = layerhouse::rebuild(&root, false).unwrap();
+    let report = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
     assert!(
         report
             .to_string()
@@ -454,7 +455,11 @@ fn rebuild_notices_a_repository_that_was_removed() {
         .unwrap();
     assert_eq!(removals, 1);
     drop(database);
-    assert!(layerhouse::rebuild(&root, false).unwrap().is_unchanged());
+    assert!(
+        layerhouse::rebuild(&root, Rebuild::Change)
+            .unwrap()
+            .is_unchanged()
+    );
 }
 
 /// A mistyped or unmounted directory does not empty the database.
@@ -467,10 +472,41 @@ fn rebuild_without_a_tree_is_refused() {
     let before = rows(&root);
     let hidden = root.join("elsewhere");
     fs::rename(root.join("docker"), &hidden).unwrap();
-    let refused = layerhouse::rebuild(&root, false).unwrap_err().to_string();
+    let refused = layerhouse::rebuild(&root, Rebuild::Change)
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("repositories is not there"), "{refused}");
     assert_eq!(rows(&root), before);
+    // Also when what was found is empty: a disk that is not mounted, where a start made directories.
+    fs::create_dir_all(root.join("docker/registry/v2/repositories")).unwrap();
+    for kind in [Rebuild::Look, Rebuild::Change, Rebuild::ChangeMost] {
+        let refused = layerhouse::rebuild(&root, kind).unwrap_err().to_string();
+        assert!(refused.contains("has no repository"), "{refused}");
+        assert_eq!(rows(&root), before);
+    }
+    fs::remove_dir_all(root.join("docker")).unwrap();
     fs::rename(&hidden, root.join("docker")).unwrap();
+}
+
+/// Most of it gone is more likely an accident than a clean-up: it wants a word more.
+#[test]
+fn rebuild_removes_most_only_when_told_to() {
+    let mut server = Server::start();
+    fill(&server.client);
+    server.stop();
+    let root = server.root();
+    let before = rows(&root);
+    fs::remove_dir_all(repository(&root, "acme/web/_manifests")).unwrap();
+    let refused = layerhouse::rebuild(&root, Rebuild::Change).unwrap_err();
+    let words = "would remove 3 of 4 manifests";
+    assert!(refused.to_string().contains(words), "{refused}");
+    assert_eq!(rows(&root), before);
+    let looked = layerhouse::rebuild(&root, Rebuild::Look).unwrap();
+    assert!(looked.to_string().contains("--remove-most"), "{looked}");
+    let rebuilt = layerhouse::rebuild(&root, Rebuild::ChangeMost).unwrap();
+    let line = "removed: 3 manifests, 3 tags";
+    assert!(rebuilt.to_string().contains(line), "{rebuilt}");
+    assert!(!rebuilt.to_string().contains("--remove-most"), "{rebuilt}");
 }
 
 /// registry:3 may take an index whose images are not all there; who served it before goes on serving it.
@@ -495,4 +531,161 @@ fn an_index_that_lacks_an_image_is_adopted_as_it_is() {
     let path = format!("/v2/acme/web/manifests/{}", images::digest(&absent));
     let refused = server.client.send("DELETE", &path, &[], b"");
     assert_eq!(refused.status, 405, "{}", refused.text());
+}
+
+/// A repository that was moved to a disk that is not mounted was not removed.
+#[test]
+fn rebuild_takes_no_dangling_link_for_a_removal() {
+    let mut server = Server::start();
+    fill(&server.client);
+    images::push_image(&server.client, "tools", "v1", "layer");
+    server.stop();
+    let root = server.root();
+    let before = rows(&root);
+    let blobs = root.join("docker/registry/v2/blobs/sha256");
+    let prefix = blobs.join(&images::digest("one")[7..9]);
+    let tag = repository(&root, "tools").join("_manifests/tags/v1/current");
+    for moved in [repository(&root, "acme"), prefix, tag] {
+        let elsewhere = root.join("elsewhere");
+        fs::rename(&moved, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(root.join("unmounted"), &moved).unwrap();
+        let report = layerhouse::rebuild(&root, Rebuild::ChangeMost).unwrap();
+        assert!(report.is_unchanged(), "{}: {report}", moved.display());
+        assert!(!report.skipped().is_empty(), "{}", moved.display());
+        assert_eq!(rows(&root), before, "{}", moved.display());
+        fs::remove_file(&moved).unwrap();
+        fs::rename(&elsewhere, &moved).unwrap();
+    }
+}
+
+/// What a database that is made anew says of a tree, and what rebuild makes of the one that is there.
+#[test]
+fn rebuild_and_a_lost_database_come_to_the_same() {
+    for (takes, lines) in [
+        // registry:2 deletes an image, whatever index names it.
+        ("child", "removed: 1 manifests, 0 tags, 0 links of blobs"),
+        ("bytes", "removed: 3 manifests, 3 tags, 2 links of blobs"),
+    ] {
+        let mut server = Server::start();
+        let layers = ["one", "two", "three"].map(|layer| images::image("{}", &[layer]).to_string());
+        for (layer, manifest) in ["one", "two", "three"].iter().zip(&layers) {
+            for content in [layer, "{}"] {
+                push_blob_in_steps(&server.client, "acme/web", content);
+            }
+            let name = images::digest(manifest);
+            images::push_manifest(&server.client, "acme/web", &name, manifest);
+        }
+        for tag in ["v1", "v2"] {
+            images::push_manifest(&server.client, "acme/web", tag, &layers[1]);
+        }
+        let lacking = images::image("{}", &["one", "two"]).to_string();
+        images::push_manifest(&server.client, "acme/web", "v3", &lacking);
+        let index = images::index(&[&layers[0], &layers[2]]).to_string();
+        let pushed = images::push_manifest(&server.client, "acme/web", "all", &index);
+        assert_eq!(pushed.status, 201, "{}", pushed.text());
+        server.stop();
+        let root = server.root();
+        if takes == "child" {
+            let child = &images::digest(&layers[0])[7..];
+            let revisions = repository(&root, "acme/web").join("_manifests/revisions/sha256");
+            fs::remove_dir_all(revisions.join(child)).unwrap();
+        } else {
+            for content in ["one", "two"] {
+                let hex = &images::digest(content)[7..];
+                let blobs = root.join("docker/registry/v2/blobs/sha256");
+                fs::remove_dir_all(blobs.join(&hex[..2]).join(hex)).unwrap();
+            }
+        }
+        let looked = layerhouse::rebuild(&root, Rebuild::Look).unwrap();
+        let rebuilt = layerhouse::rebuild(&root, Rebuild::ChangeMost).unwrap();
+        assert_eq!(
+            looked.to_string().lines().next(),
+            rebuilt.to_string().lines().next()
+        );
+        assert!(rebuilt.to_string().contains(lines), "{rebuilt}");
+        let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+        assert!(again.is_unchanged(), "{again}");
+        let report = layerhouse::verify(&root).unwrap();
+        let lacks = |invariant| report.findings.iter().any(|at| at.invariant == invariant);
+        assert!(!lacks("I1") && !lacks("I3") && !lacks("I4"), "{report}");
+        // Links of what is not there any more outlive the rows, for registry:2 to have back.
+        assert_eq!(report.findings.is_empty(), takes == "child", "{report}");
+        let rows_of = |root: &Path| {
+            let telling = [
+                "repository_blobs",
+                "manifests",
+                "manifest_blobs",
+                "manifest_children",
+                "absent_children",
+                "tags",
+            ];
+            let database = root.join("layerhouse/layerhouse.db");
+            let database = rusqlite::Connection::open(database).unwrap();
+            telling.map(|table| {
+                let columns = match table {
+                    "tags" => "name || digest",
+                    "repository_blobs" | "manifests" => "digest",
+                    _ => "manifest || digest",
+                };
+                let sql = format!("SELECT {columns} FROM {table} ORDER BY 1");
+                let mut statement = database.prepare(&sql).unwrap();
+                let found = statement.query_map([], |row| row.get::<_, String>(0));
+                found.unwrap().map(Result::unwrap).collect::<Vec<_>>()
+            })
+        };
+        let of_rebuild = rows_of(&root);
+        fs::remove_file(root.join("layerhouse/layerhouse.db")).unwrap();
+        server.may_complain();
+        server.leave_unverified();
+        server.restart();
+        server.stop();
+        assert_eq!(rows_of(&root), of_rebuild, "{takes}");
+    }
+}
+
+/// A crash of registry:2 leaves files without their bytes: such a layer is not there, and a push heals it.
+#[test]
+fn a_truncated_layer_is_not_adopted() {
+    let mut server = Server::start();
+    let client = server.client;
+    let cut = images::push_image(&client, "acme/web", "cut", "a layer of some length");
+    let whole = images::push_image(&client, "acme/web", "whole", "another layer");
+    // A manifest that says what is not so takes nobody's layer away.
+    let lie = whole.replace("\"size\":13", "\"size\":12");
+    assert_ne!(lie, whole);
+    let pushed = images::push_manifest(&client, "acme/web", "lie", &lie);
+    server.stop();
+    let root = server.root();
+    let hex = images::digest("a layer of some length")[7..].to_owned();
+    let blobs = root.join("docker/registry/v2/blobs/sha256");
+    fs::write(blobs.join(&hex[..2]).join(&hex).join("data"), b"").unwrap();
+    fs::remove_file(root.join("layerhouse/layerhouse.db")).unwrap();
+    server.may_complain();
+    server.leave_unverified();
+    server.restart();
+    let client = server.client;
+    let status = |method, path: &str| client.send(method, path, &[], b"").status;
+    let layer = format!("/v2/acme/web/blobs/sha256:{hex}");
+    assert_eq!(status("HEAD", &layer), 404);
+    assert_eq!(status("GET", "/v2/acme/web/manifests/cut"), 404);
+    assert_eq!(status("GET", "/v2/acme/web/manifests/whole"), 200);
+    let of_lie = if pushed.status == 201 { 200 } else { 404 };
+    assert_eq!(status("GET", "/v2/acme/web/manifests/lie"), of_lie);
+    server.stop();
+    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    assert!(again.is_unchanged(), "{again}");
+    assert!(
+        again
+            .to_string()
+            .contains("is damaged: its file has 0 bytes"),
+        "{again}"
+    );
+    server.restart();
+    let client = server.client;
+    images::push_blob(&client, "acme/web", "a layer of some length");
+    images::push_manifest(&client, "acme/web", "cut", &cut);
+    assert_eq!(client.get(&layer).text(), "a layer of some length");
+    assert_eq!(client.get("/v2/acme/web/manifests/cut").text(), cut);
+    server.stop();
+    assert_sound(&root);
 }

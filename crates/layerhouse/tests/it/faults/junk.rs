@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use layerhouse::clock::{Clock, Random, Timestamp};
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, Surroundings};
-use layerhouse::{Environment, start};
+use layerhouse::{Environment, Rebuild, start};
 use tokio::runtime::Runtime;
 
 use super::super::harness::http::Client;
@@ -306,9 +306,9 @@ fn fault_f23_whatever_stands_in_the_tree_what_is_whole_is_served() {
             });
         }
         // To look again, and to prove what is there, meet the same things.
-        let first = layerhouse::rebuild(&root, false)
+        let first = layerhouse::rebuild(&root, Rebuild::ChangeMost)
             .unwrap_or_else(|error| panic!("rebuild: {error} {}", told()));
-        let again = layerhouse::rebuild(&root, false)
+        let again = layerhouse::rebuild(&root, Rebuild::ChangeMost)
             .unwrap_or_else(|error| panic!("rebuild: {error} {}", told()));
         assert!(again.is_unchanged(), "{first}{again}{}", told());
         if let Err(error) = layerhouse::verify(&root) {
