@@ -199,7 +199,7 @@ impl Writer<'_> {
             let place = place.as_mut().expect("pieces follow their repository");
             match piece {
                 Piece::Layers(layers) => self.layers(place, &layers)?,
-                Piece::Damaged(damaged) => self.damaged(place, damaged)?,
+                Piece::Damaged(damaged) => self.damaged(place, &damaged)?,
                 Piece::Lost(lost) => self.lost(place, &lost)?,
                 Piece::Manifests(manifests) => {
                     progress.manifests += manifests.len() as u64;
@@ -352,7 +352,7 @@ impl Writer<'_> {
     }
 
     /// Takes the link of damaged bytes away, unless a manifest needs them that was adopted before.
-    fn damaged(&mut self, place: &Place, damaged: Damaged) -> Result<(), Fault> {
+    fn damaged(&mut self, place: &Place, damaged: &Damaged) -> Result<(), Fault> {
         let Some(id) = place.id else { return Ok(()) };
         let (name, digest) = (&place.name, &damaged.digest);
         let is_unlinked = self.bulk.change(|tx| {

@@ -298,35 +298,39 @@ impl Suspects<'_> {
             if size_bytes == *said_bytes {
                 continue;
             }
-            let is_damaged = match self.hashed.get(digest) {
-                Some(is_damaged) => *is_damaged,
-                None => {
-                    let is_damaged = match self.reading.tree.store.rehash(digest) {
-                        Ok(is_whole) => is_whole == Some(false),
-                        Err(fault) => {
-                            self.reading.skip(fault.to_string())?;
-                            false
-                        }
-                    };
-                    self.hashed.insert(digest.clone(), is_damaged);
-                    if is_damaged {
-                        self.reading.give(Piece::Damaged(Damaged {
-                            digest: digest.clone(),
-                            was_given: given_bytes.is_some(),
-                            what: format!(
-                                "blob {digest} is damaged: its file has {size_bytes} bytes, manifest \
-                                 {} says {said_bytes}",
-                                manifest.digest
-                            ),
-                        }))?;
-                    }
-                    is_damaged
-                }
+            let known = self.hashed.get(digest).copied();
+            let is_damaged = match known {
+                Some(is_damaged) => is_damaged,
+                None => self.is_damaged(digest)?,
             };
+            if known.is_none() && is_damaged {
+                self.reading.give(Piece::Damaged(Damaged {
+                    digest: digest.clone(),
+                    was_given: given_bytes.is_some(),
+                    what: format!(
+                        "blob {digest} is damaged: its file has {size_bytes} bytes, manifest {} says \
+                         {said_bytes}",
+                        manifest.digest
+                    ),
+                }))?;
+            }
             if is_damaged {
                 return Ok(Some(digest.clone()));
             }
         }
         Ok(None)
+    }
+
+    /// Hashes a blob. What cannot be read is said, and not taken for damaged.
+    fn is_damaged(&mut self, digest: &Digest) -> Result<bool, Fault> {
+        let is_damaged = match self.reading.tree.store.rehash(digest) {
+            Ok(is_whole) => is_whole == Some(false),
+            Err(fault) => {
+                self.reading.skip(fault.to_string())?;
+                false
+            }
+        };
+        self.hashed.insert(digest.clone(), is_damaged);
+        Ok(is_damaged)
     }
 }
