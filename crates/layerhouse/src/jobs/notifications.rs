@@ -11,13 +11,14 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clock::Timestamp;
 use crate::config::meaning::{Endpoint, Notifications};
 use crate::fault::Fault;
 use crate::outbound::{Outbound, Post};
 use crate::registry::Registry;
 use crate::registry::events::Wishes;
 use crate::registry::events::counters::Attempt;
-use crate::registry::events::outbox::Pulls;
+use crate::registry::events::outbox::{EventId, Pulls};
 
 const MEDIA_TYPE: &str = "application/vnd.docker.distribution.events.v2+json";
 
@@ -27,6 +28,8 @@ const BACKOFF_MAX: Duration = Duration::from_mins(5);
 const LAST_ANSWER_MAX: Duration = Duration::from_millis(500);
 /// Before the database is asked again after it failed.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+/// Between two warnings of one thing.
+const SAID_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// Pulls are gathered for so long, to be written together.
 const PULLS_PAUSE: Duration = Duration::from_millis(50);
 /// Between two looks at how much the outbox holds.
@@ -55,6 +58,23 @@ async fn write(registry: &Registry, pulls: Pulls) {
     }
 }
 
+/// What would be said each few seconds is said once a minute.
+#[derive(Debug, Default)]
+struct Seldom(Option<Timestamp>);
+
+impl Seldom {
+    fn is_due(&mut self, now: Timestamp) -> bool {
+        let is_due = self
+            .0
+            // A clock that went back does not silence anything.
+            .is_none_or(|said| now < said || SAID_AGAIN_AFTER <= now.since(said));
+        if is_due {
+            self.0 = Some(now);
+        }
+        is_due
+    }
+}
+
 /// Waits for the stop.
 async fn stopping(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|is_stopping| *is_stopping).await;
@@ -73,16 +93,14 @@ pub(super) async fn bound_outbox(registry: Arc<Registry>, mut stop: watch::Recei
     }
 }
 
-/// Tells the endpoints of a configuration, and of the next one when it changes. The first was given to
-/// the registry before this began.
+/// Tells the endpoints of a configuration, and of the next one when it changes.
 pub(super) async fn deliver(
     registry: Arc<Registry>,
     mut wanted: watch::Receiver<Notifications>,
     mut stop: watch::Receiver<bool>,
 ) {
     let outbound = Arc::new(Outbound::default());
-    loop {
-        let notifications = wanted.borrow_and_update().clone();
+    while let Some(notifications) = configure(&registry, &mut wanted, &mut stop).await {
         let (end, is_ending) = watch::channel(false);
         let mut deliveries = JoinSet::new();
         for endpoint in notifications.endpoints {
@@ -92,6 +110,8 @@ pub(super) async fn deliver(
                 wishes: Wishes::of(&endpoint),
                 endpoint,
                 failures: 0,
+                delivered: None,
+                said: Seldom::default(),
             };
             deliveries.spawn(delivery.run(is_ending.clone()));
         }
@@ -106,27 +126,28 @@ pub(super) async fn deliver(
                 tracing::error!(%error, "the delivery of events failed");
             }
         }
-        if is_stopping || !configure(&registry, &mut wanted, &mut stop).await {
+        if is_stopping {
             return;
         }
     }
 }
 
-/// Gives the registry the newest configuration; false if it is time to stop.
+/// Gives the registry the newest configuration: the one to deliver by, for the next may have come since.
+/// `None` if it is time to stop.
 async fn configure(
     registry: &Registry,
     wanted: &mut watch::Receiver<Notifications>,
     stop: &mut watch::Receiver<bool>,
-) -> bool {
+) -> Option<Notifications> {
     loop {
         let notifications = wanted.borrow_and_update().clone();
         match registry.configure_events(&notifications).await {
-            Ok(()) => return true,
+            Ok(()) => return Some(notifications),
             Err(fault) => tracing::error!(%fault, "the endpoints of events could not be changed"),
         }
         tokio::select! {
             () = registry.clock().sleep(DATABASE_PAUSE) => {}
-            () = stopping(stop) => return false,
+            () = stopping(stop) => return None,
         }
     }
 }
@@ -139,6 +160,10 @@ struct Delivery {
     wishes: Wishes,
     /// In a row.
     failures: u32,
+    /// Up to here the endpoint has everything, even where that could not be written down: a full disk
+    /// must not have it told the same again and again.
+    delivered: Option<EventId>,
+    said: Seldom,
 }
 
 /// Why an event was not delivered.
@@ -154,8 +179,10 @@ impl Delivery {
                 Ok(_) => continue,
                 Err(End::Stopped) => return,
                 Err(End::Fault(fault)) => {
-                    let endpoint = &self.endpoint.name;
-                    tracing::warn!(%fault, endpoint, "events could not be read or ticked off");
+                    if self.said.is_due(self.registry.clock().now()) {
+                        let endpoint = &self.endpoint.name;
+                        tracing::warn!(%fault, endpoint, "events could not be read or ticked off");
+                    }
                     Some(DATABASE_PAUSE)
                 }
             };
@@ -175,9 +202,10 @@ impl Delivery {
     /// Tells the next events; how many there were.
     async fn page(&mut self, stop: &mut watch::Receiver<bool>) -> Result<usize, End> {
         let name = self.endpoint.name.clone();
-        let Some(begin) = self.registry.events_passed(&name)? else {
+        let Some(ticked_off) = self.registry.events_passed(&name)? else {
             return Ok(0);
         };
+        let begin = self.delivered.map_or(ticked_off, |it| it.max(ticked_off));
         let events = self.registry.events_after(begin)?;
         let count = events.len();
         let mut passed = begin;
@@ -191,7 +219,8 @@ impl Delivery {
             }
             passed = event.id;
         }
-        if begin < passed {
+        self.delivered = Some(passed);
+        if ticked_off < passed {
             // Once for a page: a crash in between tells some of it again.
             self.registry.pass_events(&name, passed).await?;
         }

@@ -374,6 +374,38 @@ fn a_dead_endpoint_hears_everything_in_order_once_it_is_back() {
     }
 }
 
+/// An event that cannot be ticked off is delivered all the same, and once.
+#[test]
+fn a_full_disk_has_nothing_told_twice() {
+    let sink = Sink::start();
+    sink.set(Mode::Answer(503));
+    let configuration = told(&sink, &["threshold: 1", "backoff: 1s"]);
+    let mut server =
+        Server::configured(&format!("# LAYERHOUSE_FAULTS=ENOSPC@60+\n{configuration}"));
+    server.may_complain();
+    server.leave_unverified();
+    let pushes = || (0..).map(|number| try_push(&server.client, &format!("{number}")));
+    let told = pushes().take_while(|is_taken| *is_taken).count();
+    assert!((1..60).contains(&told), "{told}");
+    sink.set(Mode::Answer(200));
+    let step = || {
+        server.advance(Duration::from_secs(1));
+        give_way();
+    };
+    while sink.taken().len() < told {
+        step();
+    }
+    // Time to try again what failed.
+    (0..200).for_each(|_| step());
+    assert_eq!(sink.taken().len(), told);
+}
+
+/// Whether the blob was taken.
+fn try_push(client: &Client, content: &str) -> bool {
+    let path = format!("/v2/acme/web/blobs/uploads/?digest={}", digest(content));
+    client.send("POST", &path, &[], content.as_bytes()).status == 201
+}
+
 /// Lets the server do something between two steps of its clock: without, a month goes by before it
 /// comes to deliver anything on a busy machine, and the events are dropped.
 fn give_way() {

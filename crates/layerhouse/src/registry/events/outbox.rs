@@ -12,7 +12,8 @@ use crate::clock::Timestamp;
 use crate::config::meaning::Notifications;
 use crate::fault::Fault;
 use crate::meta;
-use crate::meta::events::{EventId, OutboxBounds, StoredEvent};
+pub(crate) use crate::meta::events::EventId;
+use crate::meta::events::{OutboxBounds, StoredEvent};
 use crate::meta::sqlite::Durability;
 use crate::registry::Registry;
 

@@ -225,6 +225,12 @@ fn load(directory: &Path, configuration: &str) -> Config {
         let (name, value) = deletes;
         surroundings.variables.insert(name.into(), value.into());
     }
+    // A disk that fails under the test's own clock.
+    let faults = |line: &str| Some(line.strip_prefix("# LAYERHOUSE_FAULTS=")?.to_owned());
+    if let Some(faults) = configuration.lines().find_map(faults) {
+        let name = "LAYERHOUSE_FAULTS".to_owned();
+        surroundings.variables.insert(name, faults);
+    }
     let mut config = Config::load(&arguments, &surroundings).expect("a valid configuration");
     // Standard output is the test's: `logs` reads the access log of processes.
     config.log.has_access_log = false;
