@@ -4,6 +4,7 @@
 pub(crate) mod probe;
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -13,6 +14,8 @@ use reqwest::{Client, Response, Url};
 const HOPS_MAX: usize = 5;
 /// What is read of an answer to use its connection again; with more it is closed.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// And how long that may take; time of the machine's.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes requests; connections are kept and used again.
 #[derive(Debug, Default)]
@@ -60,7 +63,7 @@ impl From<reqwest::Error> for OutboundError {
 }
 
 impl Outbound {
-    /// Posts a body; the status of the answer. Takes as long as the server likes.
+    /// Posts a body; the status of the answer, whatever else it says. Takes as long as the server likes.
     ///
     /// 307 and 308 are followed, for they ask for the same request elsewhere; all else is an answer.
     ///
@@ -83,13 +86,13 @@ impl Outbound {
             let answer = request.send().await?;
             let status = answer.status().as_u16();
             if !matches!(status, 307 | 308) {
-                drain(answer).await;
+                drain(answer);
                 return Ok(status);
             }
             let location = answer.headers().get(LOCATION);
             let location = location.and_then(|location| location.to_str().ok());
             url = next_hop(&url, location.unwrap_or(""))?;
-            drain(answer).await;
+            drain(answer);
         }
         Err(OutboundError::Loop)
     }
@@ -160,15 +163,19 @@ fn next_hop(from: &Url, location: &str) -> Result<Url, OutboundError> {
     Ok(to)
 }
 
-/// Reads what little an answer says, so that its connection can be used again.
-async fn drain(mut answer: Response) {
-    let mut read_bytes = 0;
-    while read_bytes <= ANSWER_BYTES_MAX {
-        match answer.chunk().await {
-            Ok(Some(chunk)) => read_bytes += chunk.len(),
-            Ok(None) | Err(_) => return,
+/// Reads what little an answer says, so that its connection can be used again; elsewhere, for the status
+/// is the answer, and a body may have no end.
+fn drain(mut answer: Response) {
+    let read = async move {
+        let mut read_bytes = 0;
+        while read_bytes <= ANSWER_BYTES_MAX {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => read_bytes += chunk.len(),
+                Ok(None) | Err(_) => return,
+            }
         }
-    }
+    };
+    tokio::spawn(tokio::time::timeout(ANSWER_PATIENCE, read));
 }
 
 #[cfg(test)]

@@ -374,6 +374,18 @@ fn a_dead_endpoint_hears_everything_in_order_once_it_is_back() {
     }
 }
 
+#[test]
+fn an_answer_without_end_is_an_answer() {
+    let sink = Sink::start();
+    sink.set(Mode::Endless);
+    let server = Server::configured(&told(&sink, &[]));
+    let expected = ["one", "two"].map(|content| {
+        let blob = push_blob(&server.client, "acme/web", content);
+        format!("push acme/web {blob}")
+    });
+    assert_eq!(lines(&sink.wait_for(2)), expected);
+}
+
 /// An event that cannot be ticked off is delivered all the same, and once.
 #[test]
 fn a_full_disk_has_nothing_told_twice() {

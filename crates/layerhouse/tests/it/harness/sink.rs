@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Answer(u16),
+    /// 200, and a body that never ends.
+    Endless,
     /// 307 to this URL.
     Redirect(String),
     /// Says nothing until the mode changes, and then nothing either.
@@ -142,6 +144,11 @@ impl Sink {
                 Mode::Redirect(url) => format!(
                     "HTTP/1.1 307 Elsewhere\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n"
                 ),
+                Mode::Endless => {
+                    state.taken.push(Taken { head, body });
+                    self.shared.1.notify_all();
+                    "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok".to_owned()
+                }
                 Mode::Hang | Mode::Close => return,
             };
             drop(state);
