@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::checks::Checks;
 use crate::clock::Clock;
@@ -27,12 +27,13 @@ pub(crate) async fn run(
     loop {
         let health = wanted.borrow_and_update().clone();
         checks.clear();
-        // Dropped with this round, they end.
-        let _running = start(&registry, &checks, health);
+        let mut running = start(&registry, &checks, health);
         tokio::select! {
             _ = wanted.changed() => {}
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
+        // Before anything is forgotten: one that ends later would note a failure that nothing takes back.
+        running.shutdown().await;
     }
 }
 
@@ -56,11 +57,13 @@ fn start(registry: &Arc<Registry>, checks: &Arc<Checks>, health: Health) -> Join
     if let Some(timing) = health.storage {
         let registry = Arc::clone(registry);
         let check = made("storagedriver_filesystem".to_owned(), timing);
-        running.spawn(check.repeat(move || check_storage(Arc::clone(&registry))));
+        let disk = Disk::default();
+        running.spawn(check.repeat(move || check_storage(disk.clone(), Arc::clone(&registry))));
     }
     for FileCheck { file, timing } in health.files {
         let check = made(file.display().to_string(), timing);
-        running.spawn(check.repeat(move || check_file(file.clone())));
+        let disk = Disk::default();
+        running.spawn(check.repeat(move || check_file(disk.clone(), file.clone())));
     }
     for http in health.http {
         let check = made(without_password(&http.uri), http.timing);
@@ -111,32 +114,59 @@ impl Repeated {
     }
 }
 
+/// Where a check looks at a disk: a look that hangs is not followed by others, which would hang as well
+/// until no thread is left.
+#[derive(Clone)]
+struct Disk(Arc<Semaphore>);
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Disk {
+    /// `None` if the disk does not answer.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<Result<T, JoinError>> {
+        let permit = Arc::clone(&self.0).try_acquire_owned().ok()?;
+        let looked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            look()
+        });
+        tokio::time::timeout(DISK_PATIENCE, looked).await.ok()
+    }
+}
+
 /// Whether what is stored can be read. A full disk, or one that takes no writes, is no reason to refuse
 /// pulls: `/readyz` tells of those.
-async fn check_storage(registry: Arc<Registry>) -> Result<(), String> {
-    let looked = tokio::task::spawn_blocking(move || registry.check_readable());
-    match tokio::time::timeout(DISK_PATIENCE, looked).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(fault))) => {
+async fn check_storage(disk: Disk, registry: Arc<Registry>) -> Result<(), String> {
+    match disk.look(move || registry.check_readable()).await {
+        Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Err(fault))) => {
             // Whoever asks for the health learns no path of ours.
             tracing::warn!(%fault, "the storage cannot be read");
             Err("the storage cannot be read; the log says why".to_owned())
         }
-        Ok(Err(_)) => Err("the check of the storage panicked".to_owned()),
-        Err(_) => Err("the storage does not answer".to_owned()),
+        Some(Err(_)) => Err("the check of the storage panicked".to_owned()),
+        None => Err("the storage does not answer".to_owned()),
     }
 }
 
 /// A name is looked for and nothing is opened: an operator takes the server out of service by a file.
-async fn check_file(file: std::path::PathBuf) -> Result<(), String> {
-    let looked = tokio::task::spawn_blocking(move || file.try_exists());
-    match looked.await {
-        Ok(Ok(false)) => Ok(()),
-        Ok(Ok(true)) => Err("file exists".to_owned()),
-        Ok(Err(error)) => Err(format!(
+async fn check_file(disk: Disk, file: std::path::PathBuf) -> Result<(), String> {
+    match disk.look(move || file.try_exists()).await {
+        Some(Ok(Ok(false))) => Ok(()),
+        Some(Ok(Ok(true))) => Err("file exists".to_owned()),
+        Some(Ok(Err(error))) => Err(format!(
             "it cannot be told whether the file exists: {error}"
         )),
-        Err(_) => Err("the check panicked".to_owned()),
+        Some(Err(_)) => Err("the check panicked".to_owned()),
+        None => {
+            Err("it cannot be told whether the file exists: the disk does not answer".to_owned())
+        }
     }
 }
 
