@@ -19,18 +19,37 @@ pub(in crate::config) fn read(root: &Section<'_>) -> Notifications {
     let mut names: Vec<String> = Vec::new();
     let endpoints = endpoints.iter().filter_map(|section| {
         let is_disabled = section.flag("disabled", false);
-        let endpoint = endpoint(section, is_disabled)?;
-        if names.contains(&endpoint.name) {
-            section.refuse("name", format!("{:?} is another endpoint's", endpoint.name));
+        let mut endpoint = endpoint(section, is_disabled).filter(|_| !is_disabled)?;
+        let free = free_name(&endpoint.name, &names);
+        if free != endpoint.name {
+            section.warn(
+                "name",
+                format!(
+                    "{:?} is another endpoint's; this one is called {free:?}\
+                     : give it a name of its own, or it goes by its place in the list",
+                    endpoint.name
+                ),
+            );
+            endpoint.name = free;
         }
         names.push(endpoint.name.clone());
-        (!is_disabled).then_some(endpoint)
+        Some(endpoint)
     });
     let endpoints = endpoints.collect();
     Notifications {
         include_references: events.flag("includereferences", false),
         endpoints,
     }
+}
+
+/// By its name is known how far an endpoint came, so no two have the same; registry:2 takes that.
+fn free_name(name: &str, taken: &[String]) -> String {
+    let is_free = |name: &String| !taken.contains(name);
+    let mut numbered = (2_u32..).map(|number| format!("{name} ({number})"));
+    Some(name.to_owned())
+        .filter(is_free)
+        .or_else(|| numbered.find(is_free))
+        .unwrap_or_else(|| name.to_owned())
 }
 
 fn endpoint(section: &Section<'_>, is_disabled: bool) -> Option<Endpoint> {
@@ -66,7 +85,8 @@ fn endpoint(section: &Section<'_>, is_disabled: bool) -> Option<Endpoint> {
         section.refuse("url", "is not a URL that begins with http:// or https://");
         return None;
     };
-    let name = name.unwrap_or_else(|| url.host().unwrap_or_default().to_owned());
+    let name = name.filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| name_of(&url));
     Some(Endpoint {
         name,
         url,
@@ -77,4 +97,14 @@ fn endpoint(section: &Section<'_>, is_disabled: bool) -> Option<Endpoint> {
         ignored_media_types,
         ignored_actions,
     })
+}
+
+/// Host, port and path: what may be shown of a URL, and tells two on one host apart.
+fn name_of(url: &Uri) -> String {
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    let path = Some(url.path()).filter(|path| *path != "/");
+    let host = url.host().unwrap_or_default();
+    format!("{host}{port}{}", path.unwrap_or_default())
 }
