@@ -108,3 +108,21 @@ fn name_of(url: &Uri) -> String {
     let host = url.host().unwrap_or_default();
     format!("{host}{port}{}", path.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_endpoints_apart_and_no_secrets() {
+        let check = |url: &str, name: &str| {
+            assert_eq!(name_of(&url.parse().expect("a URL")), name, "{url}");
+        };
+        check("http://ci.example.com", "ci.example.com");
+        check("http://u:secret@ci.example.com:81/", "ci.example.com:81");
+        check("https://ci.example.com/a?key=secret", "ci.example.com/a");
+        let taken = ["a", "a (2)"].map(str::to_owned);
+        assert_eq!(free_name("b", &taken), "b");
+        assert_eq!(free_name("a", &taken), "a (3)");
+    }
+}
