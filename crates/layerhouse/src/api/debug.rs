@@ -183,8 +183,9 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
     });
     let (free_bytes, counts, told) = looked.await.unwrap_or((None, None, None));
     if let Some(told) = told {
-        let endpoints = told.into_iter().map(endpoint_numbers).collect();
-        observers.metrics.set_notifications(endpoints);
+        let endpoints = told.endpoints.into_iter().map(endpoint_numbers).collect();
+        let metrics = &observers.metrics;
+        metrics.set_notifications(endpoints, told.lost_pulls);
     }
     if let Some(expires_at) = api.tls.as_ref().and_then(|tls| tls.certificate_expiry()) {
         let seconds = expires_at.0.div_euclid(1000);
@@ -229,6 +230,7 @@ fn endpoint_numbers(endpoint: EndpointStatus) -> EndpointNumbers {
         successes: counts.successes,
         failures: counts.failures,
         errors: counts.errors,
+        lost: counts.lost,
         statuses: counts.statuses.into_iter().map(named).collect(),
     }
 }

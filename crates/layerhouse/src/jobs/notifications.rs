@@ -34,13 +34,23 @@ const SAID_AGAIN_AFTER: Duration = Duration::from_mins(1);
 const PULLS_PAUSE: Duration = Duration::from_millis(50);
 /// Between two looks at how much the outbox holds.
 const BOUND_INTERVAL: Duration = Duration::from_mins(1);
+/// Looks at which events were too old before they are dropped.
+const OLD_LOOKS_MIN: u32 = 60;
 
 /// Writes the events of pulls; the last ones after the stop.
 pub(super) async fn write_pulls(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
+    let mut said = Seldom::default();
     loop {
-        tokio::select! {
-            pulls = registry.next_pulls() => write(&registry, pulls).await,
+        let has_more = tokio::select! {
+            pulls = registry.next_pulls() => {
+                let has_more = pulls.are_many();
+                write(&registry, pulls, &mut said).await;
+                has_more
+            }
             () = stopping(&mut stop) => break,
+        };
+        if has_more {
+            continue;
         }
         tokio::select! {
             () = tokio::time::sleep(PULLS_PAUSE) => {}
@@ -48,12 +58,14 @@ pub(super) async fn write_pulls(registry: Arc<Registry>, mut stop: watch::Receiv
         }
     }
     while let Some(pulls) = registry.left_pulls().await {
-        write(&registry, pulls).await;
+        write(&registry, pulls, &mut said).await;
     }
 }
 
-async fn write(registry: &Registry, pulls: Pulls) {
-    if let Err(fault) = registry.write_pulls(pulls).await {
+async fn write(registry: &Registry, pulls: Pulls, said: &mut Seldom) {
+    if let Err(fault) = registry.write_pulls(pulls).await
+        && said.is_due(registry.clock().now())
+    {
         tracing::warn!(%fault, "the events of some pulls could not be written; they are lost");
     }
 }
@@ -80,11 +92,15 @@ async fn stopping(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|is_stopping| *is_stopping).await;
 }
 
-/// Keeps the outbox within its bounds.
+/// Keeps the outbox within its bounds. What is too old goes once it was so at every look of an hour: a
+/// clock that was wrong for a moment costs no events.
 pub(super) async fn bound_outbox(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
+    let mut old_looks = 0;
     loop {
-        if let Err(fault) = registry.bound_outbox().await {
-            tracing::warn!(%fault, "the outbox of events could not be cleaned up");
+        match registry.bound_outbox(OLD_LOOKS_MIN <= old_looks).await {
+            Ok(true) => old_looks = OLD_LOOKS_MIN.min(old_looks + 1),
+            Ok(false) => old_looks = 0,
+            Err(fault) => tracing::warn!(%fault, "the outbox of events could not be cleaned up"),
         }
         tokio::select! {
             () = registry.clock().sleep(BOUND_INTERVAL) => {}

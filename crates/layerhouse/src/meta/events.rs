@@ -248,6 +248,40 @@ pub(crate) fn remove_beyond(
     Ok((removed, lost))
 }
 
+/// How much is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) rows: i64,
+    /// Of bodies.
+    pub(crate) bytes: i64,
+}
+
+/// How much is held: two lookups, for ids have no gaps and each row knows the bytes before it.
+pub(crate) fn held(tx: &Transaction<'_>) -> Result<Held, Fault> {
+    let first = tx.query_one(
+        "SELECT id, bytes_before FROM events ORDER BY id LIMIT 1",
+        &[],
+        |row| Ok((row.int(0)?, row.int(1)?)),
+    )?;
+    let Some((id, bytes_before)) = first else {
+        return Ok(Held::default());
+    };
+    let end = last(tx)?;
+    Ok(Held {
+        rows: end.id - id + 1,
+        bytes: end.end_bytes - bytes_before,
+    })
+}
+
+/// When the oldest event happened that is held.
+pub(crate) fn first_happened_at(tx: &Transaction<'_>) -> Result<Option<Timestamp>, Fault> {
+    tx.query_one(
+        "SELECT happened_at FROM events ORDER BY id LIMIT 1",
+        &[],
+        |row| row.int(0).map(Timestamp),
+    )
+}
+
 /// Whether any event is held.
 pub(crate) fn is_empty(tx: &Transaction<'_>) -> Result<bool, Fault> {
     Ok(!tx.exists("SELECT 1 FROM events LIMIT 1", &[])?)
@@ -383,6 +417,24 @@ mod tests {
             3,
             &[4, 5, 6],
         );
+    }
+
+    #[test]
+    fn what_is_held_is_known() {
+        with_outbox(&["a"], 5, |tx| {
+            let check = |rows, first| {
+                let bytes = 10 * rows;
+                assert_eq!(held(tx).unwrap(), Held { rows, bytes });
+                assert_eq!(first_happened_at(tx).unwrap(), first);
+            };
+            check(5, Some(Timestamp(1)));
+            pass(tx, "a", EventId(2)).unwrap();
+            remove_passed(tx, 100).unwrap();
+            check(3, Some(Timestamp(3)));
+            pass(tx, "a", EventId(5)).unwrap();
+            remove_passed(tx, 100).unwrap();
+            check(0, None);
+        });
     }
 
     #[test]

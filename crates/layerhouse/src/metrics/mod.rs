@@ -10,7 +10,7 @@ mod registry2;
 mod storage;
 mod tally;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     config_reload_success: AtomicI64,
     config_reloaded_at: AtomicI64,
     notifications: Mutex<Vec<EndpointNumbers>>,
+    lost_pulls: AtomicU64,
 }
 
 /// A request that is over.
@@ -67,6 +68,8 @@ pub(crate) struct EndpointNumbers {
     /// Deliveries that were not answered.
     pub(crate) errors: u64,
     pub(crate) pending: u64,
+    /// Dropped, because too many waited or for too long.
+    pub(crate) lost: u64,
     /// `200 OK` and how often.
     pub(crate) statuses: Vec<(String, u64)>,
 }
@@ -88,6 +91,7 @@ impl Default for Metrics {
             config_reload_success: AtomicI64::new(1),
             config_reloaded_at: AtomicI64::new(NEVER),
             notifications: Mutex::default(),
+            lost_pulls: AtomicU64::new(0),
         }
     }
 }
@@ -139,8 +143,9 @@ impl Metrics {
         }
     }
 
-    /// What became of events so far, for all endpoints.
-    pub(crate) fn set_notifications(&self, endpoints: Vec<EndpointNumbers>) {
+    /// What became of events so far, for all endpoints, and how many pulls none of them is told of.
+    pub(crate) fn set_notifications(&self, endpoints: Vec<EndpointNumbers>, lost_pulls: u64) {
+        self.lost_pulls.store(lost_pulls, Ordering::Relaxed);
         *self
             .notifications
             .lock()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::exposition::{CODES, Scrape, Writer, each_method, each_status};
 use super::labels::{self, GET, HEAD, Route};
@@ -161,6 +162,19 @@ impl Scrape {
                     (labels, *count)
                 })
             }),
+        )?;
+        // Ours, which registry:2 has no names for.
+        writer.counters(
+            "layerhouse_notifications_lost",
+            "Events that an endpoint will not get: too many waited, or for too long.",
+            endpoints
+                .iter()
+                .map(|endpoint| ([("endpoint", endpoint.name.as_str())], endpoint.lost)),
+        )?;
+        writer.counter(
+            "layerhouse_notifications_lost_pulls",
+            "Pulls whose events were not written, so that no endpoint gets them.",
+            self.metrics.lost_pulls.load(Ordering::Relaxed),
         )
     }
 }

@@ -37,6 +37,10 @@ const WAITING_PULLS_MAX: usize = 4096;
 /// their events would hold the writer for seconds. That the manifest went is told in any case.
 const TOLD_TAGS_MAX: usize = 1_000;
 
+/// What an event says of references, as JSON; of a manifest with more, it says nothing: a thousand pulls
+/// of an index of 8 MiB would be as many gigabytes.
+const REFERENCES_BYTES_MAX: usize = 64 << 10;
+
 /// What registry:2 calls every blob.
 const BLOB_MEDIA_TYPE: &str = "application/octet-stream";
 
@@ -206,13 +210,22 @@ impl Teller {
         tx: &meta::Transaction<'_>,
         target: &Target<'_>,
     ) -> Result<(), Fault> {
-        let body = body::write(self, target);
+        self.append_body(tx, target.repository, &body::write(self, target))
+    }
+
+    /// As [`Teller::append`], of an event that is JSON already.
+    fn append_body(
+        &self,
+        tx: &meta::Transaction<'_>,
+        repository: &RepositoryName,
+        body: &str,
+    ) -> Result<(), Fault> {
         let event = NewEvent {
             happened_at: self.happened_at,
-            repository: target.repository,
+            repository,
             action: self.action.as_str(),
             media_type: self.media_type,
-            body: &body,
+            body,
         };
         meta::events::append(tx, &event)
     }
@@ -345,7 +358,7 @@ impl Registry {
 
     /// A pull neither waits for its event nor holds memory without bound for it.
     fn queue_pull(&self, pulled: Pulled) {
-        if self.events.pulls.try_send(pulled).is_err() && self.events.counters.count_lost_pull() {
+        if self.events.pulls.try_send(pulled).is_err() && self.events.counters.count_lost_pulls(1) {
             tracing::warn!(
                 waiting = WAITING_PULLS_MAX,
                 "pulls come faster than their events can be written; some are not told"
@@ -354,11 +367,17 @@ impl Registry {
     }
 }
 
-/// As registry:2 lists them: the config, then the layers; or the manifests of an index.
+/// As registry:2 lists them: the config, then the layers; or the manifests of an index. None if they are
+/// too large to be told.
 fn references(content: &[u8]) -> Vec<Descriptor> {
     let Ok(manifest) = Manifest::parse(content, None) else {
         return Vec::new();
     };
     let parts = manifest.config.into_iter().chain(manifest.layers);
-    parts.chain(manifest.manifests).collect()
+    let references: Vec<_> = parts.chain(manifest.manifests).collect();
+    let mut room = vec![0; REFERENCES_BYTES_MAX];
+    match serde_json::to_writer(room.as_mut_slice(), &references) {
+        Ok(()) => references,
+        Err(_) => Vec::new(),
+    }
 }

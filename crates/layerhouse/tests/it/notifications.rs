@@ -285,6 +285,30 @@ fn references_are_told_if_wanted() {
 }
 
 #[test]
+fn references_that_are_too_large_are_left_out() {
+    let sink = Sink::start();
+    let configuration = told(&sink, &[]);
+    let server = Server::configured(&format!(
+        "{configuration}  events:\n    includereferences: true"
+    ));
+    push_blob(&server.client, "acme/web", "{}");
+    let mut manifest = image("{}", &[]);
+    for (length, is_told) in [(60_000, true), (70_000, false)] {
+        manifest["config"]["annotations"] = json!({ "long": "x".repeat(length) });
+        let answer = push_manifest(&server.client, "acme/web", "v1", &manifest.to_string());
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let path = "/v2/acme/web/manifests/v1";
+        let accept = [("Accept", OCI_MANIFEST)];
+        assert_eq!(server.client.send("GET", path, &accept, b"").status, 200);
+        let taken = sink.wait_for(if is_told { 3 } else { 5 });
+        for taken in &taken[taken.len() - 2..] {
+            let references = &taken.event()["target"]["references"];
+            assert_eq!(references.is_array(), is_told, "{}", taken.line());
+        }
+    }
+}
+
+#[test]
 fn what_was_refused_is_not_told() {
     let sink = Sink::start();
     let server = Server::configured(&told(&sink, &[]));
@@ -476,23 +500,66 @@ fn an_endpoint_that_went_hears_nothing_of_what_was() {
     assert_eq!(lines(&sink.wait_for(1)), [format!("push acme/web {blob}")]);
 }
 
+/// With the metrics that say what was lost.
+fn measured(sink: &Sink) -> Server {
+    let debug = "http:\n  debug:\n    addr: 127.0.0.1:0\n    prometheus: {enabled: true}";
+    let endpoint = told(sink, &["threshold: 1", "backoff: 5s"]);
+    let mut server = Server::configured(&format!("{debug}\n{endpoint}"));
+    server.may_complain();
+    server
+}
+
+fn lost(server: &Server) -> u64 {
+    let metrics = server.debug().get("/metrics").text();
+    let line = "layerhouse_notifications_lost_total{endpoint=\"hook\"} ";
+    let value = metrics.lines().find_map(|at| at.strip_prefix(line));
+    value.expect("it is there").parse().expect("a number")
+}
+
 #[test]
 fn what_waited_for_a_month_is_dropped() {
     let sink = Sink::start();
     sink.set(Mode::Answer(500));
-    let mut server = Server::configured(&told(&sink, &["threshold: 1", "backoff: 5s"]));
-    server.may_complain();
+    let mut server = measured(&sink);
     push_blob(&server.client, "acme/web", "old");
     sink.wait_for_attempts(1);
     server.stop();
     server.advance(Duration::from_hours(31 * 24));
-    sink.set(Mode::Hang);
+    server.restart();
+    // Not before it was too old for an hour.
+    let mut passed = 0;
+    while lost(&server) == 0 {
+        server.advance(Duration::from_mins(1));
+        give_way();
+        passed += 1;
+    }
+    assert!(60 <= passed, "{passed} min");
+    assert_eq!(lost(&server), 1);
+    sink.set(Mode::Answer(200));
     server.restart();
     let blob = push_blob(&server.client, "acme/web", "new");
-    // That start looked through the outbox before it ended; this one finds what is left.
-    server.restart();
-    sink.set(Mode::Answer(200));
     assert_eq!(lines(&sink.wait_for(1)), [format!("push acme/web {blob}")]);
+}
+
+#[test]
+fn a_clock_that_jumps_costs_no_events() {
+    let sink = Sink::start();
+    sink.set(Mode::Answer(500));
+    let server = measured(&sink);
+    let old = push_blob(&server.client, "acme/web", "old");
+    sink.wait_for_attempts(1);
+    server.advance(Duration::from_hours(365 * 24));
+    for _ in 0..30 {
+        server.advance(Duration::from_mins(1));
+        give_way();
+    }
+    assert_eq!(lost(&server), 0);
+    sink.set(Mode::Answer(200));
+    while sink.taken().is_empty() {
+        server.advance(Duration::from_mins(1));
+        give_way();
+    }
+    assert_eq!(lines(&sink.taken()), [format!("push acme/web {old}")]);
 }
 
 /// S33: what was said of an endpoint is for it alone, and it must prove that it is it.

@@ -33,6 +33,7 @@ pub(crate) enum Attempt {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     endpoints: Mutex<BTreeMap<String, EndpointCounts>>,
+    /// Pulls whose events were not written.
     lost_pulls: AtomicU64,
 }
 
@@ -60,10 +61,14 @@ impl Counters {
     }
 
     /// Whether to say so: at the first, and then at every ten thousandth.
-    pub(super) fn count_lost_pull(&self) -> bool {
-        self.lost_pulls
-            .fetch_add(1, Ordering::Relaxed)
-            .is_multiple_of(10_000)
+    pub(super) fn count_lost_pulls(&self, pulls: u64) -> bool {
+        const SAID_EVERY: u64 = 10_000;
+        let before = self.lost_pulls.fetch_add(pulls, Ordering::Relaxed);
+        before.div_ceil(SAID_EVERY) < (before + pulls).div_ceil(SAID_EVERY)
+    }
+
+    pub(super) fn lost_pulls(&self) -> u64 {
+        self.lost_pulls.load(Ordering::Relaxed)
     }
 
     pub(super) fn of(&self, endpoint: &str) -> EndpointCounts {
@@ -83,5 +88,25 @@ impl Counters {
         self.endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_pulls_are_said_at_the_first_and_then_seldom() {
+        let counters = Counters::default();
+        let check = |pulls, is_said| {
+            assert_eq!(counters.count_lost_pulls(pulls), is_said, "{counters:?}");
+        };
+        check(1, true);
+        check(1, false);
+        check(9_998, false);
+        check(1, true);
+        check(9_999, false);
+        check(25_000, true);
+        assert_eq!(counters.lost_pulls(), 45_000);
     }
 }

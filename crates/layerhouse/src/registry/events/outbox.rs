@@ -1,6 +1,7 @@
 //! The outbox: what waits to be told, and what became of it. The job that delivers calls this.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use layerhouse_oci::descriptor::Descriptor;
@@ -10,7 +11,7 @@ use super::counters::{Attempt, EndpointCounts};
 use super::{EventPolicy, Pulled, Target, Thing, body, references};
 use crate::clock::Timestamp;
 use crate::config::meaning::Notifications;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::meta;
 pub(crate) use crate::meta::events::EventId;
 use crate::meta::events::{OutboxBounds, StoredEvent};
@@ -19,7 +20,7 @@ use crate::registry::Registry;
 
 /// Events held at once for endpoints that do not take them, at 700 bytes each.
 const ROWS_MAX: i64 = 1_000_000;
-/// Their bodies; those of a large index with its references have a megabyte.
+/// Their bodies.
 const BYTES_MAX: i64 = 1 << 30;
 /// An endpoint that was away for longer is not told of what was before.
 const AGE_MAX: Duration = Duration::from_hours(30 * 24);
@@ -30,12 +31,35 @@ const PAGE_ROWS_MAX: usize = 64;
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Pulls written in one transaction: 1,000 hold the writer for 10 ms.
 const PULLS_MAX: usize = 1_000;
+/// No pull is added to a transaction once it has so many bytes.
+const PULLS_BYTES_MAX: usize = 4 << 20;
 /// Events removed in one transaction.
 const REMOVED_MAX: usize = 2_000;
 
 /// Pulls whose events are about to be written.
 #[derive(Debug)]
 pub(crate) struct Pulls(Vec<Pulled>);
+
+impl Pulls {
+    /// Whether more are waiting, probably.
+    pub(crate) fn are_many(&self) -> bool {
+        PULLS_MAX <= self.0.len()
+    }
+}
+
+/// A pull with its event.
+struct Told {
+    pulled: Pulled,
+    body: String,
+}
+
+/// What is known of telling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotificationStatus {
+    pub(crate) endpoints: Vec<EndpointStatus>,
+    /// Pulls that nobody is told of.
+    pub(crate) lost_pulls: u64,
+}
 
 /// What is known of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,10 +139,11 @@ impl Registry {
         self.events.counters.count_attempt(endpoint, attempt);
     }
 
-    /// Removes what everyone has, and the oldest of what is more than the outbox may hold.
-    pub(crate) async fn bound_outbox(&self) -> Result<(), Fault> {
+    /// Removes what everyone has, and the oldest of what is more than the outbox may hold. Whether there
+    /// are events that are too old: these go only with `drops_old`.
+    pub(crate) async fn bound_outbox(&self, drops_old: bool) -> Result<bool, Fault> {
         if self.database.read(meta::events::is_empty)? {
-            return Ok(());
+            return Ok(false);
         }
         let remove_passed = move |tx: &meta::Transaction<'_>| {
             let removed = meta::events::remove_passed(tx, REMOVED_MAX)?;
@@ -131,10 +156,16 @@ impl Registry {
                 .await?
         {}
         let age_max = i64::try_from(AGE_MAX.as_millis()).unwrap_or(i64::MAX);
+        let oldest = Timestamp(self.clock.now().0.saturating_sub(age_max));
+        let first = self.database.read(meta::events::first_happened_at)?;
         let bounds = OutboxBounds {
             rows_max: ROWS_MAX,
             bytes_max: BYTES_MAX,
-            oldest: Timestamp(self.clock.now().0.saturating_sub(age_max)),
+            oldest: if drops_old {
+                oldest
+            } else {
+                Timestamp(i64::MIN)
+            },
         };
         let mut lost: BTreeMap<String, u64> = BTreeMap::new();
         loop {
@@ -159,7 +190,7 @@ impl Registry {
                 "too many events waited for an endpoint, or for too long: the oldest are dropped"
             );
         }
-        Ok(())
+        Ok(first.is_some_and(|first| first < oldest))
     }
 
     /// Waits for pulls that are to be told.
@@ -179,44 +210,69 @@ impl Registry {
         (!pulls.is_empty()).then_some(Pulls(pulls))
     }
 
-    /// Writes the events of pulls.
+    /// Writes the events of pulls; those that cannot be written are counted as lost.
+    ///
+    /// # Errors
+    /// Some are lost: the database failed, the disk is nearly full, or half the outbox is.
     pub(crate) async fn write_pulls(&self, pulls: Pulls) -> Result<(), Fault> {
-        let references = self.references_of(&pulls)?;
-        let pulls = self
-            .database
-            .write_lasting(Durability::ProcessDeath, move |tx| {
-                for pulled in &pulls.0 {
-                    let found = references.get(&key(pulled));
-                    pulled.append(tx, found.map_or(&[], Vec::as_slice))?;
-                }
-                Ok::<_, Fault>(pulls)
-            })
-            .await?;
-        for pulled in &pulls.0 {
-            self.count_told(&pulled.teller);
+        let mut left = pulls.0.len();
+        let written = self.write_parts(pulls, &mut left).await;
+        if 0 < left {
+            self.events.counters.count_lost_pulls(left as u64);
         }
-        self.events.written.send_replace(());
+        written
+    }
+
+    /// What is written is taken from `left`.
+    async fn write_parts(&self, pulls: Pulls, left: &mut usize) -> Result<(), Fault> {
+        let mut pulls = pulls.0.into_iter().peekable();
+        while pulls.peek().is_some() {
+            // What is free is for pushes, and for the database to go on.
+            self.store.check_room()?;
+            let mut references = BTreeMap::new();
+            let mut part = Vec::new();
+            let mut part_bytes = 0;
+            while part_bytes < PULLS_BYTES_MAX
+                && let Some(pulled) = pulls.next()
+            {
+                let references = self.references_of(&pulled, &mut references)?;
+                let body = pulled.body(references);
+                part_bytes += body.len();
+                part.push(Told { pulled, body });
+            }
+            let part = self
+                .database
+                .write_lasting(Durability::ProcessDeath, move |tx| append_pulls(tx, part))
+                .await?;
+            *left -= part.len();
+            for told in &part {
+                self.count_told(&told.pulled.teller);
+            }
+            self.events.written.send_replace(());
+        }
         Ok(())
     }
 
-    /// What the manifests among them reference, if that is to be told.
-    fn references_of(&self, pulls: &Pulls) -> Result<BTreeMap<Key, Vec<Descriptor>>, Fault> {
-        let mut found = BTreeMap::new();
-        if !self.events.policy.load().include_references {
-            return Ok(found);
+    /// What a pulled manifest references, if that is to be told; `known` are those of others.
+    fn references_of<'a>(
+        &self,
+        pulled: &Pulled,
+        known: &'a mut BTreeMap<Key, Vec<Descriptor>>,
+    ) -> Result<&'a [Descriptor], Fault> {
+        if !pulled.is_manifest || !self.events.policy.load().include_references {
+            return Ok(&[]);
         }
-        for pulled in pulls.0.iter().filter(|pulled| pulled.is_manifest) {
-            let key = key(pulled);
-            if found.contains_key(&key) {
-                continue;
+        let found = match known.entry(key(pulled)) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(free) => {
+                let (repository, digest) = free.key();
+                let manifest = self
+                    .database
+                    .read(|tx| meta::manifests::by_digest(tx, repository, digest))?;
+                // Deleted since: then nobody knows any more.
+                free.insert(manifest.map_or_else(Vec::new, |found| references(&found.content)))
             }
-            let manifest = self
-                .database
-                .read(|tx| meta::manifests::by_digest(tx, &key.0, &key.1))?;
-            // Deleted since: then nobody knows any more.
-            let references = manifest.map_or_else(Vec::new, |found| references(&found.content));
-            found.insert(key, references);
-        }
+        };
         Ok(found)
     }
 
@@ -224,7 +280,7 @@ impl Registry {
     ///
     /// # Errors
     /// The database failed.
-    pub(crate) fn notification_status(&self) -> Result<Vec<EndpointStatus>, Fault> {
+    pub(crate) fn notification_status(&self) -> Result<NotificationStatus, Fault> {
         let policy = self.events.policy.load();
         let of = |endpoint: &super::Wishes| {
             let name = &endpoint.name;
@@ -238,7 +294,11 @@ impl Registry {
                 counts: self.events.counters.of(name),
             })
         };
-        policy.endpoints.iter().map(of).collect()
+        let endpoints: Result<_, Fault> = policy.endpoints.iter().map(of).collect();
+        Ok(NotificationStatus {
+            endpoints: endpoints?,
+            lost_pulls: self.events.counters.lost_pulls(),
+        })
     }
 }
 
@@ -251,7 +311,7 @@ fn key(pulled: &Pulled) -> Key {
 }
 
 impl Pulled {
-    fn append(&self, tx: &meta::Transaction<'_>, references: &[Descriptor]) -> Result<(), Fault> {
+    fn body(&self, references: &[Descriptor]) -> String {
         let (digest, size_bytes) = (&self.digest, self.size_bytes);
         let thing = if self.is_manifest {
             Thing::Manifest { digest, size_bytes }
@@ -261,6 +321,22 @@ impl Pulled {
         let mut target = Target::new(&self.repository, thing);
         target.tag = self.tag.as_ref();
         target.references = references;
-        self.teller.append(tx, &target)
+        body::write(&self.teller, &target)
     }
+}
+
+/// Pulls have one half of the outbox: however many there are, they push out no push and no delete that
+/// waits.
+fn append_pulls(tx: &meta::Transaction<'_>, pulls: Vec<Told>) -> Result<Vec<Told>, Fault> {
+    let held = meta::events::held(tx)?;
+    if ROWS_MAX / 2 <= held.rows || BYTES_MAX / 2 <= held.bytes {
+        let doing =
+            "half of the outbox is full: pulls are not told until endpoints have taken some";
+        return Err(Fault::plain(FaultKind::Other, doing));
+    }
+    for told in &pulls {
+        let Told { pulled, body } = told;
+        pulled.teller.append_body(tx, &pulled.repository, body)?;
+    }
+    Ok(pulls)
 }
