@@ -2,8 +2,10 @@
 
 mod backoff;
 pub(crate) mod create;
+mod flights;
 pub(crate) mod passes;
 mod passwords;
+mod queue;
 pub(crate) mod users;
 
 use std::path::Path;

@@ -1,32 +1,32 @@
 //! Passwords compared with hashes: on one core at most, each once, and good ones remembered, so that a
 //! storm of logins slows nobody who is signed in (S15).
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::backoff::{Backoff, Who, place};
+use super::backoff::{self, Backoff, Who, place};
+use super::flights::Flights;
+use super::queue::Queue;
 use super::users::{Hash, Users};
 use crate::auth::credentials::Secret;
 use crate::clock::{Clock, Random, Timestamp};
 
-/// How long a good login is remembered.
+/// How long a good login needs no hash again.
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);
+/// How long a good login does not wait for the guesses of others at its place.
+const KNOWN_FOR: Duration = Duration::from_hours(24);
 const REMEMBERED_MAX: u64 = 10_000;
-/// Hashes that may wait for the core: at cost 10 and 60 ms the last one is served after 4 s.
-const QUEUE_MAX: usize = 64;
-/// Those that one place may have waiting: it cannot keep out all others.
-const QUEUE_SHARE: usize = QUEUE_MAX / 2;
 /// What a client is asked to wait for room in the queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// What one login is known by: nothing can be learnt from it without the key of this process.
-type Login = [u8; 32];
+pub(super) type Login = [u8; 32];
 
 /// The login cannot be checked now; it may be after this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +38,97 @@ pub(crate) struct Busy {
 pub(crate) struct Passwords {
     clock: Clock,
     key: hmac::Key,
-    /// Good logins, and when they were.
-    remembered: Cache<Login, Timestamp>,
+    memory: Arc<Memory>,
     /// Those that are being checked.
-    flights: Mutex<HashMap<Login, Weak<OnceCell<bool>>>>,
-    backoff: Backoff,
+    flights: Flights,
     /// Held while a hash is computed.
     core: Arc<Semaphore>,
     queue: Queue,
     /// How many hashes were computed, for tests to count.
     hashes: Arc<AtomicU64>,
+}
+
+/// What is known of the past.
+struct Memory {
+    /// Good logins, and when they were.
+    remembered: Cache<Login, Timestamp>,
+    /// The same by login and place, for longer. By place: what is known does not wait, so that whoever
+    /// may ask for it learns of a guess whether it is right as fast as they ask.
+    known: Cache<Login, Timestamp>,
+    users: Backoff,
+    places: Backoff,
+}
+
+/// A login that is asked for.
+#[derive(Clone, Copy)]
+struct Asked {
+    login: Login,
+    login_and_place: Login,
+    place_and_user: Who,
+    place: Who,
+}
+
+impl Memory {
+    fn new() -> Self {
+        let logins = |time| {
+            Cache::builder()
+                .max_capacity(REMEMBERED_MAX)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(time)
+                .build()
+        };
+        Self {
+            remembered: logins(REMEMBERED_FOR),
+            known: logins(KNOWN_FOR),
+            users: Backoff::new(backoff::FREE_OF_USER),
+            places: Backoff::new(backoff::FREE_OF_PLACE),
+        }
+    }
+
+    fn is_remembered(&self, login: &Login, now: Timestamp) -> bool {
+        is_within(&self.remembered, login, REMEMBERED_FOR, now)
+    }
+
+    fn is_known(&self, asked: &Asked, now: Timestamp) -> bool {
+        is_within(&self.known, &asked.login_and_place, KNOWN_FOR, now)
+    }
+
+    /// Whether it may be checked now.
+    fn admit(&self, asked: &Asked, is_known: bool, now: Timestamp) -> Result<(), Busy> {
+        let wait = if is_known {
+            Duration::ZERO
+        } else {
+            let of_user = self.users.wait(&asked.place_and_user, now);
+            of_user.max(self.places.wait(&asked.place, now))
+        };
+        if wait.is_zero() {
+            Ok(())
+        } else {
+            Err(Busy { wait })
+        }
+    }
+
+    fn learn(&self, asked: &Asked, matches: bool, now: Timestamp) {
+        if matches {
+            self.remembered.insert(asked.login, now);
+            self.known.insert(asked.login_and_place, now);
+            // Not the place: one good login must not pay for guesses at others.
+            self.users.forgive(&asked.place_and_user);
+        } else {
+            self.users.failed(asked.place_and_user, now);
+            self.places.failed(asked.place, now);
+        }
+    }
+}
+
+fn is_within(
+    cache: &Cache<Login, Timestamp>,
+    login: &Login,
+    time: Duration,
+    now: Timestamp,
+) -> bool {
+    let age = cache.get(login).and_then(|since| backoff::age(since, now));
+    age.is_some_and(|age| age < time)
 }
 
 impl Passwords {
@@ -56,9 +137,8 @@ impl Passwords {
         Self {
             clock: clock.clone(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-            remembered: Cache::new(REMEMBERED_MAX),
-            flights: Mutex::default(),
-            backoff: Backoff::new(),
+            memory: Arc::new(Memory::new()),
+            flights: Flights::default(),
             core: Arc::new(Semaphore::new(1)),
             queue: Queue::default(),
             hashes: Arc::default(),
@@ -77,61 +157,59 @@ impl Passwords {
         address: &str,
     ) -> Result<bool, Busy> {
         let (hash, counts) = users.find(user);
+        let place = place(address);
         let login = self.digest(&[&hash.bytes(), user.as_bytes(), password.expose()]);
+        let asked = Asked {
+            login,
+            login_and_place: self.digest(&[&login, place.as_bytes()]),
+            place_and_user: self.digest(&[place.as_bytes(), user.as_bytes()]),
+            place: self.digest(&[place.as_bytes()]),
+        };
         let now = self.clock.now();
-        let since = self.remembered.get(&login).map(|since| now.since(since));
-        if since.is_some_and(|since| since < REMEMBERED_FOR) {
+        let is_known = self.memory.is_known(&asked, now);
+        // Before what is remembered: of that too, who guesses may learn no faster than they may guess.
+        self.memory.admit(&asked, is_known, now)?;
+        if self.memory.is_remembered(&login, now) {
+            if !is_known {
+                self.memory.known.insert(asked.login_and_place, now);
+            }
             return Ok(true);
         }
-        let place = place(address);
-        let who = self.digest(&[place.as_bytes(), user.as_bytes()]);
-        let wait = self.backoff.wait(&who, now);
-        if !wait.is_zero() {
-            return Err(Busy { wait });
-        }
-        let flight = Flight::join(&self.flights, login);
-        let checking = self.check_once(hash, counts, password, login, (&place, who));
+        let flight = self.flights.join(login);
+        let checking = self.hash((hash, counts), password, &place, (asked, is_known));
         flight.cell.get_or_try_init(|| checking).await.copied()
     }
 
     /// What the first of those does who ask the same at once.
-    async fn check_once(
+    async fn hash(
         &self,
-        hash: Hash,
-        counts: bool,
+        (hash, counts): (Hash, bool),
         password: &Secret,
-        login: Login,
-        (place, who): (&str, Who),
+        place: &str,
+        (asked, is_known): (Asked, bool),
     ) -> Result<bool, Busy> {
-        let matches = self.hash(hash, password, place).await? && counts;
-        let now = self.clock.now();
-        if matches {
-            self.remembered.insert(login, now);
-            self.backoff.forgive(&who);
-        } else {
-            self.backoff.failed(who, now);
-        }
-        Ok(matches)
-    }
-
-    async fn hash(&self, hash: Hash, password: &Secret, place: &str) -> Result<bool, Busy> {
         let busy = Busy { wait: QUEUE_WAIT };
-        let _place = self.queue.enter(place).ok_or(busy)?;
+        let _place = self.queue.enter(place, is_known).ok_or(busy)?;
         let core = Arc::clone(&self.core).acquire_owned().await;
         let core = core.map_err(|_| busy)?;
+        // Others of the same place may have failed meanwhile.
+        self.memory.admit(&asked, is_known, self.clock.now())?;
         let (password, hashes) = (password.clone(), Arc::clone(&self.hashes));
+        let (memory, clock) = (Arc::clone(&self.memory), self.clock.clone());
         let matched = tokio::task::spawn_blocking(move || {
-            // Held until the hash is done, even if its client went away meanwhile.
+            // Held until the result is known to the next one, even if this client went away meanwhile.
             let _core = core;
             hashes.fetch_add(1, Ordering::Relaxed);
-            hash.matches(password.expose())
+            let matches = hash.matches(password.expose()) && counts;
+            memory.learn(&asked, matches, clock.now());
+            matches
         });
         matched.await.map_err(|_| busy)
     }
 
-    /// Good logins are forgotten: the file changed.
+    /// Good logins are forgotten: the file changed. Those that are known stay, for each is of its entry.
     pub(crate) fn forget(&self) {
-        self.remembered.invalidate_all();
+        self.memory.remembered.invalidate_all();
     }
 
     /// With the length of each part, so that no two lists of parts are the same bytes.
@@ -147,90 +225,11 @@ impl Passwords {
     }
 }
 
-/// A check that several wait for.
-struct Flight<'a> {
-    flights: &'a Mutex<HashMap<Login, Weak<OnceCell<bool>>>>,
-    login: Login,
-    cell: Arc<OnceCell<bool>>,
-}
-
-impl<'a> Flight<'a> {
-    fn join(flights: &'a Mutex<HashMap<Login, Weak<OnceCell<bool>>>>, login: Login) -> Self {
-        let mut open = flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = open.get(&login).and_then(Weak::upgrade);
-        let cell = known.unwrap_or_else(|| {
-            let cell = Arc::default();
-            open.insert(login, Arc::downgrade(&cell));
-            cell
-        });
-        drop(open);
-        Self {
-            flights,
-            login,
-            cell,
-        }
-    }
-}
-
-impl Drop for Flight<'_> {
-    /// The last one to leave takes the flight down.
-    fn drop(&mut self) {
-        let mut open = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if Arc::strong_count(&self.cell) == 1 {
-            open.remove(&self.login);
-        }
-    }
-}
-
-/// Who waits for the core, by place.
-#[derive(Default)]
-struct Queue(Mutex<HashMap<String, usize>>);
-
-struct Queued<'a> {
-    queue: &'a Queue,
-    place: String,
-}
-
-impl Queue {
-    /// A place in the queue, if there is one for them.
-    fn enter(&self, place: &str) -> Option<Queued<'_>> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = waiting.values().sum();
-        let own = waiting.get(place).copied().unwrap_or(0);
-        if QUEUE_MAX <= all || QUEUE_SHARE <= own {
-            return None;
-        }
-        waiting.insert(place.to_owned(), own + 1);
-        Some(Queued {
-            queue: self,
-            place: place.to_owned(),
-        })
-    }
-}
-
-#[cfg(test)]
-impl Queue {
-    fn count(&self) -> usize {
-        self.0.lock().expect("no panic").values().sum()
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.queue.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = waiting.get_mut(&self.place) {
-            *own -= 1;
-            if *own == 0 {
-                waiting.remove(&self.place);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::OwnedSemaphorePermit;
 
+    use super::super::queue;
     use super::*;
 
     const ADDRESS: &str = "192.0.2.1:1000";
@@ -258,6 +257,21 @@ mod tests {
             self.passwords
                 .check(&self.users, user, &password, address)
                 .await
+        }
+
+        /// Guesses at a place of this number.
+        fn spawn(
+            &self,
+            user: &'static str,
+            guess: usize,
+            place: usize,
+        ) -> tokio::task::JoinHandle<Result<bool, Busy>> {
+            let (passwords, users) = (Arc::clone(&self.passwords), Arc::clone(&self.users));
+            tokio::spawn(async move {
+                let address = format!("198.51.100.{place}:1");
+                let password = Secret::new(guess.to_be_bytes());
+                passwords.check(&users, user, &password, &address).await
+            })
         }
 
         async fn take_core(&self) -> OwnedSemaphorePermit {
@@ -309,20 +323,16 @@ mod tests {
     /// S15: with the core taken, who is signed in goes on; what waits is bounded, as is one place's share.
     #[tokio::test]
     async fn sec_s15_a_storm_waits_and_the_signed_in_do_not() {
+        const STORM: usize = queue::MAX - queue::RESERVED;
         let fixture = Fixture::new();
         assert_eq!(fixture.check("ann", "right", ADDRESS).await, Ok(true));
         let core = fixture.take_core().await;
         let mut storm = Vec::new();
-        for number in 0..QUEUE_MAX {
-            let (passwords, users) = (Arc::clone(&fixture.passwords), Arc::clone(&fixture.users));
-            storm.push(tokio::spawn(async move {
-                let address = format!("192.0.2.{}:1", number % 2);
-                let password = Secret::new(number.to_be_bytes());
-                passwords.check(&users, "ann", &password, &address).await
-            }));
+        for number in 0..STORM {
+            storm.push(fixture.spawn("ann", number, number % (STORM / queue::SHARE)));
         }
         // The tasks of this runtime run in turn; at some turn of ours all stand in the queue.
-        while fixture.passwords.queue.count() < QUEUE_MAX {
+        while fixture.passwords.queue.count() < STORM {
             tokio::task::yield_now().await;
         }
         assert_eq!(
@@ -333,35 +343,29 @@ mod tests {
         let busy = Err(Busy { wait: QUEUE_WAIT });
         assert_eq!(fixture.check("ann", "other", "198.51.100.1").await, busy);
         assert_eq!(fixture.hashes(), 1);
+        fixture.clock.advance(REMEMBERED_FOR);
+        let (passwords, users) = (Arc::clone(&fixture.passwords), Arc::clone(&fixture.users));
+        let known = tokio::spawn(async move {
+            let password = Secret::new(*b"right");
+            passwords.check(&users, "ann", &password, ADDRESS).await
+        });
+        // There is room for who was here before.
+        while fixture.passwords.queue.count() <= STORM {
+            assert!(!known.is_finished());
+            tokio::task::yield_now().await;
+        }
         for task in storm.split_off(1) {
             task.abort();
             let _ = task.await;
         }
-        let places = fixture.passwords.queue.0.lock().expect("no panic").len();
+        let places = fixture.passwords.queue.places();
         assert_eq!(places, 1, "who goes away leaves the queue");
         drop(core);
+        assert_eq!(known.await.expect("no panic"), Ok(true));
         for task in storm {
             assert_eq!(task.await.expect("no panic"), Ok(false));
         }
-        assert!(
-            fixture
-                .passwords
-                .flights
-                .lock()
-                .expect("no panic")
-                .is_empty()
-        );
-    }
-
-    #[tokio::test]
-    async fn one_place_has_half_of_the_queue() {
-        let queue = Queue::default();
-        let own: Vec<_> = (0..QUEUE_SHARE).map(|_| queue.enter("a")).collect();
-        assert!(own.iter().all(Option::is_some));
-        assert!(queue.enter("a").is_none());
-        assert!(queue.enter("b").is_some());
-        drop(own);
-        assert!(queue.enter("a").is_some());
+        assert_eq!(fixture.passwords.flights.count(), 0);
     }
 
     #[tokio::test]
@@ -397,5 +401,79 @@ mod tests {
         assert_eq!(fixture.check("ann", "right", "192.0.2.9:1").await, Ok(true));
         fixture.clock.advance(wait);
         assert_eq!(fixture.check("ann", "right", ADDRESS).await, Ok(true));
+    }
+
+    /// One who guesses shares a place with people who know their passwords.
+    #[tokio::test]
+    async fn who_was_known_here_does_not_wait_for_who_guesses() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.check("ann", "right", ADDRESS).await, Ok(true));
+        for number in 0..11 {
+            let password = number.to_string();
+            assert_eq!(fixture.check("ann", &password, ADDRESS).await, Ok(false));
+        }
+        let busy = Err(Busy {
+            wait: Duration::from_secs(1),
+        });
+        assert_eq!(fixture.check("ann", "guess", ADDRESS).await, busy);
+        fixture.passwords.forget();
+        assert_eq!(fixture.check("ann", "right", ADDRESS).await, Ok(true));
+        assert_eq!(fixture.hashes(), 13, "it is hashed all the same");
+    }
+
+    /// Elsewhere the same login waits, remembered or not: else guesses would be answered at any speed.
+    #[tokio::test]
+    async fn what_is_known_at_one_place_is_no_answer_at_another() {
+        let fixture = Fixture::new();
+        for number in 0..11 {
+            let password = number.to_string();
+            assert_eq!(fixture.check("ann", &password, ADDRESS).await, Ok(false));
+        }
+        assert_eq!(fixture.check("ann", "right", "192.0.2.9:1").await, Ok(true));
+        let busy = Err(Busy {
+            wait: Duration::from_secs(1),
+        });
+        assert_eq!(fixture.check("ann", "right", ADDRESS).await, busy);
+    }
+
+    #[tokio::test]
+    async fn a_place_that_guesses_at_many_users_waits() {
+        let fixture = Fixture::new();
+        for number in 0..=backoff::FREE_OF_PLACE {
+            let user = number.to_string();
+            assert_eq!(fixture.check(&user, "x", ADDRESS).await, Ok(false));
+        }
+        let busy = Err(Busy {
+            wait: Duration::from_secs(1),
+        });
+        assert_eq!(fixture.check("ann", "right", ADDRESS).await, busy);
+        assert_eq!(fixture.check("ann", "right", "192.0.2.9:1").await, Ok(true));
+    }
+
+    /// What stood in the queue before the first failure was known is asked again.
+    #[tokio::test]
+    async fn guesses_that_wait_together_are_counted_one_by_one() {
+        let fixture = Fixture::new();
+        for number in 0..backoff::FREE_OF_USER {
+            let password = number.to_string();
+            let address = "198.51.100.1:1";
+            assert_eq!(fixture.check("ann", &password, address).await, Ok(false));
+        }
+        let core = fixture.take_core().await;
+        let tasks: Vec<_> = (0..4)
+            .map(|number| fixture.spawn("ann", number, 1))
+            .collect();
+        while fixture.passwords.queue.count() < tasks.len() {
+            tokio::task::yield_now().await;
+        }
+        drop(core);
+        let mut answers = Vec::new();
+        for task in tasks {
+            answers.push(task.await.expect("no panic"));
+        }
+        let busy = Err(Busy {
+            wait: Duration::from_secs(1),
+        });
+        assert_eq!(answers, [Ok(false), busy, busy, busy]);
     }
 }
