@@ -134,6 +134,10 @@ impl Authenticator {
                 if self.allows_anonymous(credentials, need) {
                     return Ok((Identity::Anonymous, Access::PullOnly));
                 }
+                // No name and no password are no guess, and cost no hash.
+                if credentials.are_empty() {
+                    return Err(Problem::Missing);
+                }
                 match credentials {
                     Credentials::Basic { user, password } => {
                         let checked = htpasswd.check(user, password, &source.address).await;
@@ -180,21 +184,24 @@ impl Authenticator {
         if !self.anyone_pulls() {
             return None;
         }
-        let holder = if credentials.are_empty() {
-            Holder::Anonymous
-        } else {
-            match self.decide(credentials, &Need::SignIn, source).await {
-                Ok((Identity::User(name), _)) => Holder::User(name.as_ref().to_owned()),
-                Ok((Identity::Anonymous, _)) => Holder::Anonymous,
-                Err(denied) => return Some(Err(denied)),
-            }
-        };
-        // The entry went away between the two looks at it.
-        let gone = || Denied::Unauthorized {
+        let refused = || Denied::Unauthorized {
             challenge: self.challenge(&Need::SignIn, Problem::Wrong, source),
             wanted: Vec::new(),
         };
-        Some(htpasswd.issue(&holder).await.ok_or_else(gone))
+        let holder = match credentials {
+            _ if credentials.are_empty() => Holder::Anonymous,
+            // A pass that gave passes would never end.
+            Credentials::Bearer(_) => return Some(Err(refused())),
+            Credentials::None | Credentials::Basic { .. } | Credentials::Unknown => {
+                match self.decide(credentials, &Need::SignIn, source).await {
+                    Ok((Identity::User(name), _)) => Holder::User(name.as_ref().to_owned()),
+                    Ok((Identity::Anonymous, _)) => Holder::Anonymous,
+                    Err(denied) => return Some(Err(denied)),
+                }
+            }
+        };
+        // The entry may have gone away between the two looks at it.
+        Some(htpasswd.issue(&holder).await.ok_or_else(refused))
     }
 
     fn anyone_pulls(&self) -> bool {

@@ -334,6 +334,10 @@ fn anyone_gets_a_token_to_pull() {
     assert_eq!(token(&[("Authorization", &wrong)]), (401, None));
     let ann = token(&[("Authorization", &right)]).1.unwrap();
     let nobody = token(&[]).1.unwrap();
+    // A pass is no way to get another one: it ends, and with it what it was for.
+    for pass in [&ann, &nobody] {
+        assert_eq!(token(&[("Authorization", pass)]), (401, None));
+    }
     let forged = format!("{}x", &ann[..ann.len() - 1]);
     let status = |token: &str, method: &str, path: &str| {
         let headers = [("Authorization", token)];
