@@ -26,8 +26,9 @@ pub use auth::authenticator::AuthError;
 #[doc(hidden)]
 pub use auth::fuzzed;
 pub use auth::htpasswd::create::{
-    COST_DEFAULT as HTPASSWD_COST_DEFAULT, HtpasswdError, htpasswd_line, htpasswd_update,
+    COST_DEFAULT as HTPASSWD_COST_DEFAULT, HtpasswdError, htpasswd_line,
 };
+pub use auth::htpasswd::update::htpasswd_update;
 pub use blobs::OpenError;
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};

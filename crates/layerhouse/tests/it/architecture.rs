@@ -169,6 +169,7 @@ fn files_are_touched_in_blobs_and_config_alone() {
             "api/sockets.rs",
             "auth/watched.rs",
             "auth/htpasswd/create.rs",
+            "auth/htpasswd/update.rs",
         ],
         &["fs::", "File::", "OpenOptions", "std::fs"],
     );

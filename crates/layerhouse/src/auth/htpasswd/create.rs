@@ -2,8 +2,8 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,6 +30,8 @@ pub enum HtpasswdError {
     Password(usize),
     #[error("{0}")]
     File(#[from] io::Error),
+    #[error("{}: {error}; it was to take the place of the file and may be removed", path.display())]
+    Temporary { path: PathBuf, error: io::Error },
 }
 
 /// `user:$2y$05$…`, as `htpasswd -Bbn user password` prints it.
@@ -58,63 +60,6 @@ pub fn htpasswd_line(
     let hash = bcrypt::hash_with_salt(password, cost, salt).map_err(|_| HtpasswdError::Cost)?;
     let hash = hash.format_for_version(bcrypt::Version::TwoY);
     Ok(format!("{user}:{hash}"))
-}
-
-/// Puts the line in the file in place of those of the same user; `creates` begins a new file.
-/// Whether the user was there before.
-///
-/// The new content takes the old one's place at once: a server that reads it sees one or the other.
-///
-/// # Errors
-/// The file is not there and is not to be created, or cannot be written.
-pub fn htpasswd_update(path: &Path, line: &str, creates: bool) -> Result<bool, HtpasswdError> {
-    let (old, mode) = if creates {
-        (String::new(), 0o600)
-    } else {
-        let mode = fs::metadata(path)?.permissions().mode() & 0o777;
-        (fs::read_to_string(path)?, mode)
-    };
-    let user = line.split(':').next().unwrap_or_default();
-    let is_users = |line: &str| line.trim().split(':').next() == Some(user);
-    let was_there = old.lines().any(is_users);
-    let mut content = String::new();
-    let mut is_written = false;
-    for own in old.lines() {
-        if !is_users(own) {
-            content.push_str(own);
-        } else if is_written {
-            continue;
-        } else {
-            content.push_str(line);
-            is_written = true;
-        }
-        content.push('\n');
-    }
-    if !is_written {
-        content.push_str(line);
-        content.push('\n');
-    }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = Path::new(&temporary);
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(temporary)?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(temporary, path)
-    };
-    if let Err(error) = write() {
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            let _ = fs::remove_file(temporary);
-        }
-        return Err(error.into());
-    }
-    Ok(was_there)
 }
 
 /// Makes the file with one user and says the password in the log, once, if there is no file.
@@ -186,25 +131,5 @@ mod tests {
                 "{user:?} {cost}"
             );
         }
-    }
-
-    #[test]
-    fn a_line_takes_the_place_of_the_users_old_one() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("htpasswd");
-        assert!(
-            htpasswd_update(&path, "ann:1", false).is_err(),
-            "there is no file"
-        );
-        assert!(!htpasswd_update(&path, "ann:1", true).expect("made"));
-        assert!(!htpasswd_update(&path, "bob:2", false).expect("added"));
-        assert!(htpasswd_update(&path, "ann:3", false).expect("changed"));
-        assert_eq!(fs::read_to_string(&path).expect("a file"), "ann:3\nbob:2\n");
-        let mode = fs::metadata(&path).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(
-            fs::read_dir(directory.path()).expect("a directory").count(),
-            1
-        );
     }
 }

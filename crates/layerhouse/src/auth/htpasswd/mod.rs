@@ -6,6 +6,7 @@ mod flights;
 pub(crate) mod passes;
 mod passwords;
 mod queue;
+pub(crate) mod update;
 pub(crate) mod users;
 
 use std::path::Path;
@@ -37,7 +38,11 @@ impl Htpasswd {
         create::provision(path, random)?;
         let users = Watched::open(
             vec![path.to_owned()],
-            |files| Users::parse(&files[0]),
+            |files| {
+                let users = Users::parse(&files[0])?;
+                users.warn();
+                Ok(users)
+            },
             clock,
         )?;
         Ok(Self {

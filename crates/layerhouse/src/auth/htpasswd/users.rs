@@ -10,6 +10,8 @@ const PASSWORD_BYTES_MAX: usize = 72;
 /// What unknown users cost in a file without a bcrypt entry: as `htpasswd -B` without `-C`.
 const COST_DEFAULT: u32 = 5;
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
+/// One hash of cost 18 takes the core that all hashes share for 15 s, one of 31 for a day and a half.
+const COST_MAX: u32 = 17;
 
 /// As Go decodes: the last letter of a salt may have bits that mean nothing.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -80,10 +82,14 @@ impl Hash {
 
 /// Who may sign in.
 pub(crate) struct Users {
-    /// `None` for entries that load but never match: another kind than bcrypt.
+    /// `None` for entries that load but never match: another kind than bcrypt, or too dear.
     hashes: HashMap<Vec<u8>, Option<Hash>>,
     /// What an unknown user is compared with, at the cost that most of the file has (S14).
     nobody: Hash,
+    /// All costs of the file that match.
+    costs: Vec<u32>,
+    /// Lines of entries that are too dear.
+    too_dear: Vec<usize>,
 }
 
 impl Users {
@@ -93,6 +99,7 @@ impl Users {
     /// A line has no colon. The message has its number and not its text, which may be a secret.
     pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
         let mut hashes = HashMap::new();
+        let mut too_dear = Vec::new();
         for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             let line = line.trim_ascii();
             if line.is_empty() || line.starts_with(b"#") {
@@ -101,17 +108,47 @@ impl Users {
             let colon = line.iter().position(|byte| *byte == b':').ok_or_else(|| {
                 format!("line {number} has no colon; write user:hash, as `htpasswd -B` does")
             })?;
-            hashes.insert(line[..colon].to_vec(), Hash::parse(&line[colon + 1..]));
+            let mut hash = Hash::parse(&line[colon + 1..]);
+            if hash.is_some_and(|hash| COST_MAX < hash.cost) {
+                too_dear.push(number);
+                hash = None;
+            }
+            hashes.insert(line[..colon].to_vec(), hash);
         }
         let mut costs: BTreeMap<u32, usize> = BTreeMap::new();
         for hash in hashes.values().flatten() {
             *costs.entry(hash.cost).or_default() += 1;
         }
-        let most = costs
-            .into_iter()
-            .max_by_key(|(cost, count)| (*count, *cost));
-        let nobody = Hash::nobody(most.map_or(COST_DEFAULT, |(cost, _)| cost));
-        Ok(Self { hashes, nobody })
+        let most = costs.iter().max_by_key(|(cost, count)| (*count, *cost));
+        let nobody = Hash::nobody(most.map_or(COST_DEFAULT, |(cost, _)| *cost));
+        Ok(Self {
+            hashes,
+            nobody,
+            costs: costs.into_keys().collect(),
+            too_dear,
+        })
+    }
+
+    /// Tells the operator what the file costs them.
+    pub(crate) fn warn(&self) {
+        if let Some(line) = self.too_dear.first() {
+            tracing::warn!(
+                line,
+                count = self.too_dear.len(),
+                "entries of the htpasswd file have a bcrypt cost above 17 and never match: one login would hold up all others"
+            );
+        }
+        if self.are_apart() {
+            tracing::warn!(
+                costs = ?self.costs,
+                "the htpasswd file mixes bcrypt costs: how long a login takes tells which users there are"
+            );
+        }
+    }
+
+    /// Whether some users can be told from others, and from who is not there, by time.
+    fn are_apart(&self) -> bool {
+        1 < self.costs.len()
     }
 
     /// What to compare a password of this user with, and whether a match counts.
@@ -216,5 +253,30 @@ mod tests {
         }
         assert_eq!(users.find("a").0.cost, 4);
         assert_eq!(Users::parse(b"").expect("a file").nobody.cost, COST_DEFAULT);
+    }
+
+    #[test]
+    fn mixed_costs_are_noticed() {
+        let [cheap, dear] = [4, 5].map(|cost| entry("x", cost, bcrypt::Version::TwoY));
+        for (file, expected) in [
+            (format!("a:{cheap}\nb:{dear}\n"), true),
+            (format!("a:{cheap}\nb:{cheap}\nc:plain\n"), false),
+            (String::new(), false),
+        ] {
+            let users = Users::parse(file.as_bytes()).expect("a good file");
+            assert_eq!(users.are_apart(), expected, "{file}");
+        }
+    }
+
+    /// S15: one login must not hold the core for hours.
+    #[test]
+    fn sec_s15_entries_that_are_too_dear_load_and_never_match() {
+        let dear = |cost: &str| GO.replace("$10$", cost);
+        let file = format!("a:{GO}\nb:{}\nc:{}\n", dear("$17$"), dear("$18$"));
+        let users = Users::parse(file.as_bytes()).expect("a good file");
+        let costs = ["a", "b", "c"].map(|user| (users.find(user).0.cost, users.find(user).1));
+        assert_eq!(costs[..2], [(10, true), (17, true)]);
+        assert!(costs[2].0 <= 17 && !costs[2].1);
+        assert_eq!(users.too_dear, [3]);
     }
 }
