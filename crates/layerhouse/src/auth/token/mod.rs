@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use layerhouse_oci::strict_json;
 use moka::sync::Cache;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -45,6 +45,8 @@ pub(crate) struct Tokens {
 
 struct Verified {
     claims: Claims,
+    /// How long the certificates are good that the token is believed for, if it is for some.
+    validity: Option<Validity>,
     keys: Vec<Weak<KeySet>>,
 }
 
@@ -110,7 +112,8 @@ impl Tokens {
         id.copy_from_slice(digest(&SHA256, token.expose()).as_ref());
         let known = self.verified.get(&id).filter(|known| {
             let same = |(old, new): (&Weak<KeySet>, &Arc<KeySet>)| old.as_ptr() == Arc::as_ptr(new);
-            known.keys.iter().zip(&keys).all(same)
+            let is_in_time = |validity: &Validity| validity.holds(now);
+            known.keys.iter().zip(&keys).all(same) && known.validity.as_ref().is_none_or(is_in_time)
         });
         let verified = match known {
             Some(known) => known,
@@ -138,26 +141,54 @@ impl Tokens {
         let is_signer = |key: &Key| key.verifies(jws.algorithm, jws.signed, &jws.signature);
         let key_id = jws.key_id.as_deref();
         let named: Vec<&Key> = keys.iter().flat_map(|keys| keys.named(key_id)).collect();
-        let is_named = !named.is_empty();
-        let is_good = if is_named {
-            // A key that the token names is the one, and nothing else in the token is asked.
-            named.into_iter().any(is_signer)
+        let validity = if named.is_empty() {
+            let found = keys.iter().find_map(|keys| keys.certified(&jws.chain, now));
+            let (key, validity) = found?;
+            is_signer(&key).then_some(Some(validity))?
         } else {
-            let key = keys.iter().find_map(|keys| keys.certified(&jws.chain, now));
-            key.is_some_and(|key| is_signer(&key))
+            // A key that the token names is the one, and nothing else in the token is asked.
+            named.into_iter().any(is_signer).then_some(None)?
         };
-        if !is_good {
-            return None;
-        }
         let verified = Arc::new(Verified {
             claims: Claims::read(&jws.claims)?,
+            validity,
             keys: keys.iter().map(Arc::downgrade).collect(),
         });
-        // A chain is good for as long as its certificates are: it is looked at each time.
-        if is_named {
-            self.verified.insert(id, Arc::clone(&verified));
-        }
+        self.verified.insert(id, Arc::clone(&verified));
         Some(verified)
+    }
+}
+
+/// When all certificates of a chain are valid, in seconds since 1970: also those that its way to the root
+/// does not need, which can only mean that it is verified more often than it must be.
+#[derive(Clone, Copy, Debug)]
+struct Validity {
+    not_before: i64,
+    not_after: i64,
+}
+
+impl Validity {
+    const NEVER: Self = Self {
+        not_before: i64::MAX,
+        not_after: i64::MIN,
+    };
+
+    fn of(chain: &[Vec<u8>]) -> Option<Self> {
+        let mut all = Self {
+            not_before: i64::MIN,
+            not_after: i64::MAX,
+        };
+        for der in chain {
+            let (_, certificate) = X509Certificate::from_der(der).ok()?;
+            let own = certificate.validity();
+            all.not_before = all.not_before.max(own.not_before.timestamp());
+            all.not_after = all.not_after.min(own.not_after.timestamp());
+        }
+        Some(all)
+    }
+
+    fn holds(&self, now: Timestamp) -> bool {
+        (self.not_before..=self.not_after).contains(&now.0.div_euclid(1000))
     }
 }
 
@@ -168,6 +199,8 @@ pub(crate) struct KeySet {
     by_id: HashMap<String, Vec<usize>>,
     /// Those that a chain may end at.
     roots: Vec<CertificateDer<'static>>,
+    /// The same, as chains are verified with them.
+    anchors: Vec<TrustAnchor<'static>>,
 }
 
 impl KeySet {
@@ -202,7 +235,17 @@ impl KeySet {
                 }
             }
         }
-        Self { keys, by_id, roots }
+        let anchors = roots
+            .iter()
+            .filter_map(|root| webpki::anchor_from_trusted_cert(root).ok())
+            .map(|anchor| anchor.to_owned())
+            .collect();
+        Self {
+            keys,
+            by_id,
+            roots,
+            anchors,
+        }
     }
 
     fn named(&self, id: Option<&str>) -> impl Iterator<Item = &Key> {
@@ -210,27 +253,32 @@ impl KeySet {
         places.into_iter().flatten().map(|at| &self.keys[*at])
     }
 
-    /// The key of the first certificate, if the chain leads to a root of ours and all of it is valid.
-    fn certified(&self, chain: &[Vec<u8>], now: Timestamp) -> Option<Key> {
+    /// The key of the first certificate, if the chain leads to a root of ours and all of it is valid;
+    /// and for how long.
+    fn certified(&self, chain: &[Vec<u8>], now: Timestamp) -> Option<(Key, Validity)> {
         let (first, above) = chain.split_first()?;
         if self.roots.is_empty() {
             return None;
         }
-        let seconds = now.0.div_euclid(1000);
         let is_root = self
             .roots
             .iter()
             .any(|root| root.as_ref() == first.as_slice());
         let is_good = if is_root {
             // A service may sign with the certificate itself that was bundled: there is no chain then.
-            let (_, certificate) = X509Certificate::from_der(first).ok()?;
-            let validity = certificate.validity();
-            validity.not_before.timestamp() <= seconds && seconds <= validity.not_after.timestamp()
+            Validity::of(std::slice::from_ref(first))?.holds(now)
         } else {
-            let now = Duration::from_secs(u64::try_from(seconds).ok()?);
+            let seconds = u64::try_from(now.0.div_euclid(1000)).ok()?;
+            let now = Duration::from_secs(seconds);
             self.leads_to_root(first, above, UnixTime::since_unix_epoch(now))
         };
-        is_good.then(|| Key::of_certificate(first).ok()).flatten()
+        if !is_good {
+            return None;
+        }
+        // What nobody can read is not used on the way, and makes nothing false: but nothing is
+        // remembered for it.
+        let validity = Validity::of(chain).unwrap_or(Validity::NEVER);
+        Some((Key::of_certificate(first).ok()?, validity))
     }
 
     fn leads_to_root(&self, first: &[u8], above: &[Vec<u8>], now: UnixTime) -> bool {
@@ -238,17 +286,12 @@ impl KeySet {
         let Ok(leaf) = EndEntityCert::try_from(&first) else {
             return false;
         };
-        let anchors: Vec<_> = self
-            .roots
-            .iter()
-            .filter_map(|root| webpki::anchor_from_trusted_cert(root).ok())
-            .collect();
         let above: Vec<_> = above
             .iter()
             .map(|der| CertificateDer::from(der.as_slice()))
             .collect();
         let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        leaf.verify_for_usage(algorithms, &anchors, &above, now, AnyUsage, None, None)
+        leaf.verify_for_usage(algorithms, &self.anchors, &above, now, AnyUsage, None, None)
             .is_ok()
     }
 }

@@ -159,6 +159,21 @@ fn chains_lead_to_a_root() {
     );
 }
 
+/// What is remembered of a chain ends with its first certificate that does.
+#[test]
+fn a_remembered_chain_ends_in_time() {
+    let root = Signer::new("ES256");
+    let now = time::OffsetDateTime::from_unix_timestamp(i64::try_from(NOW).unwrap()).unwrap();
+    let leaf = root.below(|params| params.not_after = now + time::Duration::seconds(10));
+    let fixture = Fixture::new(&[&root], &Value::Null, "");
+    let token = leaf.token(&json!({ "x5c": Signer::x5c(&[&leaf]) }), &good());
+    assert!(fixture.accepts(&token) && fixture.accepts(&token));
+    fixture.server.advance(Duration::from_secs(10));
+    assert!(fixture.accepts(&token), "to the last second");
+    fixture.server.advance(Duration::from_secs(1));
+    assert!(!fixture.accepts(&token), "the token itself is still good");
+}
+
 /// S01: CVE-2025-24976 and all that was ever tried; one identical answer.
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table, whose refusals are one")]
