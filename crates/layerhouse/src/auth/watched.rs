@@ -184,9 +184,10 @@ fn read<T>(paths: &[PathBuf], parse: Parse<T>) -> Result<T, Fault> {
     for path in paths {
         let fault = |error: io::Error| {
             let text = format!("{}: {error}", path.display());
-            match error.kind() {
-                io::ErrorKind::FileTooLarge => Fault::Wrong(text),
-                _ => Fault::Unread(text),
+            if error.kind() == io::ErrorKind::FileTooLarge {
+                Fault::Wrong(text)
+            } else {
+                Fault::Unread(text)
             }
         };
         contents.push(read(path).map_err(fault)?);

@@ -196,7 +196,7 @@ mod tests {
         fs::write(&stale, "half").expect("written");
         let held = File::open(&stale).expect("a file");
         held.lock().expect("locked");
-        let error = htpasswd_update(&path, "ann:2", false).err().expect("held");
+        let error = htpasswd_update(&path, "ann:2", false).expect_err("held");
         assert!(error.to_string().contains("htpasswd.new"), "{error}");
         drop(held);
         assert!(htpasswd_update(&path, "ann:2", false).expect("changed"));
