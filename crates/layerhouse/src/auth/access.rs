@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use layerhouse_oci::name::RepositoryName;
 
-use super::needs::{Action, Need, Resource, Wanted};
+use super::needs::{Action, Need};
 
 /// What a caller may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,21 +21,23 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    pub(crate) fn allows(&self, resource: &Resource, action: Action) -> bool {
+    /// Whether they may see the names of all repositories.
+    pub(crate) fn allows_catalog(&self) -> bool {
         match self {
             Self::Nothing => false,
-            Self::All => true,
-            Self::PullOnly => match resource {
-                Resource::Catalog => true,
-                Resource::Repository(_) => action == Action::Pull,
-            },
-            Self::Listed(grants) => grants.allow(resource, action),
+            Self::All | Self::PullOnly => true,
+            Self::Listed(grants) => grants.catalog,
         }
     }
 
     pub(crate) fn allows_in(&self, repository: &RepositoryName, actions: &[Action]) -> bool {
-        let resource = Resource::Repository(repository.clone());
-        actions.iter().all(|action| self.allows(&resource, *action))
+        let allows = |action: &Action| match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::PullOnly => *action == Action::Pull,
+            Self::Listed(grants) => grants.allow(repository, *action),
+        };
+        actions.iter().all(allows)
     }
 
     /// Whether a request with this need may go on.
@@ -44,9 +46,12 @@ impl Access {
             Need::Nothing => true,
             // Who signed in may do so; who did not is told by the authenticator.
             Need::SignIn => *self != Self::Nothing,
-            Need::All { wanted, .. } => wanted
-                .iter()
-                .all(|Wanted { resource, action }| self.allows(resource, *action)),
+            Need::Catalog => self.allows_catalog(),
+            Need::In {
+                repository,
+                actions,
+                ..
+            } => self.allows_in(repository, actions),
         }
     }
 }
@@ -82,11 +87,7 @@ impl Grants {
         }
     }
 
-    fn allow(&self, resource: &Resource, action: Action) -> bool {
-        let repository = match resource {
-            Resource::Catalog => return self.catalog,
-            Resource::Repository(repository) => repository,
-        };
+    fn allow(&self, repository: &RepositoryName, action: Action) -> bool {
         self.repositories
             .get(repository.as_str())
             .is_some_and(|actions| match action {

@@ -112,7 +112,7 @@ impl Authenticator {
         }
         Err(Denied::Unauthorized {
             challenge: self.challenge(need, problem, source),
-            wanted: need.asked_for().cloned().collect(),
+            wanted: need.asked_for(),
         })
     }
 
@@ -237,9 +237,8 @@ impl Authenticator {
             }
             Auth::Htpasswd { realm, .. } => format!("Basic realm={}", quoted(realm)),
             Auth::Silly { realm, service } => {
-                let scope = need
-                    .asked_for()
-                    .map(|one| scope(std::slice::from_ref(&one)));
+                let asked_for = need.asked_for();
+                let scope = asked_for.iter().map(|one| scope(&[one]));
                 bearer(realm, service, &scope.collect::<Vec<_>>())
             }
             Auth::Token(TokenAuth {

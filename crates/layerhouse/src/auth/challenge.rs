@@ -15,8 +15,9 @@ pub(super) fn bearer(realm: &str, service: &str, scopes: &[String]) -> String {
 
 /// The scopes of all that is asked for, those of one resource in one.
 pub(super) fn scopes(need: &Need) -> Vec<String> {
+    let asked_for = need.asked_for();
     let mut groups: Vec<Vec<&Wanted>> = Vec::new();
-    for wanted in need.asked_for() {
+    for wanted in &asked_for {
         let group = groups
             .iter_mut()
             .find(|group| group[0].resource == wanted.resource);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use layerhouse_oci::name::RepositoryName;
 
 use self::access::Access;
-use self::needs::{Action, Resource};
+use self::needs::Action;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl Policy {
     /// To see the names of repositories, and to mount a blob without naming where it is.
     #[expect(clippy::unused_self, reason = "a policy is asked, whatever it says")]
     pub(crate) fn browse(self, caller: &Caller) -> Result<GrantedBrowse, Refusal> {
-        if caller.access.allows(&Resource::Catalog, Action::Everything) {
+        if caller.access.allows_catalog() {
             Ok(GrantedBrowse(()))
         } else {
             Err(Refusal::Forbidden)

@@ -64,23 +64,41 @@ pub(crate) enum Need {
     Nothing,
     /// Whoever signed in, whatever they may do.
     SignIn,
-    /// All of these.
-    All {
-        wanted: Vec<Wanted>,
-        /// Asked for along with them, but not required: where a mount would take the blob from. Who may
-        /// not read there uploads instead, as if nothing were there (S07).
-        helpful: Option<Wanted>,
+    /// To see the names of all repositories.
+    Catalog,
+    /// To do all of these in a repository.
+    In {
+        repository: RepositoryName,
+        actions: &'static [Action],
+        /// To pull here is asked for along with them, but not required: where a mount would take the
+        /// blob from. Who may not read there uploads instead, as if nothing were there (S07).
+        helpful: Option<RepositoryName>,
     },
 }
 
 impl Need {
     /// What a token should be for: everything that may be of use to the request.
-    pub(crate) fn asked_for(&self) -> impl Iterator<Item = &Wanted> {
-        let (wanted, helpful) = match self {
-            Self::Nothing | Self::SignIn => (&[][..], None),
-            Self::All { wanted, helpful } => (&wanted[..], helpful.as_ref()),
+    pub(crate) fn asked_for(&self) -> Vec<Wanted> {
+        let on = |repository: &RepositoryName, action| Wanted {
+            resource: Resource::Repository(repository.clone()),
+            action,
         };
-        wanted.iter().chain(helpful)
+        match self {
+            Self::Nothing | Self::SignIn => Vec::new(),
+            Self::Catalog => vec![Wanted {
+                resource: Resource::Catalog,
+                action: Action::Everything,
+            }],
+            Self::In {
+                repository,
+                actions,
+                helpful,
+            } => {
+                let wanted = actions.iter().map(|action| on(repository, *action));
+                let helpful = helpful.iter().map(|from| on(from, Action::Pull));
+                wanted.chain(helpful).collect()
+            }
+        }
     }
 }
 
@@ -96,15 +114,7 @@ pub(crate) fn of(route: &Route, mount_from: Option<RepositoryName>) -> Need {
     let (repository, actions) = match route {
         Route::Preflight => return Need::Nothing,
         Route::Base => return Need::SignIn,
-        Route::Catalog => {
-            return Need::All {
-                wanted: vec![Wanted {
-                    resource: Resource::Catalog,
-                    action: Action::Everything,
-                }],
-                helpful: None,
-            };
-        }
+        Route::Catalog => return Need::Catalog,
         Route::ListTags { repository }
         | Route::ListReferrers { repository, .. }
         | Route::PullManifest { repository, .. }
@@ -119,16 +129,9 @@ pub(crate) fn of(route: &Route, mount_from: Option<RepositoryName>) -> Need {
             (repository, DELETE)
         }
     };
-    let on = |repository: RepositoryName, action| Wanted {
-        resource: Resource::Repository(repository),
-        action,
-    };
-    let wanted = actions
-        .iter()
-        .map(|action| on(repository.clone(), *action))
-        .collect();
-    let helpful = mount_from
-        .filter(|_| matches!(route, Route::StartUpload { .. }))
-        .map(|from| on(from, Action::Pull));
-    Need::All { wanted, helpful }
+    Need::In {
+        repository: repository.clone(),
+        actions,
+        helpful: mount_from.filter(|_| matches!(route, Route::StartUpload { .. })),
+    }
 }
