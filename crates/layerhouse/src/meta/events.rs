@@ -289,6 +289,8 @@ pub(crate) fn is_empty(tx: &Transaction<'_>) -> Result<bool, Fault> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
     use super::*;
     use crate::health::Health;
     use crate::meta::sqlite::Database;
