@@ -3,7 +3,7 @@
 //! In service the plan is empty and a step costs one branch. `config` reads the plan from
 //! `LAYERHOUSE_FAULTS`, so the crash tests drive the same binary that users run.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -70,6 +70,11 @@ impl Steps {
         tracing::debug!(number, name, "durable step");
         match plan.accident {
             Accident::Kill { at } if number == at => {
+                // The log's queue dies with the process, and tests ask where that was.
+                let word = serde_json::json!({
+                    "level": "debug", "msg": "durable step", "number": number, "name": name,
+                });
+                let _ = writeln!(io::stderr(), "{word}");
                 let _ = kill_process(getpid(), Signal::KILL);
                 loop {
                     std::thread::park();
