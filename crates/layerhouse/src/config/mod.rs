@@ -170,8 +170,10 @@ fn choose_file(
             registry.is_any_used()
         }
     };
+    // registry:2 has no such arguments: who gives them starts Layerhouse, with the variables of before.
+    let is_ours = arguments.root.is_some() || arguments.listen.is_some();
     match standard {
-        Some(path) if is_stand_in() => (Some(path), None),
+        Some(path) if !is_ours && is_stand_in() => (Some(path), None),
         unread => (None, unread),
     }
 }

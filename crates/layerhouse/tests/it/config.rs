@@ -187,4 +187,16 @@ fn standard_paths_are_read_by_a_stand_in() {
         &[("REGISTRY_PORT", "tcp://10.0.0.1:5000")],
         false,
     );
+    // An argument that registry:2 does not have says that it is Layerhouse that is started.
+    let with_root = layerhouse::config::Arguments {
+        root: Some(directory.path().join("root")),
+        ..layerhouse::config::Arguments::default()
+    };
+    let surroundings = Surroundings {
+        variables: [("REGISTRY_HTTP_ADDR".to_owned(), "127.0.0.1:5000".to_owned())].into(),
+        standard_paths: vec![file.clone()],
+        ..Surroundings::default()
+    };
+    let config = Config::load(&with_root, &surroundings).expect("nothing is wrong");
+    assert_eq!((config.file, config.unread), (None, Some(file)));
 }
