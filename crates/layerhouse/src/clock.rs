@@ -1,5 +1,6 @@
 //! Time and randomness, so that nothing else asks the system for them and tests decide both.
 
+use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -96,6 +97,16 @@ pub struct Random {
     request_ids: Arc<RequestIds>,
 }
 
+/// A request's name, shown as a UUID; most are never shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RequestId(u128);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&uuid(self.0))
+    }
+}
+
 /// Names for requests: unlike any other, but not to be kept secret, so the kernel is asked once.
 #[derive(Debug)]
 struct RequestIds {
@@ -141,12 +152,12 @@ impl Random {
         bits_of(&self.seed)
     }
 
-    /// A name for a request, in the form of a UUID.
-    pub(crate) fn request_id(&self) -> String {
+    /// A name for a request.
+    pub(crate) fn request_id(&self) -> RequestId {
         let ids = &self.request_ids;
         let number = ids.given.fetch_add(1, Ordering::Relaxed);
         let mut state = ids.beginning ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93);
-        uuid(u128::from(splitmix(&mut state)) << 64 | u128::from(splitmix(&mut state)))
+        RequestId(u128::from(splitmix(&mut state)) << 64 | u128::from(splitmix(&mut state)))
     }
 
     /// A name that nothing else has: a random UUID.

@@ -41,7 +41,8 @@ pub(super) struct Entry<'a> {
 /// `host - user [time] "GET /v2/ HTTP/1.1" 200 2 "referer" "agent"`, with its end.
 pub(super) fn line(entry: &Entry<'_>) -> Vec<u8> {
     let mut line = Vec::with_capacity(256);
-    apache(&mut line, host(&entry.caller.source.address).as_bytes());
+    let address = entry.caller.source.address.to_string();
+    apache(&mut line, host(&address).as_bytes());
     line.extend(b" - ");
     user(&mut line, &entry.caller.identity);
     line.extend(b" [");
@@ -150,17 +151,26 @@ fn shown_referer(referer: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::RequestSource;
+    use std::sync::Arc;
+
     use crate::auth::access::Access;
+    use crate::auth::{ClientAddress, RequestSource};
+    use crate::clock::RequestId;
 
     fn caller(identity: Identity, address: &str) -> Caller {
         Caller {
             identity,
             access: Access::All,
-            source: RequestSource {
-                address: address.to_owned(),
-                ..RequestSource::default()
-            },
+            source: Arc::new(RequestSource {
+                id: RequestId::default(),
+                address: ClientAddress::Direct(address.parse().expect("an address")),
+                host: String::new(),
+                method: "GET".into(),
+                agent: String::new(),
+                forwarded_scheme: None,
+                has_tls: false,
+                http: Arc::default(),
+            }),
         }
     }
 

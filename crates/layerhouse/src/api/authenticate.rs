@@ -56,7 +56,7 @@ impl Call {
         self.caller = Arc::new(Caller {
             identity,
             access,
-            source: source.clone(),
+            source: Arc::clone(source),
         });
         let _ = self.admitted.set(Arc::clone(&self.caller));
         Ok(self)

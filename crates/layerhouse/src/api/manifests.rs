@@ -1,5 +1,7 @@
 //! Manifests: GET, HEAD, PUT and DELETE `/v2/<name>/manifests/<reference>` (end-3, end-7, end-9).
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -73,7 +75,7 @@ pub(super) fn pull<B>(
         }
         let tag = tag.filter(|_| index.is_none());
         registry.tell_manifest_pull(pull, &served, tag);
-        *answer.body_mut() = ResponseBody::from(served.content);
+        *answer.body_mut() = ResponseBody::Whole(served.content.clone());
     }
     Ok(answer)
 }
@@ -83,7 +85,7 @@ fn default_platform(
     registry: &Registry,
     pull: &Granted<Pull>,
     index: &StoredManifest,
-) -> Result<Option<StoredManifest>, ApiError> {
+) -> Result<Option<Arc<StoredManifest>>, ApiError> {
     let Ok(manifest) = Manifest::parse(&index.content, None) else {
         return Ok(None);
     };

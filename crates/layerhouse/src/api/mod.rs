@@ -83,7 +83,7 @@ pub(crate) struct Api {
 pub(crate) struct Settings {
     policy: Policy,
     authenticator: Arc<Authenticator>,
-    http: Http,
+    http: Arc<Http>,
     /// Entries of one page.
     catalog_max: usize,
     tags_max: usize,
@@ -114,7 +114,7 @@ impl Settings {
                 allows_delete: config.allows_delete,
                 is_read_only: config.is_read_only,
             },
-            http: config.http.clone(),
+            http: Arc::new(config.http.clone()),
             catalog_max: config.catalog_max,
             tags_max: config.tags_max,
             manifest_rules: Arc::new(
@@ -173,7 +173,7 @@ impl Api {
             caller: Arc::new(Caller {
                 identity: Identity::Anonymous,
                 access: Access::Nothing,
-                source: source::of(&request, peer, &settings.http, self.registry.random()),
+                source: source::of(&request, peer, &settings.http, self.registry.random()).into(),
             }),
             admitted: Arc::default(),
             settings: Arc::clone(&settings),
@@ -440,6 +440,12 @@ fn preflight() -> Answer {
 /// Bounded, and without characters that a terminal acts on: not every writer of logs escapes them all.
 fn cut(text: &str) -> String {
     let text = &text[..text.floor_char_boundary(LOGGED_BYTES_MAX)];
+    if !text
+        .bytes()
+        .any(|byte| byte.is_ascii_control() || !byte.is_ascii())
+    {
+        return text.to_owned();
+    }
     let shown = |character: char| {
         if character.is_control() {
             char::REPLACEMENT_CHARACTER

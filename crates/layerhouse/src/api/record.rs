@@ -135,9 +135,9 @@ impl Drop for Record {
             status,
             size_bytes = self.sent_bytes,
             duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-            remote = caller.source.address,
+            remote = %caller.source.address,
             user = caller.identity.name(),
-            id = caller.source.id,
+            id = %caller.source.id,
             agent = cut(&String::from_utf8_lossy(agent.unwrap_or(b""))),
             "request"
         );

@@ -1,12 +1,13 @@
 //! Where a request came from, and where its client thinks we are.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{self, HeaderMap};
-use http::{Request, Uri};
+use http::{Method, Request, Uri};
 
 use super::{Peer, cut, request};
-use crate::auth::RequestSource;
+use crate::auth::{ClientAddress, RequestSource};
 use crate::clock::Random;
 use crate::config::meaning::{Http, Network};
 
@@ -18,7 +19,7 @@ const FORWARDED_PROTO: &str = "x-forwarded-proto";
 pub(super) fn of<B>(
     request: &Request<B>,
     peer: Peer,
-    http: &Http,
+    http: &Arc<Http>,
     random: &Random,
 ) -> RequestSource {
     let headers = request.headers();
@@ -26,7 +27,9 @@ pub(super) fn of<B>(
     let address = is_trusted
         .then(|| client_of(lines(headers, FORWARDED_FOR), &http.trusted_proxies))
         .flatten()
-        .map_or_else(|| peer_address(peer), |address| address.to_string());
+        .map(ClientAddress::Forwarded)
+        .or(peer.address.map(ClientAddress::Direct))
+        .unwrap_or(ClientAddress::Unix);
     // What the nearest proxy says stands last.
     let forwarded_host = lines(headers, FORWARDED_HOST).next_back();
     let host = forwarded_host
@@ -34,19 +37,19 @@ pub(super) fn of<B>(
         .or_else(|| asked_host(request.uri(), headers))
         .filter(|host| is_host(host))
         .unwrap_or("localhost");
-    let forwarded = forwarded_scheme(lines(headers, FORWARDED_PROTO), is_trusted);
-    let own_scheme = if peer.has_tls { "https" } else { "http" };
-    let asked = format!("{}://{host}", forwarded.unwrap_or(own_scheme));
-    // registry:2 takes a token service beside it for one that speaks TLS, unless it is told.
-    let beside = format!("{}://{host}", forwarded.unwrap_or("https"));
     RequestSource {
         id: random.request_id(),
         address,
         host: host.to_owned(),
-        method: request.method().to_string(),
+        method: match request.method() {
+            &Method::GET => "GET".into(),
+            &Method::HEAD => "HEAD".into(),
+            method => method.to_string().into(),
+        },
         agent: request::text(headers, &header::USER_AGENT).map_or_else(String::new, cut),
-        base_url: http.base_url(&asked),
-        origin: http.origin(&beside),
+        forwarded_scheme: forwarded_scheme(lines(headers, FORWARDED_PROTO), is_trusted),
+        has_tls: peer.has_tls,
+        http: Arc::clone(http),
     }
 }
 
@@ -98,11 +101,6 @@ fn client_of<'a>(
         }
     }
     client
-}
-
-fn peer_address(peer: Peer) -> String {
-    peer.address
-        .map_or_else(|| "unix".to_owned(), |address| address.to_string())
 }
 
 /// HTTP/2 has the host in the URI, HTTP/1.1 in a header.

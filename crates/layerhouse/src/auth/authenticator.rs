@@ -108,7 +108,7 @@ impl Authenticator {
         };
         if problem != Problem::Missing {
             // No name: people type a password where it belongs.
-            tracing::info!(address = source.address, ?problem, "a sign-in was refused");
+            tracing::info!(address = %source.address, ?problem, "a sign-in was refused");
         }
         Err(Denied::Unauthorized {
             challenge: self.challenge(need, problem, source),
@@ -140,7 +140,9 @@ impl Authenticator {
                 }
                 match credentials {
                     Credentials::Basic { user, password } => {
-                        let checked = htpasswd.check(user, password, &source.address).await;
+                        let checked = htpasswd
+                            .check(user, password, &source.address.to_string())
+                            .await;
                         match checked {
                             Ok(true) => Ok((Identity::User(user.as_str().into()), Access::All)),
                             Ok(false) => Err(Problem::Wrong),
@@ -232,7 +234,7 @@ impl Authenticator {
                 allows_anonymous_pull: true,
                 ..
             } => {
-                let url = format!("{}{TOKEN_PATH}", source.base_url);
+                let url = format!("{}{TOKEN_PATH}", source.base_url());
                 bearer(&url, realm, &scopes(need)) + problem.parameter()
             }
             Auth::Htpasswd { realm, .. } => format!("Basic realm={}", quoted(realm)),
@@ -248,7 +250,7 @@ impl Authenticator {
                 ..
             }) => {
                 let realm = match autoredirect_path {
-                    Some(path) => format!("{}/{}", source.origin, path.trim_start_matches('/')),
+                    Some(path) => format!("{}/{}", source.origin(), path.trim_start_matches('/')),
                     None => realm.clone(),
                 };
                 bearer(&realm, service, &scopes(need)) + problem.parameter()

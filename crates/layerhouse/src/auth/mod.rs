@@ -11,13 +11,18 @@ pub(crate) mod needs;
 pub(crate) mod token;
 mod watched;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use layerhouse_oci::name::RepositoryName;
 
 use self::access::Access;
 use self::needs::Action;
+use crate::clock::RequestId;
+use crate::config::meaning::Http;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,23 +43,61 @@ impl Identity {
     }
 }
 
-/// Where a request came from, as events and logs tell it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Where a request came from, as events and logs tell it. Made for each request and seldom shown: texts
+/// are put together when they are asked for.
+#[derive(Clone, Debug)]
 pub(crate) struct RequestSource {
     /// Unique to the request.
-    pub(crate) id: String,
-    /// The client's address and port; behind a trusted proxy, the address that the proxy names.
-    pub(crate) address: String,
+    pub(crate) id: RequestId,
+    pub(crate) address: ClientAddress,
     /// The `Host` that the client asked for.
     pub(crate) host: String,
-    pub(crate) method: String,
+    pub(crate) method: Cow<'static, str>,
     /// The client's `User-Agent`.
     pub(crate) agent: String,
+    /// `http` or `https`, as far as the client or a proxy before us says; else absent.
+    pub(crate) forwarded_scheme: Option<&'static str>,
+    /// Whether the connection to us is in TLS.
+    pub(crate) has_tls: bool,
+    pub(crate) http: Arc<Http>,
+}
+
+impl RequestSource {
     /// What a path of ours stands behind, for this client: `https://registry.example.com`, and the
     /// prefix if there is one; without a slash at the end.
-    pub(crate) base_url: String,
-    /// Scheme, host and port of that alone.
-    pub(crate) origin: String,
+    pub(crate) fn base_url(&self) -> String {
+        let own_scheme = if self.has_tls { "https" } else { "http" };
+        let scheme = self.forwarded_scheme.unwrap_or(own_scheme);
+        self.http.base_url(&format!("{scheme}://{}", self.host))
+    }
+
+    /// Scheme, host and port where a token service beside us is: registry:2 takes it for one that speaks
+    /// TLS, unless it is told.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = self.forwarded_scheme.unwrap_or("https");
+        self.http.origin(&format!("{scheme}://{}", self.host))
+    }
+}
+
+/// Who a request came from, by its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientAddress {
+    /// Of the connection itself.
+    Direct(SocketAddr),
+    /// As a trusted proxy names it.
+    Forwarded(IpAddr),
+    /// A Unix socket's clients have none.
+    Unix,
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct(address) => address.fmt(out),
+            Self::Forwarded(address) => address.fmt(out),
+            Self::Unix => out.write_str("unix"),
+        }
+    }
 }
 
 /// One request's caller.
@@ -62,7 +105,7 @@ pub(crate) struct RequestSource {
 pub(crate) struct Caller {
     pub(crate) identity: Identity,
     pub(crate) access: Access,
-    pub(crate) source: RequestSource,
+    pub(crate) source: Arc<RequestSource>,
 }
 
 /// To read manifests, blobs, tags and referrers of a repository.
@@ -93,7 +136,7 @@ impl<Action> Granted<Action> {
         &self.caller.identity
     }
     /// From where.
-    pub(crate) fn source(&self) -> &RequestSource {
+    pub(crate) fn source(&self) -> &Arc<RequestSource> {
         &self.caller.source
     }
 }

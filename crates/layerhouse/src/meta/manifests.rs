@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::media_type::ManifestKind;
 
@@ -16,7 +17,7 @@ use crate::fault::{Fault, FaultKind};
 pub(crate) struct StoredManifest {
     pub(crate) digest: Digest,
     pub(crate) kind: ManifestKind,
-    pub(crate) content: Vec<u8>,
+    pub(crate) content: Bytes,
 }
 
 /// A manifest about to be stored; the digests were checked against the content.
@@ -364,6 +365,6 @@ fn read(row: &super::Row<'_>) -> Result<StoredManifest, Fault> {
     Ok(StoredManifest {
         digest: row.parsed(0)?,
         kind,
-        content: row.bytes(2)?,
+        content: row.bytes(2)?.into(),
     })
 }

@@ -7,6 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -45,6 +46,8 @@ struct Engine {
     writer: Mutex<Option<mpsc::Sender<Operation>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     steps: Steps,
+    /// Changes with every commit, before it is answered.
+    generation: Arc<AtomicU64>,
 }
 
 /// Writes many rows in few transactions, one of which is open whenever something was changed. Dropped,
@@ -180,9 +183,11 @@ impl Database {
     ) -> Result<Self, Fault> {
         let (sender, receiver) = mpsc::channel(WAITING_OPERATIONS_MAX);
         let steps_of_bulk = steps.clone();
+        let generation = Arc::new(AtomicU64::new(0));
+        let of_writer = Arc::clone(&generation);
         let thread = std::thread::Builder::new()
             .name("database writer".to_owned())
-            .spawn(move || write_groups(&connection, receiver, &steps, &health))
+            .spawn(move || write_groups(&connection, receiver, &steps, &health, &of_writer))
             .map_err(|error| Fault::io("starting the database writer", error))?;
         Ok(Self(Arc::new(Engine {
             path: path.to_owned(),
@@ -190,6 +195,7 @@ impl Database {
             writer: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
             steps: steps_of_bulk,
+            generation,
         })))
     }
 
@@ -213,6 +219,12 @@ impl Database {
             connection,
             steps: self.0.steps.clone(),
         })
+    }
+
+    /// A number that is another one after every commit of [`Database::write`], before that returns: what
+    /// was read after this was asked for is true for as long as it stays the same.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
     }
 
     /// Runs `look` on a reader, here and now: a lookup is 5 µs, a hop to another thread 30 to 50.
@@ -389,10 +401,11 @@ fn write_groups(
     mut waiting: mpsc::Receiver<Operation>,
     steps: &Steps,
     health: &Health,
+    generation: &AtomicU64,
 ) {
     let mut held_back = None;
     while let Some(first) = held_back.take().or_else(|| waiting.blocking_recv()) {
-        held_back = write_group(connection, first, &mut waiting, steps, health);
+        held_back = write_group(connection, first, &mut waiting, steps, health, generation);
     }
     // A clean stop leaves one file that any SQLite can open, and nothing to recover.
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -407,6 +420,7 @@ fn write_group(
     waiting: &mut mpsc::Receiver<Operation>,
     steps: &Steps,
     health: &Health,
+    generation: &AtomicU64,
 ) -> Option<Operation> {
     let durability = first.durability;
     // After a failed flush the log may have a gap, and what is written behind it would be lost there.
@@ -457,6 +471,8 @@ fn write_group(
             tracing::error!("the failed group could not be rolled back");
         }
     }
+    // Also after a failure: what it left is for SQLite to say.
+    generation.fetch_add(1, Ordering::Release);
     for answer in answers {
         answer(outcome.as_ref().err());
     }

@@ -9,6 +9,7 @@ use layerhouse_oci::digest::{Digest, Hasher};
 use layerhouse_oci::name::RepositoryName;
 use tokio::task::JoinHandle;
 
+use super::cache::Key;
 use super::events::{Action, Target, Thing};
 use super::{Registry, blocking};
 use crate::auth::{Delete, Granted, GrantedBrowse, Pull, Push};
@@ -92,13 +93,30 @@ impl Registry {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<BlobFile>, Fault> {
-        let size_bytes = self
-            .database
-            .read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
-        match size_bytes {
+        match self.linked_size(repository, digest)? {
             Some(size_bytes) => self.whole_file(digest, size_bytes),
             None => Ok(None),
         }
+    }
+
+    /// The size in bytes of a blob that is linked in a repository.
+    fn linked_size(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Fault> {
+        let key = Key::blob(repository, digest);
+        let generation = self.database.generation();
+        if let Some(size_bytes) = self.cache.blob_size(generation, &key) {
+            return Ok(Some(size_bytes));
+        }
+        let size_bytes = self
+            .database
+            .read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
+        if let Some(size_bytes) = size_bytes {
+            self.cache.keep_blob_size(generation, key, size_bytes);
+        }
+        Ok(size_bytes)
     }
 
     /// The published file, if it is as long as it was.

@@ -8,7 +8,7 @@ mod body;
 pub(crate) mod counters;
 pub(crate) mod outbox;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use layerhouse_oci::descriptor::Descriptor;
@@ -198,7 +198,7 @@ pub(super) struct Teller {
     media_type: &'static str,
     happened_at: Timestamp,
     who: Identity,
-    request: RequestSource,
+    request: Arc<RequestSource>,
     source: body::Source,
     random: Random,
 }
@@ -272,7 +272,7 @@ impl Registry {
             media_type,
             happened_at,
             who: granted.identity().clone(),
-            request: granted.source().clone(),
+            request: Arc::clone(granted.source()),
             source: self.events.source.get().cloned().unwrap_or_default(),
             random: self.random.clone(),
         })

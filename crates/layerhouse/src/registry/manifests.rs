@@ -11,6 +11,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 
+use super::cache::Key;
 use super::events::{Action, Target, Thing};
 use super::manifest_rules::{ManifestRules, RuleError};
 use super::{Registry, blocking};
@@ -84,7 +85,12 @@ impl Registry {
         &self,
         pull: &Granted<Pull>,
         reference: &Reference,
-    ) -> Result<Option<StoredManifest>, Fault> {
+    ) -> Result<Option<Arc<StoredManifest>>, Fault> {
+        let key = Key::manifest(pull.repository(), reference);
+        let generation = self.database.generation();
+        if let Some(manifest) = self.cache.manifest(generation, &key) {
+            return Ok(Some(manifest));
+        }
         let repository = pull.repository().as_str();
         let found = self.database.read(|tx| match reference {
             Reference::Tag(tag) => meta::manifests::by_tag(tx, repository, tag.as_str()),
@@ -102,6 +108,10 @@ impl Registry {
                     manifest.digest
                 ),
             ));
+        }
+        let found = found.map(Arc::new);
+        if let Some(manifest) = &found {
+            self.cache.keep_manifest(generation, key, manifest);
         }
         Ok(found)
     }

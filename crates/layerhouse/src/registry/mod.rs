@@ -3,6 +3,7 @@
 
 mod adoption;
 pub(crate) mod blobs;
+mod cache;
 pub(crate) mod events;
 mod leases;
 pub(crate) mod links;
@@ -69,6 +70,7 @@ pub(crate) struct Registry {
     clock: Clock,
     random: Random,
     limits: Limits,
+    cache: cache::Cache,
     leases: leases::Leases,
     sessions: sessions::Sessions,
     verified: verified::Verified,
@@ -100,6 +102,7 @@ impl Registry {
             clock,
             random,
             limits,
+            cache: cache::Cache::default(),
             leases: leases::Leases::default(),
             sessions: sessions::Sessions::new(limits.uploads_max, limits.held_bytes_max),
             verified: verified::Verified::default(),

@@ -79,7 +79,7 @@ fn is_zero(number: &u64) -> bool {
 
 /// The event as JSON.
 pub(super) fn write(teller: &Teller, target: &Target<'_>) -> String {
-    let base_url = &teller.request.base_url;
+    let base_url = teller.request.base_url();
     let url = |kind: &str, digest: &Digest| {
         format!("{base_url}/v2/{}/{kind}/{digest}", target.repository)
     };
@@ -107,8 +107,8 @@ pub(super) fn write(teller: &Teller, target: &Target<'_>) -> String {
             references: target.references,
         },
         request: Request {
-            id: &teller.request.id,
-            addr: &teller.request.address,
+            id: &teller.request.id.to_string(),
+            addr: &teller.request.address.to_string(),
             host: &teller.request.host,
             method: &teller.request.method,
             useragent: &teller.request.agent,
