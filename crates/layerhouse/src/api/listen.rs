@@ -114,7 +114,7 @@ impl Service {
             Some(tls) => {
                 let mut stop = self.stop.clone();
                 let secured = tokio::select! {
-                    secured = tls.handshake(socket, self.api.timeouts.head) => secured,
+                    secured = Box::pin(tls.handshake(socket, self.api.timeouts.head)) => secured,
                     _ = stop.wait_for(|is_stopping| *is_stopping) => return,
                 };
                 match secured {

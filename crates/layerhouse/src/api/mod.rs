@@ -301,14 +301,14 @@ impl Call {
                 reference,
             } => {
                 let push = policy.push(who, &repository)?;
-                manifests::push(&self, &push, &reference, request).await
+                Box::pin(manifests::push(&self, &push, &reference, request)).await
             }
             Route::DeleteManifest {
                 repository,
                 reference,
             } => {
                 let delete = policy.delete(who, &repository)?;
-                manifests::delete(registry, &delete, &reference).await
+                Box::pin(manifests::delete(registry, &delete, &reference)).await
             }
             Route::PullBlob { repository, digest } => {
                 let pull = policy.pull(who, &repository)?;
@@ -316,11 +316,11 @@ impl Call {
             }
             Route::DeleteBlob { repository, digest } => {
                 let delete = policy.delete(who, &repository)?;
-                blobs::delete(registry, &delete, &digest).await
+                Box::pin(blobs::delete(registry, &delete, &digest)).await
             }
             Route::StartUpload { repository } => {
                 let push = policy.push(who, &repository)?;
-                uploads::start(&self, &push, request).await
+                Box::pin(uploads::start(&self, &push, request)).await
             }
             Route::UploadStatus { repository, upload } => {
                 let push = policy.push(who, &repository)?;
@@ -328,15 +328,15 @@ impl Call {
             }
             Route::PushChunk { repository, upload } => {
                 let push = policy.push(who, &repository)?;
-                uploads::push_chunk(&self, &push, &upload, request).await
+                Box::pin(uploads::push_chunk(&self, &push, &upload, request)).await
             }
             Route::FinishUpload { repository, upload } => {
                 let push = policy.push(who, &repository)?;
-                uploads::finish(&self, &push, &upload, request).await
+                Box::pin(uploads::finish(&self, &push, &upload, request)).await
             }
             Route::CancelUpload { repository, upload } => {
                 let push = policy.push(who, &repository)?;
-                uploads::cancel(registry, &push, &upload).await
+                Box::pin(uploads::cancel(registry, &push, &upload)).await
             }
         }
     }
@@ -395,13 +395,12 @@ impl Settings {
 }
 
 /// A panic in one request is its 500 and harms no other.
-async fn caught(
+fn caught(
     handling: impl Future<Output = Result<Answer, ApiError>>,
-) -> Result<Answer, ApiError> {
-    AssertUnwindSafe(handling)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| Err(panicked()))
+) -> impl Future<Output = Result<Answer, ApiError>> {
+    // No `async`: that would hold the future in three places, for as long as the connection lives.
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    handling.map(|result| result.unwrap_or_else(|_| Err(panicked())))
 }
 
 fn panicked() -> ApiError {

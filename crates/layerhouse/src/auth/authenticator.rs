@@ -140,17 +140,16 @@ impl Authenticator {
                 }
                 match credentials {
                     Credentials::Basic { user, password } => {
-                        let checked = htpasswd
-                            .check(user, password, &source.address.to_string())
-                            .await;
-                        match checked {
+                        let address = source.address.to_string();
+                        // Boxed, as the other means: a connection makes room for none of them.
+                        match Box::pin(htpasswd.check(user, password, &address)).await {
                             Ok(true) => Ok((Identity::User(user.as_str().into()), Access::All)),
                             Ok(false) => Err(Problem::Wrong),
                             Err(Busy { wait }) => Err(Problem::Busy(wait)),
                         }
                     }
                     Credentials::Bearer(pass) if self.anyone_pulls() => {
-                        match htpasswd.holder(pass).await {
+                        match Box::pin(htpasswd.holder(pass)).await {
                             Some(Holder::Anonymous) => Ok((Identity::Anonymous, Access::PullOnly)),
                             Some(Holder::User(name)) => {
                                 Ok((Identity::User(name.into()), Access::All))
@@ -163,7 +162,9 @@ impl Authenticator {
                 }
             }
             Means::Token(tokens) => match credentials {
-                Credentials::Bearer(token) => tokens.verify(token).await.ok_or(Problem::Wrong),
+                Credentials::Bearer(token) => {
+                    Box::pin(tokens.verify(token)).await.ok_or(Problem::Wrong)
+                }
                 Credentials::None | Credentials::Basic { .. } | Credentials::Unknown => {
                     Err(Problem::Missing)
                 }
