@@ -1,7 +1,7 @@
 //! Many clients at once: one copy of one digest (F15), one history of one tag (F16, I3).
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::harness::images;
 use crate::harness::server::Server;
@@ -230,5 +230,62 @@ fn inv_i1_a_blob_does_not_go_from_under_a_manifest() {
         );
         let expected = if pushed == 201 { 200 } else { 404 };
         assert_eq!(client.get(&blob).status, expected);
+    }
+}
+
+/// Pulls are answered from memory between commits: what a change made untrue is gone from there before
+/// the change is answered, however many ask for it meanwhile.
+#[test]
+fn a_change_is_seen_as_soon_as_it_is_answered() {
+    const ROUNDS: usize = 40;
+    let server = Server::start();
+    let client = server.client;
+    let digest = images::push_blob(&client, "acme/web", "{}");
+    let unused = images::push_blob(&client, "acme/web", "nobody needs it");
+    let tag = "/v2/acme/web/manifests/t";
+    let blob = format!("/v2/acme/web/blobs/{unused}");
+    let mount = format!("/v2/acme/web/blobs/uploads/?mount={unused}&from=acme/other");
+    images::push_blob(&client, "acme/other", "nobody needs it");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut connection = client.open();
+                while !is_over.load(Ordering::SeqCst) {
+                    connection.get(tag);
+                    connection.send("HEAD", &blob, &[], b"");
+                }
+            });
+        }
+        // Also if an assertion fails.
+        let _over = Over(&is_over);
+        let mut connection = client.open();
+        for round in 0..ROUNDS {
+            let mut image = images::image("{}", &[]);
+            image["annotations"] = serde_json::json!({ "round": round.to_string() });
+            let content = image.to_string();
+            let pushed = connection.send("PUT", tag, &[], content.as_bytes());
+            assert_eq!(pushed.status, 201, "{}", pushed.text());
+            assert_eq!(connection.get(tag).text(), content);
+            assert_eq!(connection.send("DELETE", tag, &[], b"").status, 202);
+            assert_eq!(connection.get(tag).status, 404);
+
+            assert_eq!(connection.send("HEAD", &blob, &[], b"").status, 200);
+            assert_eq!(connection.send("DELETE", &blob, &[], b"").status, 202);
+            assert_eq!(connection.send("HEAD", &blob, &[], b"").status, 404);
+            assert_eq!(connection.send("POST", &mount, &[], b"").status, 201);
+        }
+    });
+    assert_eq!(
+        client.get(&format!("/v2/acme/web/blobs/{digest}")).status,
+        200
+    );
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
