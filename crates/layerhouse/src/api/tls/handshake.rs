@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Source, Tls, acme};
+use super::{Source, Tls, acme, suites};
 use crate::api::connection::gave_up;
 use crate::api::sockets::Socket;
 use crate::api::stall::StallGuard;
@@ -74,7 +75,12 @@ impl Tls {
             stream.shutdown().await?;
             return Ok(None);
         }
-        let config = state.config.clone();
+        let config = if suites::wants_aes(greeted.client_hello().cipher_suites()) {
+            &state.config
+        } else {
+            &state.client_order
+        };
+        let config = Arc::clone(config);
         let secured = greeted.into_stream_with(config, |session| {
             session.set_buffer_limit(Some(BUFFER_BYTES));
         });

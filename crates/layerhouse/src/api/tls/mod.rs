@@ -41,7 +41,10 @@ impl fmt::Debug for Tls {
 }
 
 struct State {
+    /// With the order of suites that is ours, for clients that are as fast with either AES.
     config: Arc<ServerConfig>,
+    /// With that of the client.
+    client_order: Arc<ServerConfig>,
     source: Source,
 }
 
@@ -237,8 +240,11 @@ impl State {
             config.ticketer = aws_lc_rs::Ticketer::new()
                 .map_err(|error| format!("no key for session tickets can be made: {error}"))?;
         }
+        let client_order = Arc::new(config.clone());
+        config.ignore_client_order = true;
         Ok(Self {
             config: Arc::new(config),
+            client_order,
             source,
         })
     }

@@ -3,20 +3,21 @@
 use rustls::crypto::aws_lc_rs::cipher_suite;
 use rustls::{CipherSuite, SupportedCipherSuite};
 
-/// Of TLS 1.2, those of today: with forward secrecy and authenticated encryption.
+/// Of TLS 1.2, those of today: with forward secrecy and authenticated encryption. AES-128 stands first, as
+/// with registry:2: it costs a quarter less than AES-256, and nobody breaks either.
 const TLS12: [SupportedCipherSuite; 6] = [
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
     cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
     cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
     cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
     cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
 /// Of TLS 1.3. As in Go they cannot be chosen among.
 const TLS13: [SupportedCipherSuite; 3] = [
-    cipher_suite::TLS13_AES_256_GCM_SHA384,
     cipher_suite::TLS13_AES_128_GCM_SHA256,
+    cipher_suite::TLS13_AES_256_GCM_SHA384,
     cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
 ];
 
@@ -82,6 +83,17 @@ pub(super) fn choose(
     suites
 }
 
+/// Whether a client has hardware for AES, which it says by the first suite that it knows of ours: one
+/// without it (a Raspberry Pi) prefers ChaCha20 and should have it. Go's servers look at the same.
+pub(super) fn wants_aes(offered: &[CipherSuite]) -> bool {
+    let ours = |suite: &&CipherSuite| {
+        let mut known = TLS13.iter().chain(&TLS12);
+        known.any(|known| known.suite() == **suite)
+    };
+    let first = offered.iter().find(ours);
+    first.is_some_and(|suite| !name(*suite).contains("CHACHA20"))
+}
+
 /// rustls names those of TLS 1.3 in its own way.
 fn name(suite: CipherSuite) -> String {
     let name = suite.as_str().unwrap_or_default();
@@ -125,6 +137,21 @@ mod tests {
             "",
         );
         check(&["tls_aes_128_gcm_sha256"], 3, "not known", "");
+    }
+
+    #[test]
+    fn clients_without_hardware_for_aes_have_their_way() {
+        let check = |offered: &[CipherSuite], expected| {
+            assert_eq!(wants_aes(offered), expected, "{offered:?}");
+        };
+        let grease = CipherSuite::Unknown(0x0a0a);
+        let chacha = CipherSuite::TLS13_CHACHA20_POLY1305_SHA256;
+        let aes = CipherSuite::TLS13_AES_256_GCM_SHA384;
+        check(&[aes, chacha], true);
+        check(&[grease, aes, chacha], true);
+        check(&[chacha, aes], false);
+        check(&[grease, chacha], false);
+        check(&[grease], false);
     }
 
     #[test]
