@@ -1,7 +1,7 @@
 //! Reading published bytes: windows of a file, from the page cache where the caller stands, from the
 //! disk on a thread that may wait.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -211,6 +211,23 @@ impl Store {
             size_bytes: metadata.len(),
             version,
         }))
+    }
+
+    /// How long published bytes are; `None` if there are none.
+    ///
+    /// # Errors
+    /// As [`Store::open_blob`].
+    pub(crate) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Fault> {
+        let doing = "looking at a blob";
+        let _timed = self.actions.time(Action::Stat);
+        self.steps
+            .take("read.open")
+            .and_then(|()| fs::metadata(self.layout().blob(digest)))
+            .map(|metadata| Some(metadata.len()))
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(None),
+                _ => Err(Fault::io(doing, error)),
+            })
     }
 }
 

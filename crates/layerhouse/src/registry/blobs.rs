@@ -57,7 +57,13 @@ impl Registry {
         digest: &Digest,
         is_whole: bool,
     ) -> Result<Option<BlobContent>, Fault> {
-        let Some(file) = self.linked_file(pull.repository(), digest)? else {
+        let Some(size_bytes) = self.linked_size(pull.repository(), digest)? else {
+            return Ok(None);
+        };
+        let file = self.store.open_blob(digest)?;
+        let found_bytes = file.as_ref().map(BlobFile::size_bytes);
+        let is_whole_file = has_size(digest, size_bytes, found_bytes);
+        let Some(file) = file.filter(|_| is_whole_file) else {
             return Ok(None);
         };
         let mut is_unverified = !self.verified.contains(digest, file.version());
@@ -83,23 +89,13 @@ impl Registry {
         pull: &Granted<Pull>,
         digest: &Digest,
     ) -> Result<Option<u64>, Fault> {
-        Ok(self
-            .linked_file(pull.repository(), digest)?
-            .map(|file| file.size_bytes()))
-    }
-
-    fn linked_file(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<Option<BlobFile>, Fault> {
-        match self.linked_size(repository, digest)? {
-            Some(size_bytes) => self.whole_file(digest, size_bytes),
-            None => Ok(None),
+        match self.linked_size(pull.repository(), digest)? {
+            Some(size_bytes) if self.is_whole(digest, size_bytes)? => Ok(Some(size_bytes)),
+            _ => Ok(None),
         }
     }
 
-    /// The size in bytes of a blob that is linked in a repository.
+    /// The size of a blob in a repository as it was pushed.
     fn linked_size(
         &self,
         repository: &RepositoryName,
@@ -119,29 +115,9 @@ impl Registry {
         Ok(size_bytes)
     }
 
-    /// The published file, if it is as long as it was.
-    pub(super) fn whole_file(
-        &self,
-        digest: &Digest,
-        size_bytes: u64,
-    ) -> Result<Option<BlobFile>, Fault> {
-        let file = self.store.open_blob(digest)?;
-        match file {
-            Some(file) if file.size_bytes() == size_bytes => Ok(Some(file)),
-            Some(file) => {
-                tracing::error!(
-                    %digest,
-                    size_bytes,
-                    found_bytes = file.size_bytes(),
-                    "a blob's file has the wrong size; push it again to heal it"
-                );
-                Ok(None)
-            }
-            None => {
-                tracing::error!(%digest, "a blob's file is missing; push it again to heal it");
-                Ok(None)
-            }
-        }
+    /// Whether there is a published file that is as long as it was; it is not opened.
+    pub(super) fn is_whole(&self, digest: &Digest, size_bytes: u64) -> Result<bool, Fault> {
+        Ok(has_size(digest, size_bytes, self.store.blob_size(digest)?))
     }
 
     /// Hashes a published file once for all who wait for it; whether it is good.
@@ -221,7 +197,7 @@ impl Registry {
         let Some(size_bytes) = size_bytes else {
             return Ok(false);
         };
-        if self.whole_file(digest, size_bytes)?.is_none() {
+        if !self.is_whole(digest, size_bytes)? {
             return Ok(false);
         }
         let now = self.clock.now();
@@ -302,6 +278,21 @@ impl Registry {
         self.links_wanted.notify_one();
         Ok(())
     }
+}
+
+/// Whether a published file is as long as it was.
+fn has_size(digest: &Digest, size_bytes: u64, found_bytes: Option<u64>) -> bool {
+    match found_bytes {
+        Some(found_bytes) if found_bytes == size_bytes => return true,
+        Some(found_bytes) => tracing::error!(
+            %digest,
+            size_bytes,
+            found_bytes,
+            "a blob's file has the wrong size; push it again to heal it"
+        ),
+        None => tracing::error!(%digest, "a blob's file is missing; push it again to heal it"),
+    }
+    false
 }
 
 /// Where a mount may take a blob from.

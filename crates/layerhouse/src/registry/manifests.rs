@@ -180,7 +180,7 @@ impl Registry {
                 .database
                 .read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
             let is_whole = match size_bytes {
-                Some(size_bytes) => self.whole_file(digest, size_bytes)?.is_some(),
+                Some(size_bytes) => self.is_whole(digest, size_bytes)?,
                 None => false,
             };
             if !is_whole {
