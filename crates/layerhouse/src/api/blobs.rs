@@ -53,11 +53,11 @@ pub(super) async fn pull<B>(
     }
     Ok(match requested {
         Requested::Whole => {
-            let body = ResponseBody::Blob(registry.read_blob(content, 0, size_bytes).into());
+            let body = registry.read_blob(content, 0, size_bytes).into();
             describe(digest, StatusCode::OK, body)
         }
         Requested::Part { first, last } => {
-            let body = ResponseBody::Blob(registry.read_blob(content, first, last + 1).into());
+            let body = registry.read_blob(content, first, last + 1).into();
             let mut answer = describe(digest, StatusCode::PARTIAL_CONTENT, body);
             set(
                 &mut answer,

@@ -10,9 +10,10 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
+use super::outlet::Handover;
 use crate::config::meaning::Timeouts;
 use crate::fault::Fault;
-use crate::registry::blobs::BlobReader;
+use crate::registry::blobs::{BlobReader, Piece};
 use crate::registry::receive::{self, BodyBroken};
 
 /// The body of an answer.
@@ -20,7 +21,13 @@ use crate::registry::receive::{self, BodyBroken};
 pub(crate) enum ResponseBody {
     Empty,
     Whole(Bytes),
-    Blob(Box<BlobReader>),
+    Blob(Box<BlobReader>, Option<Handover>),
+}
+
+impl From<BlobReader> for ResponseBody {
+    fn from(reader: BlobReader) -> Self {
+        Self::Blob(reader.into(), None)
+    }
 }
 
 impl From<Vec<u8>> for ResponseBody {
@@ -30,12 +37,19 @@ impl From<Vec<u8>> for ResponseBody {
 }
 
 impl ResponseBody {
+    /// Has the connection's outlet send what comes from files.
+    pub(super) fn hand_over(&mut self, to: Handover) {
+        if let Self::Blob(_, handover) = self {
+            *handover = Some(to);
+        }
+    }
+
     /// Bytes still to come.
     pub(super) fn length_bytes(&self) -> u64 {
         match self {
             Self::Empty => 0,
             Self::Whole(bytes) => bytes.len() as u64,
-            Self::Blob(reader) => reader.remaining_bytes(),
+            Self::Blob(reader, _) => reader.remaining_bytes(),
         }
     }
 }
@@ -54,13 +68,22 @@ impl Body for ResponseBody {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Self::Blob(reader) => reader.poll_window(context).map(|window| {
-                window.map(|window| {
-                    // The connection is cut, so the client sees that the answer is not whole.
-                    let logged = |fault: &Fault| tracing::error!(%fault, "a pull was cut off");
-                    window.map(Frame::data).inspect_err(logged)
+            Self::Blob(reader, handover) => {
+                let polled = match handover {
+                    None => reader.poll_window(context),
+                    Some(handover) => reader.poll_piece(context).map_ok(|piece| match piece {
+                        Piece::Window(window) => window,
+                        Piece::Stretch(stretch) => handover.give(stretch),
+                    }),
+                };
+                polled.map(|window| {
+                    window.map(|window| {
+                        // The connection is cut, so the client sees that the answer is not whole.
+                        let logged = |fault: &Fault| tracing::error!(%fault, "a pull was cut off");
+                        window.map(Frame::data).inspect_err(logged)
+                    })
                 })
-            }),
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Version};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -14,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::connection::{InFlight, PatientStream};
+use super::outlet::{Handover, Outlet};
 use super::room::Room;
 use super::sockets::{Listeners, Socket};
 use super::stall::StallGuard;
@@ -108,13 +111,22 @@ pub(crate) async fn serve(
 impl Service {
     /// Serves one connection to its end.
     async fn run(&self, socket: Socket, peer: Option<SocketAddr>, watcher: Watcher) {
-        let socket = StallGuard::new(socket, self.api.timeouts);
+        let timeouts = self.api.timeouts;
+        // TLS encrypts what comes from memory.
+        let handover = self.tls.is_none().then(Handover::default);
         let (transport, builder) = match &self.tls {
-            None => (Transport::Plain(socket), &self.any),
+            None => {
+                let outlet = Outlet::new(socket, handover.clone().unwrap_or_default());
+                (
+                    Transport::Plain(StallGuard::new(outlet, timeouts)),
+                    &self.any,
+                )
+            }
             Some(tls) => {
+                let socket = StallGuard::new(socket, timeouts);
                 let mut stop = self.stop.clone();
                 let secured = tokio::select! {
-                    secured = Box::pin(tls.handshake(socket, self.api.timeouts.head)) => secured,
+                    secured = Box::pin(tls.handshake(socket, timeouts.head)) => secured,
                     _ = stop.wait_for(|is_stopping| *is_stopping) => return,
                 };
                 match secured {
@@ -135,15 +147,21 @@ impl Service {
             }
         };
         let in_flight = Arc::new(InFlight::default());
-        let patient = PatientStream::new(transport, self.api.timeouts, Arc::clone(&in_flight));
+        let patient = PatientStream::new(transport, timeouts, Arc::clone(&in_flight));
         let from = Peer {
             address: peer,
             has_tls: self.tls.is_some(),
         };
-        let service = service_fn(|request| {
+        let service = service_fn(|request: Request<Incoming>| {
             let (api, request_in_flight) = (Arc::clone(&self.api), in_flight.begin());
+            // HTTP/2 frames what comes from memory.
+            let is_http1 = request.version() < Version::HTTP_2;
+            let handover = handover.clone().filter(|_| is_http1);
             async move {
-                let answer = api.answer(request, from).await;
+                let mut answer = api.answer(request, from).await;
+                if let Some(handover) = handover {
+                    answer.body_mut().hand_over(handover);
+                }
                 drop(request_in_flight);
                 Ok::<_, Infallible>(answer)
             }

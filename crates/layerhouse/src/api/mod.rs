@@ -11,6 +11,7 @@ mod error;
 pub(crate) mod listen;
 mod lists;
 pub(crate) mod manifests;
+mod outlet;
 pub(crate) mod record;
 mod request;
 mod room;

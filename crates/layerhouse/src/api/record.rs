@@ -12,6 +12,7 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::body::ResponseBody;
+use super::outlet::Handover;
 use super::{Answer, access_log, cut, request};
 use crate::auth::Caller;
 use crate::checks::Checks;
@@ -177,6 +178,13 @@ fn size_bytes<B>(request: &Request<B>) -> u64 {
 pub(crate) struct Watched {
     body: ResponseBody,
     record: Record,
+}
+
+impl Watched {
+    /// What comes from files goes past memory.
+    pub(super) fn hand_over(&mut self, handover: Handover) {
+        self.body.hand_over(handover);
+    }
 }
 
 impl Body for Watched {

@@ -6,13 +6,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::sockets::Socket;
+use super::outlet::Outlet;
 use super::stall::StallGuard;
 use super::tls::SecureStream;
 
 /// In the clear to whoever reads and writes it. One type, so that the HTTP code is compiled once.
 pub(super) enum Transport {
-    Plain(StallGuard<Socket>),
+    Plain(StallGuard<Outlet>),
     Secure(Box<SecureStream>),
 }
 

@@ -5,9 +5,12 @@
 
 pub(crate) mod layout;
 pub(crate) mod links;
+mod mapping;
+mod open_files;
 pub(crate) mod publish;
 pub(crate) mod read;
 pub(crate) mod stage;
+pub(crate) mod stretch;
 pub(crate) mod survey;
 
 use std::fs::{self, File, OpenOptions};
@@ -38,6 +41,7 @@ pub(crate) struct Store {
     free_bytes_min: u64,
     health: Health,
     buffers: read::Buffers,
+    open_files: open_files::OpenFiles,
     actions: Arc<StorageActions>,
 }
 
@@ -63,6 +67,7 @@ impl Store {
         steps: Steps,
         health: Health,
         free_bytes_min: u64,
+        open_files_max: usize,
     ) -> Result<Self, OpenError> {
         let layout = Layout::new(root);
         let doing = |path: &Path| format!("preparing {}", path.display());
@@ -81,6 +86,7 @@ impl Store {
             free_bytes_min,
             health,
             buffers: read::Buffers::default(),
+            open_files: open_files::OpenFiles::new(open_files_max),
             actions: Arc::default(),
         };
         store.refill_reserve();

@@ -45,6 +45,8 @@ impl Store {
                 Err(error) if has_no_links(&error) => fs::rename(&staged, &data)?,
                 Err(error) => return Err(error),
             }
+            // Whatever had the name before.
+            self.open_files.remove(blob.digest());
             self.steps.take("publish.sync")?;
             sync_directory(&directory)?;
             // Even if the directory was there: whoever made it may have died before this.
@@ -57,7 +59,10 @@ impl Store {
     pub(crate) fn unpublish(&self, digest: &Digest) {
         let _timed = self.actions.time(Action::Delete);
         let directory = self.layout().blob_directory(digest);
-        match fs::remove_file(directory.join("data")) {
+        let removed = fs::remove_file(directory.join("data"));
+        // Open, it would keep its space on the disk.
+        self.open_files.remove(digest);
+        match removed {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -85,11 +90,14 @@ impl Store {
             .quarantine()
             .join(digest.as_str().replace(':', "-"));
         match fs::rename(self.layout().blob(digest), &kept) {
-            Ok(()) => tracing::error!(
-                %digest,
-                kept = %kept.display(),
-                "a blob is damaged and was taken out of service; push it again to heal it"
-            ),
+            Ok(()) => {
+                self.open_files.remove(digest);
+                tracing::error!(
+                    %digest,
+                    kept = %kept.display(),
+                    "a blob is damaged and was taken out of service; push it again to heal it"
+                );
+            }
             Err(error) => {
                 tracing::error!(%digest, %error, "a damaged blob could not be moved away");
             }

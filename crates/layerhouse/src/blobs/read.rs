@@ -1,7 +1,7 @@
 //! Reading published bytes: windows of a file, from the page cache where the caller stands, from the
 //! disk on a thread that may wait.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +12,8 @@ use layerhouse_oci::digest::Digest;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Store;
+use super::mapping::Mapping;
+use super::stretch::Stretch;
 use crate::fault::Fault;
 use crate::metrics::Action;
 
@@ -29,9 +31,15 @@ const IDLE_BUFFERS_MAX: usize = 64;
 /// A published blob, open for reading: it stays readable when it is removed or replaced meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct BlobFile {
-    file: Arc<File>,
-    size_bytes: u64,
+    file: Arc<OpenFile>,
     version: FileVersion,
+}
+
+/// An open file, and its mapping if the kernel can send it by itself.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) file: File,
+    pub(super) mapping: Option<Mapping>,
 }
 
 /// Which file it is, and in which state: differs when anybody wrote to it or put another in its place.
@@ -40,6 +48,16 @@ pub(crate) struct FileVersion {
     inode: u64,
     size_bytes: u64,
     modified_ns: (i64, i64),
+}
+
+impl FileVersion {
+    fn new(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size_bytes: metadata.len(),
+            modified_ns: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
 }
 
 /// Buffers between uses: memory touched for the first time costs more than the copy into it.
@@ -121,7 +139,7 @@ pub(crate) enum Window {
 
 impl BlobFile {
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.size_bytes
+        self.version.size_bytes
     }
 
     pub(crate) fn version(&self) -> FileVersion {
@@ -141,7 +159,7 @@ impl BlobFile {
         let mut buffer = buffers.take(first, end);
         let wanted_bytes = buffer.used_bytes;
         let mut slices = [IoSliceMut::new(&mut buffer.buffer[..wanted_bytes])];
-        match preadv2(&self.file, &mut slices, first, ReadWriteFlags::NOWAIT) {
+        match preadv2(&self.file.file, &mut slices, first, ReadWriteFlags::NOWAIT) {
             Ok(0) => Err(shorter()),
             Ok(length) => {
                 buffer.used_bytes = length;
@@ -153,6 +171,12 @@ impl BlobFile {
         }
     }
 
+    /// The bytes from `first` on, before `end`, if the kernel can send them from its page cache and they
+    /// are not so few that copying costs less.
+    pub(crate) fn cached_stretch(&self, digest: &Digest, first: u64, end: u64) -> Option<Stretch> {
+        Stretch::cached(&self.file, digest, first, end)
+    }
+
     /// The same from the disk; blocks.
     ///
     /// # Errors
@@ -161,6 +185,7 @@ impl BlobFile {
         let mut buffer = buffers.take(first, end);
         let wanted_bytes = buffer.used_bytes;
         self.file
+            .file
             .read_exact_at(&mut buffer.buffer[..wanted_bytes], first)
             .map_err(|error| {
                 if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -195,22 +220,50 @@ impl Store {
         self.steps
             .take("read.open")
             .map_err(|error| Fault::io(doing, error))?;
-        let file = match File::open(self.layout().blob(digest)) {
+        let path = self.layout().blob(digest);
+        let failed = |error| Err(Fault::io(doing, error));
+        if let Some(kept) = self.open_files.get(digest) {
+            // Somebody else may have removed or replaced it.
+            match fs::metadata(&path) {
+                Ok(metadata) if FileVersion::new(&metadata) == kept.version => {
+                    return Ok(Some(kept));
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return failed(error),
+                Ok(_) | Err(_) => self.open_files.remove(digest),
+            }
+        }
+        let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Fault::io(doing, error)),
+            Err(error) => return failed(error),
         };
-        let metadata = file.metadata().map_err(|error| Fault::io(doing, error))?;
-        let version = FileVersion {
-            inode: metadata.ino(),
-            size_bytes: metadata.len(),
-            modified_ns: (metadata.mtime(), metadata.mtime_nsec()),
+        let metadata = match file.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) => return failed(error),
         };
-        Ok(Some(BlobFile {
-            file: Arc::new(file),
-            size_bytes: metadata.len(),
-            version,
-        }))
+        let is_kept = self.open_files.wants(metadata.len());
+        // A file system that cannot map is read from.
+        let mapping = is_kept.then(|| Mapping::new(&file, metadata.len()).ok());
+        let blob = BlobFile {
+            file: Arc::new(OpenFile {
+                file,
+                mapping: mapping.flatten(),
+            }),
+            version: FileVersion::new(&metadata),
+        };
+        if is_kept {
+            self.open_files.insert(digest, &blob);
+            // Removed since it was opened: whoever did that may have looked here too early.
+            if blob
+                .file
+                .file
+                .metadata()
+                .is_ok_and(|metadata| metadata.nlink() == 0)
+            {
+                self.open_files.remove(digest);
+            }
+        }
+        Ok(Some(blob))
     }
 
     /// How long published bytes are; `None` if there are none.
@@ -224,9 +277,11 @@ impl Store {
             .take("read.open")
             .and_then(|()| fs::metadata(self.layout().blob(digest)))
             .map(|metadata| Some(metadata.len()))
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(None),
-                _ => Err(Fault::io(doing, error)),
+            .or_else(|error| {
+                let is_missing = error.kind() == io::ErrorKind::NotFound;
+                is_missing
+                    .then_some(None)
+                    .ok_or_else(|| Fault::io(doing, error))
             })
     }
 }

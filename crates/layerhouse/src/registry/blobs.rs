@@ -14,6 +14,7 @@ use super::events::{Action, Target, Thing};
 use super::{Registry, blocking};
 use crate::auth::{Delete, Granted, GrantedBrowse, Pull, Push};
 use crate::blobs::read::{BlobFile, Window};
+use crate::blobs::stretch::Stretch;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::links::Link;
@@ -334,10 +335,33 @@ pub(crate) struct BlobReader {
     reading: Option<Reading>,
 }
 
+/// What comes next of a blob.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Window(Bytes),
+    /// In the page cache: the kernel can send it.
+    Stretch(Stretch),
+}
+
 impl BlobReader {
     /// Bytes still to come.
     pub(crate) fn remaining_bytes(&self) -> u64 {
         self.end - self.at
+    }
+
+    /// The next window, or a stretch that needs none; as [`BlobReader::poll_window`].
+    pub(crate) fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Piece, Fault>>> {
+        if self.reading.is_none() && self.hasher.is_none() {
+            let BlobContent { digest, file, .. } = &self.content;
+            if let Some(stretch) = file.cached_stretch(digest, self.at, self.end) {
+                self.at += stretch.length() as u64;
+                return Poll::Ready(Some(Ok(Piece::Stretch(stretch))));
+            }
+        }
+        self.poll_window(context).map_ok(Piece::Window)
     }
 
     /// The next window; `None` at the end. After an error the answer cannot be completed.

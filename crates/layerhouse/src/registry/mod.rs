@@ -51,6 +51,9 @@ pub(crate) struct Limits {
     pub(crate) blob_bytes_max: u64,
     /// Uploads are refused when fewer bytes are free on the disk.
     pub(crate) free_bytes_min: u64,
+    /// Published files that stay open between pulls, so that the kernel can send them by itself; 0 for
+    /// reading them into memory.
+    pub(crate) open_files_max: usize,
 }
 
 /// What there is.
@@ -94,7 +97,13 @@ impl Registry {
         steps: Steps,
     ) -> Result<Self, OpenError> {
         let health = Health::default();
-        let store = Store::open(root, steps.clone(), health.clone(), limits.free_bytes_min)?;
+        let store = Store::open(
+            root,
+            steps.clone(),
+            health.clone(),
+            limits.free_bytes_min,
+            limits.open_files_max,
+        )?;
         let database = Database::open(&store.layout().database(), steps, health)?;
         let registry = Self {
             store: Arc::new(store),

@@ -136,7 +136,7 @@ pub fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
             root.display()
         ));
     }
-    let store = Store::open(root, Steps::default(), Health::default(), 0)?;
+    let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
     // To look must not keep an older release from going on with the database.
     let open = if is_dry_run {
         Database::open_current

@@ -102,7 +102,7 @@ pub fn verify(root: &Path) -> Result<Report, OpenError> {
         )
         .into());
     }
-    let store = Store::open(root, Steps::default(), Health::default(), 0)?;
+    let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
     let database = Database::open_current(
         &store.layout().database(),
         Steps::default(),

@@ -26,6 +26,7 @@ mod metrics;
 mod model;
 mod mounts;
 mod notifications;
+mod pulls;
 mod races;
 mod referrers;
 mod refusals;

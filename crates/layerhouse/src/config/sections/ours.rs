@@ -13,6 +13,7 @@ pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) ->
     if uploads_max < 1 {
         uploads.refuse("max", "must be at least 1");
     }
+    let storage = ours.section("storage");
     let limits = Limits {
         uploads_max: usize::try_from(uploads_max).unwrap_or(1),
         held_bytes_max: uploads.size("held", 1 << 40),
@@ -20,7 +21,12 @@ pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) ->
         upload_age_max: uploads.duration_above_zero("age", Duration::from_hours(7 * 24)),
         blob_bytes_max: uploads.size("blob", 256 << 30),
         purging,
-        free_bytes_min: ours.section("storage").size("reserve", 16 << 20),
+        free_bytes_min: storage.size("reserve", 16 << 20),
+        open_files_max: if storage.flag("mapped", true) {
+            open_files_max(descriptors_max())
+        } else {
+            0
+        },
     };
     if limits.held_bytes_max < limits.blob_bytes_max {
         uploads.refuse(
@@ -60,11 +66,21 @@ pub(in crate::config) fn connections(ours: &Section<'_>) -> (Timeouts, usize, Du
 fn connections_default() -> usize {
     /// Database, log, lock, listener, runtime.
     const KEPT: u64 = 48;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let descriptors = limit.current.unwrap_or(65_536);
-    usize::try_from(descriptors.saturating_sub(KEPT) / 2)
+    let descriptors = descriptors_max();
+    let kept = KEPT + open_files_max(descriptors) as u64;
+    usize::try_from(descriptors.saturating_sub(kept) / 2)
         .unwrap_or(usize::MAX)
         .clamp(8, 32_768)
+}
+
+/// Files that are kept open between pulls: the layers of a dozen images, and few of few descriptors.
+fn open_files_max(descriptors: u64) -> usize {
+    usize::try_from(descriptors / 16).map_or(128, |max| max.min(128))
+}
+
+fn descriptors_max() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.unwrap_or(65_536)
 }
 
 /// Whose `X-Forwarded-*` is believed: those of this machine, if nothing is said.
