@@ -39,9 +39,7 @@ fn sec_s18_what_is_switched_off_is_off_everywhere() {
     let mut transcript = Transcript::start().given("image", image);
     transcript.run(given);
     transcript.run("POST  /v2/acme/web/blobs/uploads/  202");
-    transcript
-        .server
-        .reconfigure("storage: { maintenance: { readonly: { enabled: true } } }");
+    transcript.reconfigure("storage: { maintenance: { readonly: { enabled: true } } }");
     transcript.run(refused);
     transcript.run(
         "POST   /v2/acme/web/blobs/uploads/                                  405  UNSUPPORTED

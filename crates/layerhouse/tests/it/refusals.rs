@@ -9,6 +9,7 @@ use proptest::test_runner::TestRunner;
 use crate::harness::files::tree;
 use crate::harness::http::Response;
 use crate::harness::images;
+use crate::harness::server::Server;
 use crate::harness::transcript::Transcript;
 
 const GIVEN: &str = "
@@ -68,17 +69,19 @@ fn inv_i8_refused_requests_change_nothing() {
     transcript.run(GIVEN);
     // Link files are written behind the answer.
     let begin = Instant::now();
-    let repository = transcript
-        .server
-        .root()
-        .join("docker/registry/v2/repositories/acme/web");
-    while !repository.join("_manifests/tags/all/current/link").exists() {
-        assert!(
-            begin.elapsed() < Duration::from_secs(20),
-            "no link file comes"
-        );
+    for server in transcript.servers() {
+        let repositories = server.root().join("docker/registry/v2/repositories");
+        while !repositories
+            .join("acme/web/_manifests/tags/all/current/link")
+            .exists()
+        {
+            assert!(
+                begin.elapsed() < Duration::from_secs(20),
+                "no link file comes"
+            );
+        }
     }
-    let before = snapshot(&transcript);
+    let before = snapshots(&transcript);
     let lines: Vec<&str> = REFUSED
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -88,16 +91,24 @@ fn inv_i8_refused_requests_change_nothing() {
     for line in order.new_tree(&mut runner).unwrap().current() {
         transcript.run(lines[line]);
     }
-    let after = snapshot(&transcript);
-    assert_eq!(before.0, after.0);
-    assert_eq!(before.1, after.1);
+    for (before, after) in before.iter().zip(snapshots(&transcript)) {
+        assert_eq!(before.0, after.0);
+        assert_eq!(before.1, after.1);
+    }
 }
 
 type Snapshot = (Vec<Response>, std::collections::BTreeMap<String, Vec<u8>>);
 
+/// Those of the servers of all transports.
+fn snapshots(transcript: &Transcript) -> Vec<Snapshot> {
+    let snapshots = transcript
+        .servers()
+        .map(|server| snapshot(server, transcript.text("upload")));
+    snapshots.collect()
+}
+
 /// Every answer to a GET, and every file but the database's journal.
-fn snapshot(transcript: &Transcript) -> Snapshot {
-    let server = &transcript.server;
+fn snapshot(server: &Server, upload: &str) -> Snapshot {
     let (blob, image) = (
         images::digest("abcd"),
         images::digest(images::image("{}", &["abcd"]).to_string()),
@@ -110,7 +121,7 @@ fn snapshot(transcript: &Transcript) -> Snapshot {
         &format!("/v2/acme/web/manifests/{image}"),
         &format!("/v2/acme/web/blobs/{blob}"),
         &format!("/v2/acme/web/referrers/{image}"),
-        transcript.text("upload"),
+        upload,
     ]
     .map(|path| {
         let mut answer = server.client.get(path);

@@ -1,6 +1,8 @@
 //! What the configuration of registry:2 switches: where paths begin, what `Location` says, how long a
 //! page is, which URLs a manifest may name, which images an index may lack, what is purged.
 
+use std::collections::BTreeSet;
+
 use crate::harness::images;
 use crate::harness::transcript::Transcript;
 
@@ -161,18 +163,20 @@ layerhouse: {{auth: {{anonymous: pull}}, http: {{trustedproxies: [{trusted}]}}}}
             users.display()
         );
         let mut transcript = Transcript::configured(&configuration);
-        transcript.server.may_complain();
+        transcript.may_complain();
         let headers: Vec<_> = headers
             .lines()
             .filter_map(|line| line.split_once(": "))
             .collect();
-        let answer = transcript
-            .server
-            .client
-            .send("GET", "/images/v2/", &headers, b"");
-        assert_eq!(answer.status, 401);
-        let realm = answer.header("www-authenticate").expect("a challenge");
-        let realm = realm.split('"').nth(1).expect("a realm").to_owned();
+        let realms = transcript.servers().map(|server| {
+            let answer = server.client.send("GET", "/images/v2/", &headers, b"");
+            assert_eq!(answer.status, 401);
+            let realm = answer.header("www-authenticate").expect("a challenge");
+            realm.split('"').nth(1).expect("a realm").to_owned()
+        });
+        let realms: BTreeSet<String> = realms.collect();
+        let realm = realms.iter().next().expect("one over each").clone();
+        assert_eq!(realms.len(), 1, "{realms:?}");
         // Where it sends clients there is a token for who only pulls.
         transcript.run("GET  /images/v2/token  200\nGET  /v2/token  404");
         realm

@@ -25,10 +25,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use layerhouse::{OpenError, Report};
-use tempfile::TempDir;
-
+use super::harness::files::quick_directory;
 use super::harness::process::Process;
+use layerhouse::{OpenError, Report};
 
 /// Says on the terminal that a test did not run; the test harness swallows what `eprintln!` says.
 fn skip(reason: &str) {
@@ -38,14 +37,6 @@ fn skip(reason: &str) {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-/// A directory in memory where there is one: for tests that kill processes, not power, syncing to a
-/// disk proves nothing and takes most of the time.
-fn quick_directory() -> TempDir {
-    TempDir::new_in("/dev/shm")
-        .or_else(|_| TempDir::new())
-        .expect("a temporary directory")
 }
 
 /// Stops a server cleanly and proves its directory sound.

@@ -1,8 +1,18 @@
-//! What is on the disk, to be compared with what was there before.
+//! Directories for servers, and what is in them, to be compared with what was there before.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+use tempfile::TempDir;
+
+/// A directory in memory where there is one: where a test is of neither the disk nor power, syncing to a
+/// disk proves nothing and takes most of the time.
+pub(crate) fn quick_directory() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .expect("a temporary directory")
+}
 
 /// Every file below a directory and what is in it, without those of some names.
 pub(crate) fn tree(directory: &Path, without: &[&str]) -> BTreeMap<String, Vec<u8>> {

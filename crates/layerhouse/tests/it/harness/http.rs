@@ -1,17 +1,21 @@
-//! A small blocking HTTP/1.1 client, so that tests see every byte and can send wrong ones.
+//! A small blocking HTTP/1.1 client, so that tests see every byte and can send wrong ones. What it sends as
+//! a whole may also go over TLS and HTTP/2 (`transport.rs`).
 
 use std::fmt::Write as _;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::transport::{self, Transport};
+
 /// No answer takes longer, even on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Sends each request on a connection of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
+    transport: Transport,
 }
 
 /// An answer, whole.
@@ -39,9 +43,14 @@ impl Response {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address }
+        Self::over(Transport::Plain, address)
     }
 
+    pub(crate) fn over(transport: Transport, address: SocketAddr) -> Self {
+        Self { address, transport }
+    }
+
+    /// A connection in the clear, for a test to write bytes of its own.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect_timeout(&self.address, PATIENCE).expect("it listens");
         stream
@@ -61,27 +70,16 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Response> {
+        if self.transport == Transport::Http2 {
+            return transport::send_http2(self.address, method, path, headers, body);
+        }
         let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut head =
-            format!("{method} {path} HTTP/1.1\r\nHost: registry\r\nConnection: close\r\n");
-        for (name, value) in headers {
-            let _ = write!(head, "{name}: {value}\r\n");
-        }
-        let has_length = headers.iter().any(|(name, _)| {
-            name.eq_ignore_ascii_case("content-length")
-                || name.eq_ignore_ascii_case("transfer-encoding")
-        });
-        if !has_length && !matches!(method, "GET" | "HEAD") {
-            let _ = write!(head, "Content-Length: {}\r\n", body.len());
-        }
-        head.push_str("\r\n");
-        stream.write_all(head.as_bytes())?;
-        // A server that refuses early may close before it read all.
-        let sent = stream.write_all(body);
-        match read_response(&mut stream, method == "HEAD") {
-            Err(error) => Err(sent.err().unwrap_or(error)),
-            read => read,
+        if self.transport.has_tls() {
+            let mut stream = transport::within_tls(stream)?;
+            exchange(&mut stream, method, path, headers, body)
+        } else {
+            exchange(&mut stream, method, path, headers, body)
         }
     }
 
@@ -99,6 +97,35 @@ impl Client {
 
     pub(crate) fn get(&self, path: &str) -> Response {
         self.send("GET", path, &[], b"")
+    }
+}
+
+/// One request on a connection of its own, and its answer.
+fn exchange(
+    stream: &mut (impl Read + Write),
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Response> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: registry\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    let has_length = headers.iter().any(|(name, _)| {
+        name.eq_ignore_ascii_case("content-length")
+            || name.eq_ignore_ascii_case("transfer-encoding")
+    });
+    if !has_length && !matches!(method, "GET" | "HEAD") {
+        let _ = write!(head, "Content-Length: {}\r\n", body.len());
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    // A server that refuses early may close before it read all.
+    let sent = stream.write_all(body).and_then(|()| stream.flush());
+    match read_response(stream, method == "HEAD") {
+        Err(error) => Err(sent.err().unwrap_or(error)),
+        read => read,
     }
 }
 
@@ -158,6 +185,11 @@ pub(crate) fn read_response(stream: &mut impl Read, is_head: bool) -> io::Result
         stream.read_to_end(&mut response.body)?;
     }
     Ok(response)
+}
+
+/// What a body in transfer chunks says.
+pub(super) fn decode_chunks(mut encoded: &[u8]) -> io::Result<Vec<u8>> {
+    read_chunks(&mut encoded)
 }
 
 fn read_chunks(stream: &mut impl Read) -> io::Result<Vec<u8>> {

@@ -9,3 +9,4 @@ pub(crate) mod server;
 pub(crate) mod sink;
 pub(crate) mod tls;
 pub(crate) mod transcript;
+pub(crate) mod transport;

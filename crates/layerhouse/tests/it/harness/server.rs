@@ -1,5 +1,6 @@
 //! A server within the test's process: its own directory, port, clock and seed.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,10 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::{Dispatch, Level};
 
+use super::files::quick_directory;
 use super::http::Client;
+use super::tls::Issued;
+use super::transport::{self, Transport};
 
 /// 2027-01-15T08:00:00Z.
 const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
@@ -22,6 +26,9 @@ const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
 /// A running server; when it is dropped, its data directory is proved sound.
 pub(crate) struct Server {
     directory: TempDir,
+    transport: Transport,
+    /// Its certificate, where it speaks TLS.
+    certificate: Option<TempDir>,
     configuration: String,
     clock: Clock,
     random: Random,
@@ -42,7 +49,16 @@ impl Server {
 
     /// A server with this text, in YAML, below `version: 0.1`.
     pub(crate) fn configured(configuration: &str) -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
+        Self::over(Transport::Plain, configuration)
+    }
+
+    /// The same over TLS and HTTP/2, too; these have their directory in memory, for what is on the disk is
+    /// no matter of theirs.
+    pub(crate) fn over(transport: Transport, configuration: &str) -> Self {
+        let directory = match transport {
+            Transport::Plain => TempDir::new().expect("a temporary directory"),
+            Transport::Tls | Transport::Http2 => quick_directory(),
+        };
         let complaints = Complaints::default();
         let log = log_to(&complaints);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,21 +72,27 @@ impl Server {
         // One sequence over all restarts: ids that came back would meet their own sessions.
         let random = Random::seeded(7);
         let configuration = format!("version: 0.1\n{configuration}\n");
-        let running = run(&runtime, directory.path(), &configuration, &clock, &random);
-        let client = Client::new(running.address().tcp().expect("a TCP port"));
-        let running = Some(running);
-        Self {
+        let certificate = transport.has_tls().then(|| {
+            let directory = TempDir::new().expect("a temporary directory");
+            transport::certificate().write(directory.path());
+            directory
+        });
+        let mut server = Self {
             directory,
+            transport,
+            certificate,
             configuration,
             clock,
             random,
             runtime,
-            running,
-            client,
+            running: None,
+            client: Client::new(([127, 0, 0, 1], 0).into()),
             verifies: true,
             complaints,
             may_complain: false,
-        }
+        };
+        server.run();
+        server
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -108,15 +130,28 @@ impl Server {
     /// Stops and starts on the same directory, on another port.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        let running = run(
-            &self.runtime,
-            self.directory.path(),
-            &self.configuration,
-            &self.clock,
-            &self.random,
-        );
-        self.client = Client::new(running.address().tcp().expect("a TCP port"));
+        self.run();
+    }
+
+    fn run(&mut self) {
+        let environment = Environment {
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+        };
+        let config = self.load();
+        let running = self.runtime.block_on(start(&config, environment));
+        let running = running.expect("it starts");
+        let address = running.address().tcp().expect("a TCP port");
+        self.client = Client::over(self.transport, address);
         self.running = Some(running);
+    }
+
+    fn load(&self) -> Config {
+        load(
+            self.directory.path(),
+            self.certificate.as_ref().map(TempDir::path),
+            &self.configuration,
+        )
     }
 
     /// Restarts with another configuration, in YAML, below `version: 0.1`.
@@ -128,7 +163,7 @@ impl Server {
     /// Has the running server take over another configuration, in YAML, below `version: 0.1`.
     pub(crate) fn reload(&mut self, configuration: &str) {
         self.configuration = format!("version: 0.1\n{configuration}\n");
-        let config = load(self.directory.path(), &self.configuration);
+        let config = self.load();
         let running = self.running.as_ref().expect("it runs");
         running.reload(&config).expect("it can be taken over");
     }
@@ -194,23 +229,7 @@ fn log_to(complaints: &Complaints) -> Dispatch {
     Dispatch::new(log.with_writer(move || complaints.clone()).finish())
 }
 
-fn run(
-    runtime: &Runtime,
-    directory: &Path,
-    configuration: &str,
-    clock: &Clock,
-    random: &Random,
-) -> Running {
-    let environment = Environment {
-        clock: clock.clone(),
-        random: random.clone(),
-    };
-    runtime
-        .block_on(start(&load(directory, configuration), environment))
-        .expect("it starts")
-}
-
-fn load(directory: &Path, configuration: &str) -> Config {
+fn load(directory: &Path, certificate: Option<&Path>, configuration: &str) -> Config {
     let file = directory.join("config.yml");
     fs::write(&file, configuration).expect("the directory can be written");
     let arguments = Arguments {
@@ -219,11 +238,18 @@ fn load(directory: &Path, configuration: &str) -> Config {
         config: Some(file),
     };
     let mut surroundings = Surroundings::default();
+    let mut set = |name: &str, value: &OsStr| {
+        let variables = &mut surroundings.variables;
+        variables.insert(name.into(), value.to_string_lossy().into_owned());
+    };
     // As without a configuration: what most tests are about is not registry:2's defaults.
     if !configuration.contains("delete:") {
-        let deletes = ("REGISTRY_STORAGE_DELETE_ENABLED", "true");
-        let (name, value) = deletes;
-        surroundings.variables.insert(name.into(), value.into());
+        set("REGISTRY_STORAGE_DELETE_ENABLED", "true".as_ref());
+    }
+    if let Some(directory) = certificate {
+        let (certificate, key) = Issued::paths(directory);
+        set("REGISTRY_HTTP_TLS_CERTIFICATE", certificate.as_os_str());
+        set("REGISTRY_HTTP_TLS_KEY", key.as_os_str());
     }
     // A disk that fails under the test's own clock.
     let faults = |line: &str| Some(line.strip_prefix("# LAYERHOUSE_FAULTS=")?.to_owned());

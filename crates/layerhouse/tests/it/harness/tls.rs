@@ -87,10 +87,15 @@ impl Authority {
 impl Issued {
     /// Writes both files; where they are.
     pub(crate) fn write(&self, directory: &Path) -> (PathBuf, PathBuf) {
-        let paths = (directory.join("server.crt"), directory.join("server.key"));
+        let paths = Self::paths(directory);
         std::fs::write(&paths.0, &self.certificate).unwrap();
         std::fs::write(&paths.1, &self.key).unwrap();
         paths
+    }
+
+    /// Where [`Issued::write`] puts certificate and key.
+    pub(crate) fn paths(directory: &Path) -> (PathBuf, PathBuf) {
+        (directory.join("server.crt"), directory.join("server.key"))
     }
 
     pub(crate) fn der(&self) -> CertificateDer<'static> {
@@ -172,6 +177,10 @@ impl TlsClient {
             address,
             config: Arc::new(config),
         }
+    }
+
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
     }
 
     /// Connects and shakes hands.

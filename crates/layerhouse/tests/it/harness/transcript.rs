@@ -18,7 +18,9 @@
 //! `Link`; `$sha256(text)` and `$sha256($image)` are digests. Lines of their own are `restart`,
 //! `advance 90s`; a line that begins with `eventually` is repeated until it holds.
 //!
-//! Beyond what a line says, every answer is checked as [`check_answer`] tells.
+//! Beyond what a line says, every answer is checked as [`check_answer`] tells. Each line is sent over every
+//! [`Transport`], each to a server of its own, and all answers must be the same: servers share seed and clock,
+//! so even ids are.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,6 +32,7 @@ use serde_json::Value;
 
 use super::http::{Client, Response};
 use super::server::Server;
+use super::transport::{Transport, comparable};
 
 /// Runs a transcript against a server of its own, without a configuration.
 pub(crate) fn check(transcript: &str) {
@@ -41,11 +44,16 @@ pub(crate) fn check_configured(configuration: &str, transcript: &str) {
     Transcript::configured(configuration).run(transcript);
 }
 
-/// A server, and what is known of it so far.
+/// A server for each transport, and what is known of them so far.
 pub(crate) struct Transcript {
-    pub(crate) server: Server,
+    stages: Vec<Stage>,
     contents: BTreeMap<String, Vec<u8>>,
     texts: BTreeMap<&'static str, String>,
+}
+
+struct Stage {
+    transport: Transport,
+    server: Server,
 }
 
 impl Transcript {
@@ -54,11 +62,42 @@ impl Transcript {
     }
 
     pub(crate) fn configured(configuration: &str) -> Self {
-        let server = Server::configured(configuration);
+        Self::over(&Transport::ALL, configuration)
+    }
+
+    /// In the clear alone, for a test that also writes bytes of its own.
+    pub(crate) fn plain() -> Self {
+        Self::over(&[Transport::Plain], "")
+    }
+
+    pub(crate) fn over(transports: &[Transport], configuration: &str) -> Self {
+        let stages = transports.iter().map(|&transport| Stage {
+            transport,
+            server: Server::over(transport, configuration),
+        });
         Self {
-            server,
+            stages: stages.collect(),
             contents: BTreeMap::new(),
             texts: BTreeMap::new(),
+        }
+    }
+
+    /// Those of all transports.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.stages.iter().map(|stage| &stage.server)
+    }
+
+    /// Restarts with another configuration.
+    pub(crate) fn reconfigure(&mut self, configuration: &str) {
+        for stage in &mut self.stages {
+            stage.server.reconfigure(configuration);
+        }
+    }
+
+    /// For a test that gives the servers reason to log warnings and errors.
+    pub(crate) fn may_complain(&mut self) {
+        for stage in &mut self.stages {
+            stage.server.may_complain();
         }
     }
 
@@ -90,37 +129,40 @@ impl Transcript {
 
     fn line(&mut self, line: &str) -> Result<(), String> {
         if line == "restart" {
-            self.server.restart();
+            for stage in &mut self.stages {
+                stage.server.restart();
+            }
             return Ok(());
         }
         if let Some(duration) = line.strip_prefix("advance ") {
-            let seconds = duration
-                .trim()
-                .trim_end_matches('s')
-                .parse()
-                .expect("advance 90s");
-            self.server.advance(Duration::from_secs(seconds));
+            let seconds = duration.trim().trim_end_matches('s').parse();
+            let duration = Duration::from_secs(seconds.expect("advance 90s"));
+            for server in self.servers() {
+                server.advance(duration);
+            }
             return Ok(());
         }
         let repeated = line.strip_prefix("eventually ");
-        let line = repeated.unwrap_or(line).trim_start();
-        let request = self.parse(line);
-        let mut answer = request.send(self.server.client);
-        if repeated.is_some() {
-            let begin = Instant::now();
-            while request.compare(&answer).is_err() && begin.elapsed() < Duration::from_secs(20) {
-                // Jobs run on the server's clock; one that had not yet begun to wait is woken too.
-                self.server.advance(Duration::from_secs(1));
-                std::thread::yield_now();
-                answer = request.send(self.server.client);
+        let request = self.parse(repeated.unwrap_or(line).trim_start());
+        let mut first: Option<Response> = None;
+        for Stage { transport, server } in &self.stages {
+            let answer = request
+                .play(server, repeated.is_some())
+                .map_err(|problem| format!("over {transport:?}: {problem}"))?;
+            let answer = comparable(answer);
+            let expected = first.get_or_insert_with(|| answer.clone());
+            if *expected != answer {
+                let (expected, found) = (show(expected), show(&answer));
+                let other = self.stages[0].transport;
+                return Err(format!(
+                    "over {transport:?} {found}\nbut over {other:?} {expected}"
+                ));
             }
         }
-        self.remember(&request, &answer);
-        request
-            .compare(&answer)
-            .and_then(|()| check_answer(&request.method, &answer, &self.server.root()))
-            .and_then(|()| request.compare_head(&answer, self.server.client))
-            .map_err(|problem| format!("{problem}\n{}", show(&answer)))
+        if let Some(answer) = first {
+            self.remember(&request, &answer);
+        }
+        Ok(())
     }
 
     fn remember(&mut self, request: &Request, answer: &Response) {
@@ -132,10 +174,8 @@ impl Transcript {
         }
         if let Some(link) = answer.header("link") {
             let target = link.strip_prefix('<').and_then(|link| link.split_once('>'));
-            self.texts.insert(
-                "next",
-                target.expect("a Link names its target").0.to_owned(),
-            );
+            let target = target.expect("a Link names its target");
+            self.texts.insert("next", target.0.to_owned());
         }
     }
 
@@ -261,6 +301,25 @@ struct Request {
 }
 
 impl Request {
+    /// Sends it, if need be until the answer is as expected, and checks all that the line says.
+    fn play(&self, server: &Server, is_repeated: bool) -> Result<Response, String> {
+        let mut answer = self.send(server.client);
+        if is_repeated {
+            let begin = Instant::now();
+            while self.compare(&answer).is_err() && begin.elapsed() < Duration::from_secs(20) {
+                // Jobs run on the server's clock; one that had not yet begun to wait is woken too.
+                server.advance(Duration::from_secs(1));
+                std::thread::yield_now();
+                answer = self.send(server.client);
+            }
+        }
+        self.compare(&answer)
+            .and_then(|()| check_answer(&self.method, &answer, &server.root()))
+            .and_then(|()| self.compare_head(&answer, server.client))
+            .map_err(|problem| format!("{problem}\n{}", show(&answer)))?;
+        Ok(answer)
+    }
+
     fn send(&self, client: Client) -> Response {
         self.send_as(&self.method, client)
     }
