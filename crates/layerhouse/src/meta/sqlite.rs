@@ -5,6 +5,7 @@
 //! COMMIT, and only then the answers: a group costs one flush however many pushes are in it, and no
 //! answer is given before what it promises is durable.
 
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +39,9 @@ pub(crate) enum Durability {
 /// The database of one registry; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Database(Arc<Engine>);
+
+/// Readers that are opened before they are asked for: half a millisecond of the start each.
+const READERS_READY_MAX: usize = 16;
 
 struct Engine {
     path: PathBuf,
@@ -161,7 +165,15 @@ impl Database {
     pub(crate) fn open(path: &Path, steps: Steps, health: Health) -> Result<Self, Fault> {
         let connection = connect(path)?;
         migrations::run(&connection, path, &steps)?;
-        Self::of(connection, path, steps, health)
+        let database = Self::of(connection, path, steps, health)?;
+        // Opening one writes (SQLite gives the log the file's owner), which on a disk that hangs would
+        // hold a thread that serves requests: so there is one for each of those from the beginning.
+        let ready = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..ready.min(READERS_READY_MAX) {
+            let reader = connect(path)?;
+            database.readers().push(reader);
+        }
+        Ok(database)
     }
 
     /// Opens a database only to look: one that an older release wrote is refused and not brought up to
