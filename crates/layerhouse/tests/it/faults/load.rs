@@ -214,7 +214,7 @@ fn inv_i9_large_blobs_and_slow_readers_take_bounded_memory() {
 }
 
 /// Of a process: peak memory in KiB, threads, descriptors.
-fn usage(id: u32) -> (usize, usize, usize) {
+pub(super) fn usage(id: u32) -> (usize, usize, usize) {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
     let number = |name: &str| -> usize {
         let line = status.lines().find_map(|line| line.strip_prefix(name));

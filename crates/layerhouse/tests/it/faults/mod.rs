@@ -7,16 +7,20 @@
 mod abandoned;
 mod adoption;
 mod bit_rot;
+mod cgroup;
 mod crash;
 mod failing_disk;
 mod full_disk;
 mod junk;
 mod ledger;
 mod load;
+mod many;
 mod mount;
 mod power_cut;
 mod publication;
 mod scenario;
+mod slow_disk;
+mod small_memory;
 mod start;
 mod upgrade;
 

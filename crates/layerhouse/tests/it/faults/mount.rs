@@ -123,6 +123,13 @@ impl Mount {
         succeeds("umount", &[&self.path().to_string_lossy()])
     }
 
+    /// Its device's number, as `7:0`.
+    pub(super) fn number(&self) -> String {
+        let name = self.device.trim_start_matches("/dev/");
+        let number = std::fs::read_to_string(format!("/sys/block/{name}/dev"));
+        number.expect("it is a device").trim().to_owned()
+    }
+
     /// As after the machine was off: what was not on the disk is gone.
     pub(super) fn remount(&self) {
         assert!(self.unmount(), "nothing uses it any more");
