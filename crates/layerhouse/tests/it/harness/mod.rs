@@ -10,3 +10,10 @@ pub(crate) mod sink;
 pub(crate) mod tls;
 pub(crate) mod transcript;
 pub(crate) mod transport;
+
+/// What the environment of the tests says of every server that they start: `LAYERHOUSE_TEST_MAPPED=false`
+/// has the same tests run without the fast path.
+pub(crate) fn variables_of_all() -> Option<(&'static str, String)> {
+    let value = std::env::var("LAYERHOUSE_TEST_MAPPED").ok()?;
+    Some(("LAYERHOUSE_STORAGE_MAPPED", value))
+}

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::http::Client;
+use super::variables_of_all;
 
 /// A running process; killed when dropped.
 pub(crate) struct Process {
@@ -54,7 +55,10 @@ impl Process {
 
     /// Runs a command that ends in our binary, for instance `prlimit` with it.
     pub(crate) fn spawn(mut command: Command, variables: &[(&str, &str)]) -> Result<Self, Refused> {
-        command.envs(variables.iter().copied()).stdin(Stdio::null());
+        command
+            .envs(variables_of_all())
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null());
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -19,6 +19,7 @@ use super::files::quick_directory;
 use super::http::Client;
 use super::tls::Issued;
 use super::transport::{self, Transport};
+use super::variables_of_all;
 
 /// 2027-01-15T08:00:00Z.
 const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
@@ -245,6 +246,9 @@ fn load(directory: &Path, certificate: Option<&Path>, configuration: &str) -> Co
     // As without a configuration: what most tests are about is not registry:2's defaults.
     if !configuration.contains("delete:") {
         set("REGISTRY_STORAGE_DELETE_ENABLED", "true".as_ref());
+    }
+    if let Some((name, value)) = variables_of_all() {
+        set(name, value.as_ref());
     }
     if let Some(directory) = certificate {
         let (certificate, key) = Issued::paths(directory);
