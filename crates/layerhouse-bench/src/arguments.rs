@@ -245,6 +245,9 @@ pub(crate) struct List {
     /// Tags to have in one repository
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(2..=10_000_000))]
     pub(crate) tags: u64,
+    /// They are there already, from an earlier run or copied: load nothing
+    #[arg(long)]
+    pub(crate) loaded: bool,
     /// Names on a page
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(crate) page: u64,

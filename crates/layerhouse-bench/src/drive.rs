@@ -188,12 +188,21 @@ async fn client<W: Work>(shared: Arc<Shared<W>>, origin: Arc<Origin>) -> Tally {
 
 /// Does `count` things with a few clients, before anything is measured; the first failure ends it.
 pub(crate) fn set_up<W: Work>(work: W, origin: &Arc<Origin>, count: u64) -> Result<(), String> {
-    const CLIENTS: u64 = 16;
+    set_up_by(16, work, origin, count)
+}
+
+/// The same with so many clients.
+pub(crate) fn set_up_by<W: Work>(
+    clients: u64,
+    work: W,
+    origin: &Arc<Origin>,
+    count: u64,
+) -> Result<(), String> {
     if count == 0 {
         return Ok(());
     }
     let load = Load {
-        clients: CLIENTS.min(count),
+        clients: clients.min(count),
         threads: 2,
         until: Until::Operations(count),
         connected: false,

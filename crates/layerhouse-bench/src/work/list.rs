@@ -5,17 +5,20 @@ use std::sync::Arc;
 use super::Scene;
 use super::pull::Requests;
 use crate::arguments;
-use crate::content::{Blob, Material};
-use crate::drive::{Done, Work, set_up};
+use crate::content::Blob;
+use crate::drive::{Done, Work, set_up, set_up_by};
 use crate::http::Failure;
 use crate::http::client::{Client, Expect};
 use crate::image::Image;
 use crate::measure::{Case, runner};
 
+/// Clients that load: a registry may commit for many at once.
+const CLIENTS: u64 = 64;
+
 #[derive(Clone)]
 struct Fill {
     prefix: String,
-    image: Arc<Image>,
+    config: Blob,
     manifest: Blob,
 }
 
@@ -28,27 +31,45 @@ impl Fill {
     fn tagged(&self) -> String {
         format!("{}/tags", self.prefix)
     }
-
-    async fn image(&self, client: &mut Client, name: &str, tag: &str) -> Result<(), Failure> {
-        for blob in self.image.layers.iter().chain([&self.image.config]) {
-            if !client.has(name, blob).await? {
-                client.push_blob(name, blob, None).await?;
-            }
-        }
-        client.push_manifest(name, tag, &self.manifest).await
-    }
 }
 
 fn tag(number: u64) -> String {
     format!("v{number:08}")
 }
 
+/// The image of all tags and repositories, once, before them.
+struct First(Fill);
+
+impl Work for First {
+    async fn turn(&self, client: &mut Client, _turn: u64) -> Result<Done, Failure> {
+        let Fill {
+            config, manifest, ..
+        } = &self.0;
+        let name = self.0.tagged();
+        if !client.has(&name, config).await? {
+            client.push_blob(&name, config, None).await?;
+        }
+        client.push_manifest(&name, &tag(0), manifest).await?;
+        Ok(Done::default())
+    }
+}
+
 struct Repositories(Fill);
 
 impl Work for Repositories {
     async fn turn(&self, client: &mut Client, turn: u64) -> Result<Done, Failure> {
+        let Fill {
+            config, manifest, ..
+        } = &self.0;
         let name = self.0.repository(turn);
-        self.0.image(client, &name, "latest").await?;
+        match client.mount(&self.0.tagged(), &name, &config.digest).await {
+            // Not every registry mounts: it has begun an upload in its place.
+            Err(Failure::Status { .. }) => {
+                client.push_blob(&name, config, None).await?;
+            }
+            mounted => mounted?,
+        }
+        client.push_manifest(&name, "latest", manifest).await?;
         Ok(Done::default())
     }
 }
@@ -61,17 +82,6 @@ impl Work for Tags {
         client
             .push_manifest(&name, &tag(turn), &self.0.manifest)
             .await?;
-        Ok(Done::default())
-    }
-}
-
-/// The image of all tags, once, before them.
-struct First(Fill);
-
-impl Work for First {
-    async fn turn(&self, client: &mut Client, _turn: u64) -> Result<Done, Failure> {
-        let name = self.0.tagged();
-        self.0.image(client, &name, &tag(0)).await?;
         Ok(Done::default())
     }
 }
@@ -108,11 +118,12 @@ fn ok() -> Expect {
 
 pub(crate) fn prepare(scene: &Scene, arguments: &arguments::List) -> Result<Vec<Case>, String> {
     scene.only_registries("list")?;
-    let image = Image::of(vec![Material::new(scene.seed, 64).blob(0)]);
+    // An image without layers: two requests make a repository.
+    let image = Image::of(Vec::new());
     let fill = Fill {
         prefix: scene.repository.clone(),
         manifest: Blob::of(&image.manifest),
-        image: Arc::new(image),
+        config: image.config,
     };
     let page = arguments.page;
     let middle = arguments.repositories / 2;
@@ -130,9 +141,12 @@ pub(crate) fn prepare(scene: &Scene, arguments: &arguments::List) -> Result<Vec<
         tag(middle),
     );
     for origin in &scene.origins {
-        set_up(Repositories(fill.clone()), origin, arguments.repositories)?;
-        set_up(First(fill.clone()), origin, 1)?;
-        set_up(Tags(fill.clone()), origin, arguments.tags)?;
+        if !arguments.loaded {
+            set_up(First(fill.clone()), origin, 1)?;
+            let repositories = Repositories(fill.clone());
+            set_up_by(CLIENTS, repositories, origin, arguments.repositories)?;
+            set_up_by(CLIENTS, Tags(fill.clone()), origin, arguments.tags)?;
+        }
         for (path, name) in [catalog.clone(), tags.clone()] {
             set_up(Look { path, name }, origin, 1)?;
         }

@@ -15,5 +15,5 @@ pub(crate) mod transport;
 /// has the same tests run without the fast path.
 pub(crate) fn variables_of_all() -> Option<(&'static str, String)> {
     let value = std::env::var("LAYERHOUSE_TEST_MAPPED").ok()?;
-    Some(("LAYERHOUSE_STORAGE_MAPPED", value))
+    Some(("LAYERHOUSE_STORAGE__MAPPED", value))
 }
