@@ -63,7 +63,7 @@ fn sec_s41_slow_readers_and_writers_hold_no_threads() {
         let slow = at_most(rounds("LAYERHOUSE_TEST_SLOW_CLIENTS", 3000));
         let begin = |number: usize| -> TcpStream {
             let mut stream = client.connect();
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 let session =
                     location(&client.send("POST", "/v2/acme/web/blobs/uploads/", &[], b""));
                 let head =
