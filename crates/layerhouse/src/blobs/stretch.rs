@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use layerhouse_oci::digest::Digest;
 use rustix::fs::sendfile;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 
 use super::mapping::ASKED_BYTES_MAX;
 use super::read::OpenFile;
@@ -15,7 +17,7 @@ use super::read::OpenFile;
 pub(crate) const STRETCH_BYTES_MAX: usize = ASKED_BYTES_MAX;
 /// Below this a copy costs less than asking.
 const STRETCH_BYTES_MIN: u64 = 16 << 10;
-const LOADED_AT_ONCE_BYTES: usize = 64 << 10;
+const COPIED_AT_ONCE_BYTES: usize = 64 << 10;
 
 /// Bytes of a published file, not none. They stay those of the file when it is removed or replaced.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Stretch {
     pub(crate) fn loader(&self) -> impl FnOnce() -> io::Result<()> + Send + 'static {
         let (file, mut at, end) = (Arc::clone(&self.file), self.at, self.end);
         move || {
-            let mut passed = vec![0; LOADED_AT_ONCE_BYTES];
+            let mut passed = vec![0; COPIED_AT_ONCE_BYTES];
             while at < end {
                 match file.file.read_at(&mut passed, at)? {
                     // Sending finds that out, too.
@@ -83,9 +85,23 @@ impl Stretch {
     /// The socket has no room ([`io::ErrorKind::WouldBlock`]) or is closed, or the disk failed.
     pub(crate) fn send(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let mut at = self.at;
-        let sent = sendfile(socket, &self.file.file, Some(&mut at), self.length())?;
+        let sent = match sendfile(socket, &self.file.file, Some(&mut at), self.length()) {
+            // A file system of user space, or a socket, that knows nothing of it.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.send_copy(socket)?,
+            sent => sent?,
+        };
         self.at += sent as u64;
         Ok(sent)
+    }
+
+    /// The same with the bytes in our memory on the way. What there is no room for is read once more.
+    fn send_copy(&self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut copied = vec![0; self.length().min(COPIED_AT_ONCE_BYTES)];
+        let length = self.file.file.read_at(&mut copied, self.at)?;
+        if length == 0 {
+            return Ok(0);
+        }
+        Ok(send(socket, &copied[..length], SendFlags::empty())?)
     }
 }
 
@@ -131,6 +147,28 @@ mod tests {
             theirs.read_exact(&mut came[at..]).expect("it was sent");
         }
         assert!(came == content);
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_send_is_copied() {
+        let file = tempfile::tempfile().expect("a file");
+        let content: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        file.write_all_at(&content, 0).expect("it is written");
+        let mut stretch = Stretch::of(file, 1000, 100_000);
+        let (ours, mut theirs) = UnixStream::pair().expect("sockets");
+        ours.set_nonblocking(true).expect("it is a socket");
+        let mut came = Vec::new();
+        while 0 < stretch.length() {
+            let sent = match stretch.send_copy(ours.as_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                sent => sent.expect("both ends are open"),
+            };
+            stretch.at += sent as u64;
+            let at = came.len();
+            came.resize(at + sent, 0);
+            theirs.read_exact(&mut came[at..]).expect("it was sent");
+        }
+        assert!(came == content[1000..]);
     }
 
     #[test]
