@@ -13,7 +13,6 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
@@ -104,8 +103,7 @@ impl Outlet {
                 Poll::Ready(Ok(length))
             }
             Poll::Ready(Err(error)) => {
-                // Others are of the socket: the client went away.
-                if error.raw_os_error() == Some(Errno::IO.raw_os_error()) {
+                if !is_of_the_socket(&error) {
                     cut_off(stretch, &error);
                 }
                 Poll::Ready(Err(error))
@@ -113,6 +111,15 @@ impl Outlet {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+/// Whether the client went away, which is no fault of the file's.
+fn is_of_the_socket(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted
+    ) || matches!(error.kind(), Kind::TimedOut | Kind::NotConnected)
 }
 
 /// The connection is cut, so the client sees that the answer is not whole.

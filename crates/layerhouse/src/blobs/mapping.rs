@@ -10,17 +10,31 @@
 )]
 
 use std::ffi::c_void;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::param::page_size;
+use rustix::process::geteuid;
 
 /// Most bytes that are asked about at once.
 pub(super) const ASKED_BYTES_MAX: usize = 1 << 20;
 /// No machine has smaller pages; one more for a range that begins within a page.
 const PAGES_MAX: usize = ASKED_BYTES_MAX / 4096 + 1;
+
+/// Most bytes that are mapped at once, by cached files and by those that readers still hold: a quarter of
+/// the smallest address space that 64 bits come with, and what 32 bits can spare.
+const MAPPED_BYTES_MAX: usize = if usize::BITS < 64 {
+    256 << 20
+} else {
+    128 << 30
+};
+static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// A file's place in our address space, where nothing is ever read.
 #[derive(Debug)]
@@ -28,15 +42,38 @@ pub(super) struct Mapping {
     /// Of `length` bytes that are ours until the drop; a number, for no memory is reached through it.
     address: usize,
     length: usize,
+    _share: Share,
+}
+
+/// Of [`MAPPED_BYTES_MAX`]; given back when dropped.
+#[derive(Debug)]
+struct Share(usize);
+
+impl Share {
+    fn take(length: usize) -> Option<Self> {
+        let more = |mapped: usize| {
+            let mapped = mapped.checked_add(length)?;
+            (mapped <= MAPPED_BYTES_MAX).then_some(mapped)
+        };
+        let taken = MAPPED_BYTES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.ok().map(|_| Self(length))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        MAPPED_BYTES.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 impl Mapping {
     /// Of the first `length` bytes, which are not none.
     ///
     /// # Errors
-    /// Addresses ran out, or the file system cannot map.
+    /// So much is mapped already, or the file system cannot map.
     pub(super) fn new(file: &File, length: u64) -> io::Result<Self> {
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let share = Share::take(length).ok_or(io::ErrorKind::OutOfMemory)?;
         // SAFETY: a new mapping at an address that the kernel chooses touches no memory of ours.
         let address = unsafe {
             mmap(
@@ -51,12 +88,13 @@ impl Mapping {
         Ok(Self {
             address: address.expose_provenance(),
             length,
+            _share: share,
         })
     }
 
     /// Whether the bytes from `first` to before `end`, at most [`ASKED_BYTES_MAX`], can be read without
-    /// waiting for the disk; bytes behind the end of the file cannot. Of files that are not ours and that
-    /// we may not write, the kernel tells nothing but yes.
+    /// waiting for the disk; bytes behind the end of the file cannot. Of files that [`may_ask`] does
+    /// not allow, the kernel tells nothing but yes.
     pub(super) fn is_resident(&self, first: u64, end: u64) -> bool {
         let page_bytes = page_size();
         let (Ok(first), Ok(end)) = (usize::try_from(first), usize::try_from(end)) else {
@@ -77,6 +115,13 @@ impl Mapping {
         let told = unsafe { libc::mincore(address, length, pages.as_mut_ptr()) };
         told == 0 && pages[..count].iter().all(|page| page & 1 == 1)
     }
+}
+
+/// Whether the kernel tells us what of a file is in its page cache: of our own, and of those that we may
+/// write.
+pub(super) fn may_ask(path: &Path, metadata: &Metadata) -> bool {
+    metadata.uid() == geteuid().as_raw()
+        || accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
 impl Drop for Mapping {
@@ -136,6 +181,15 @@ mod tests {
         assert!(mapping.is_resident(4 << 30, (4 << 30) + 10));
         assert!(!mapping.is_resident(length - 1, length));
         assert!(!mapping.is_resident(u64::MAX - 1, u64::MAX));
+    }
+
+    #[test]
+    fn addresses_are_bounded() {
+        let file = tempfile::tempfile().expect("a file");
+        let larger = MAPPED_BYTES_MAX as u64 + 1;
+        file.set_len(larger).expect("it is sparse");
+        assert!(Mapping::new(&file, larger).is_err());
+        assert!(Mapping::new(&file, 1 << 20).is_ok());
     }
 
     #[test]

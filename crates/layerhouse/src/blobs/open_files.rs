@@ -47,29 +47,44 @@ impl OpenFiles {
             return Some(file.clone());
         }
         let file = files.old.remove(digest)?;
-        self.insert_young(&mut files, digest, &file);
+        let evicted = self.insert_young(&mut files, digest, &file);
+        drop(files);
+        drop(evicted);
         Some(file)
     }
 
     pub(super) fn insert(&self, digest: &Digest, file: &BlobFile) {
         let mut files = self.lock();
-        files.remove(digest);
-        self.insert_young(&mut files, digest, file);
+        let before = files.take(digest);
+        let evicted = self.insert_young(&mut files, digest, file);
+        drop(files);
+        drop((before, evicted));
     }
 
     /// Closes it, as soon as those have ended who read it; its space on the disk is free only then.
     pub(super) fn remove(&self, digest: &Digest) {
-        self.lock().remove(digest);
+        let removed = self.lock().take(digest);
+        drop(removed);
     }
 
-    fn insert_young(&self, files: &mut Generations, digest: &Digest, file: &BlobFile) {
+    /// What gave way to it is to be closed when the lock is free: closing a file that was removed frees its
+    /// space, for which the disk may let one wait.
+    fn insert_young(
+        &self,
+        files: &mut Generations,
+        digest: &Digest,
+        file: &BlobFile,
+    ) -> HashMap<Digest, BlobFile> {
         let bytes = files.young_bytes.saturating_add(file.size_bytes());
+        let mut evicted = HashMap::new();
         if self.generation_max <= files.young.len() || GENERATION_BYTES_MAX < bytes {
-            files.old = std::mem::take(&mut files.young);
+            let young = std::mem::take(&mut files.young);
+            evicted = std::mem::replace(&mut files.old, young);
             files.young_bytes = 0;
         }
         files.young_bytes += file.size_bytes();
         files.young.insert(digest.clone(), file.clone());
+        evicted
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -78,10 +93,12 @@ impl OpenFiles {
 }
 
 impl Generations {
-    fn remove(&mut self, digest: &Digest) {
-        if let Some(file) = self.young.remove(digest) {
-            self.young_bytes -= file.size_bytes();
-        }
-        self.old.remove(digest);
+    /// It is in one of them at most.
+    fn take(&mut self, digest: &Digest) -> Option<BlobFile> {
+        let Some(file) = self.young.remove(digest) else {
+            return self.old.remove(digest);
+        };
+        self.young_bytes -= file.size_bytes();
+        Some(file)
     }
 }

@@ -59,8 +59,10 @@ impl Store {
     pub(crate) fn unpublish(&self, digest: &Digest) {
         let _timed = self.actions.time(Action::Delete);
         let directory = self.layout().blob_directory(digest);
+        // Open, it would keep its space on the disk, and some file systems its name: nobody may have opened
+        // it again when it is removed.
+        self.open_files.remove(digest);
         let removed = fs::remove_file(directory.join("data"));
-        // Open, it would keep its space on the disk.
         self.open_files.remove(digest);
         match removed {
             Ok(()) => {}

@@ -12,7 +12,7 @@ use layerhouse_oci::digest::Digest;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Store;
-use super::mapping::Mapping;
+use super::mapping::{Mapping, may_ask};
 use super::stretch::Stretch;
 use crate::fault::Fault;
 use crate::metrics::Action;
@@ -243,7 +243,8 @@ impl Store {
         };
         let is_kept = self.open_files.wants(metadata.len());
         // A file system that cannot map is read from.
-        let mapping = is_kept.then(|| Mapping::new(&file, metadata.len()).ok());
+        let can_map = is_kept && may_ask(&path, &metadata);
+        let mapping = can_map.then(|| Mapping::new(&file, metadata.len()).ok());
         let blob = BlobFile {
             file: Arc::new(OpenFile {
                 file,

@@ -86,8 +86,10 @@ impl Stretch {
     pub(crate) fn send(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let mut at = self.at;
         let sent = match sendfile(socket, &self.file.file, Some(&mut at), self.length()) {
-            // A file system of user space, or a socket, that knows nothing of it.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.send_copy(socket)?,
+            // A file system or socket that knows nothing of it, or a filter that does not want it.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS) => {
+                self.send_copy(socket)?
+            }
             sent => sent?,
         };
         self.at += sent as u64;

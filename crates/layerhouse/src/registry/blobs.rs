@@ -64,7 +64,7 @@ impl Registry {
         let file = self.store.open_blob(digest)?;
         let found_bytes = file.as_ref().map(BlobFile::size_bytes);
         let is_whole_file = has_size(digest, size_bytes, found_bytes);
-        let Some(file) = file.filter(|_| is_whole_file) else {
+        let Some(mut file) = file.filter(|_| is_whole_file) else {
             return Ok(None);
         };
         let mut is_unverified = !self.verified.contains(digest, file.version());
@@ -72,6 +72,12 @@ impl Registry {
             if !self.verify_file(digest).await? {
                 return Ok(None);
             }
+            // It was hashed by its name, and a push may have put another in its place before that.
+            let is_hashed = |file: &BlobFile| self.verified.contains(digest, file.version());
+            let Some(hashed) = self.store.open_blob(digest)?.filter(is_hashed) else {
+                return Ok(None);
+            };
+            file = hashed;
             is_unverified = false;
         }
         Ok(Some(BlobContent {

@@ -48,6 +48,23 @@ fn same(answer: &Response, expected: &[u8], told: &str) {
     }
 }
 
+/// A file that the kernel sends is mapped, and stays open.
+#[test]
+fn the_fast_path_is_taken_unless_it_is_switched_off() {
+    let is_mapped = |configuration| {
+        let (server, path, digest, content) = serving(configuration, 1 << 20);
+        same(&server.client.get(&path), &content, configuration);
+        let maps = fs::read_to_string("/proc/self/maps").expect("this is Linux");
+        let hex = digest.strip_prefix("sha256:").expect("it is SHA-256");
+        let root = server.root().display().to_string();
+        maps.lines()
+            .any(|line| line.contains(hex) && line.contains(&root))
+    };
+    let is_switched_off = std::env::var_os("LAYERHOUSE_TEST_MAPPED").is_some();
+    assert_eq!(is_mapped(WAYS[0]), !is_switched_off);
+    assert!(!is_mapped(WAYS[1]));
+}
+
 #[test]
 fn every_byte_of_every_length() {
     const MIB: usize = 1 << 20;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use super::super::harness::http::Client;
 use super::super::harness::images::{descriptor, digest, image, push_blob, push_manifest};
@@ -22,7 +22,9 @@ struct Frozen(Child);
 
 impl Frozen {
     fn new(path: &Path) -> Option<Self> {
-        let script = "fsfreeze -f \"$0\" || exit 1; echo frozen; read -r end; fsfreeze -u \"$0\"";
+        // What ends the test at the terminal must not end this before it thaws.
+        let script = "trap '' HUP INT TERM; fsfreeze -f \"$0\" || exit 1; echo frozen; \
+                      read -r end; fsfreeze -u \"$0\"";
         let mut child = Command::new("sh")
             .args(["-c", script])
             .arg(path)
@@ -197,6 +199,8 @@ fn fault_f10_a_slow_disk_slows_only_what_needs_it() {
     let warm = Warm::new(client);
     let is_over = AtomicBool::new(false);
     let checks = thread::scope(|scope| {
+        // Also if an assertion fails: the one who checks goes on until then.
+        let over = Over(&is_over);
         let pushing: Vec<_> = (0..PUSHES)
             .map(|seed| {
                 let content = noise(100 + seed, 1 << 20);
@@ -211,15 +215,26 @@ fn fault_f10_a_slow_disk_slows_only_what_needs_it() {
             }
             checks
         });
-        wait_until("writers wait", || 0 < hanging(process.id()));
+        let is_done = || pushing.iter().all(ScopedJoinHandle::is_finished);
+        wait_until("writers wait, or are done", || {
+            0 < hanging(process.id()) || is_done()
+        });
         let (_, threads, _) = usage(process.id());
         assert!(threads < 100, "{threads} threads");
         for push in pushing {
             push.join().expect("slow, but it comes");
         }
-        is_over.store(true, Ordering::SeqCst);
+        drop(over);
         checking.join().expect("what needs no disk is answered")
     });
     assert!(1 < checks, "{checks} checks");
     stop_soundly(process, &root);
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
