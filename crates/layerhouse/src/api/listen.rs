@@ -116,11 +116,11 @@ impl Service {
         let handover = self.tls.is_none().then(Handover::default);
         let (transport, builder) = match &self.tls {
             None => {
-                let outlet = Outlet::new(socket, handover.clone().unwrap_or_default());
-                (
-                    Transport::Plain(StallGuard::new(outlet, timeouts)),
-                    &self.any,
-                )
+                let outlet = Outlet::new(
+                    StallGuard::new(socket, timeouts),
+                    handover.clone().unwrap_or_default(),
+                );
+                (Transport::Plain(outlet), &self.any)
             }
             Some(tls) => {
                 let socket = StallGuard::new(socket, timeouts);

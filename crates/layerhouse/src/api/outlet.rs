@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::sockets::Socket;
+use super::stall::StallGuard;
 use crate::blobs::stretch::{STRETCH_BYTES_MAX, Stretch};
 
 /// Zeros that nobody reads or writes, so that they take no memory.
@@ -48,7 +49,8 @@ impl Handover {
 /// A socket, and what it is to send that comes from no memory.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    socket: Socket,
+    /// Its patience is with the client, and does not run while the disk is waited for.
+    socket: StallGuard<Socket>,
     handover: Handover,
     /// The first stretch has waited for room, so that it may have left the page cache.
     has_waited: bool,
@@ -57,7 +59,7 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(socket: Socket, handover: Handover) -> Self {
+    pub(super) fn new(socket: StallGuard<Socket>, handover: Handover) -> Self {
         Self {
             socket,
             handover,
@@ -88,7 +90,7 @@ impl Outlet {
         }
         let sent = self
             .socket
-            .poll_send(context, |socket| stretch.send(socket));
+            .poll_send(context, slice.len(), |socket| stretch.send(socket));
         self.has_waited = sent.is_pending();
         match sent {
             Poll::Ready(Ok(0)) => {
@@ -173,7 +175,7 @@ impl AsyncWrite for Outlet {
         }
         let head = &slices[..at];
         // More follows at once: one packet less, and one look less for the client.
-        let written = this.socket.poll_send(context, |socket| {
+        let written = this.socket.poll_send(context, head_bytes, |socket| {
             let nothing = &mut SendAncillaryBuffer::default();
             Ok(sendmsg(socket, head, nothing, SendFlags::MORE)?)
         });
@@ -205,11 +207,13 @@ impl AsyncWrite for Outlet {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
     use super::*;
+    use crate::config::meaning::Timeouts;
 
     const LENGTH: usize = 100_000;
 
@@ -222,7 +226,14 @@ mod tests {
     fn outlet() -> (Outlet, Handover, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("sockets");
         let handover = Handover::default();
-        let outlet = Outlet::new(Socket::Unix(ours), handover.clone());
+        let timeouts = Timeouts {
+            head: Duration::from_mins(1),
+            idle: Duration::from_mins(1),
+            stall: Duration::from_mins(1),
+            stall_bytes: 1024,
+        };
+        let socket = StallGuard::new(Socket::Unix(ours), timeouts);
+        let outlet = Outlet::new(socket, handover.clone());
         (outlet, handover, theirs)
     }
 

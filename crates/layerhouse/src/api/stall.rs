@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::connection::gave_up;
+use super::sockets::Socket;
 use crate::config::meaning::Timeouts;
 
 /// A socket that must take [`Timeouts::stall_bytes`] in each [`Timeouts::stall`] while more waits.
@@ -61,6 +63,19 @@ impl<S> StallGuard<S> {
                     .map(|()| Err(gave_up("the client takes nothing")))
             }
         }
+    }
+}
+
+impl StallGuard<Socket> {
+    /// As [`Socket::poll_send`], of `offered_bytes`.
+    pub(super) fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        offered_bytes: usize,
+        send: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.socket.poll_send(context, send);
+        self.watch(context, polled, offered_bytes)
     }
 }
 

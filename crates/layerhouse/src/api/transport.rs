@@ -7,12 +7,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::outlet::Outlet;
-use super::stall::StallGuard;
 use super::tls::SecureStream;
 
 /// In the clear to whoever reads and writes it. One type, so that the HTTP code is compiled once.
 pub(super) enum Transport {
-    Plain(StallGuard<Outlet>),
+    Plain(Outlet),
     Secure(Box<SecureStream>),
 }
 

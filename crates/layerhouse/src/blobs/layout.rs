@@ -9,6 +9,8 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 use layerhouse_oci::upload_id::UploadId;
 
+const BLOBS: &str = "docker/registry/v2/blobs";
+
 /// The paths of one data directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
@@ -68,7 +70,7 @@ impl Layout {
     }
 
     pub(crate) fn blobs(&self) -> PathBuf {
-        self.registry().join("blobs")
+        self.root.join(BLOBS)
     }
 
     pub(crate) fn repositories(&self) -> PathBuf {
@@ -77,15 +79,20 @@ impl Layout {
 
     /// `blobs/<algorithm>/<first two digits>/<digits>`, which holds the file `data`.
     pub(crate) fn blob_directory(&self, digest: &Digest) -> PathBuf {
-        let mut path = self.blobs();
-        path.push(digest.algorithm().name());
-        path.push(&digest.hex()[..2]);
-        path.push(digest.hex());
+        let hex = digest.hex();
+        let parts = [BLOBS, digest.algorithm().name(), &hex[..2], hex];
+        // Every pull asks for it: one allocation, with room for `data`.
+        let parts_bytes: usize = parts.iter().map(|part| part.len() + 1).sum();
+        let mut path = PathBuf::with_capacity(self.root.as_os_str().len() + parts_bytes + 5);
+        path.push(&self.root);
+        path.extend(parts);
         path
     }
 
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
-        self.blob_directory(digest).join("data")
+        let mut path = self.blob_directory(digest);
+        path.push("data");
+        path
     }
 
     fn repository(&self, name: &RepositoryName) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::harness::Over;
 use crate::harness::images;
 use crate::harness::server::Server;
 
@@ -280,12 +281,4 @@ fn a_change_is_seen_as_soon_as_it_is_answered() {
         client.get(&format!("/v2/acme/web/blobs/{digest}")).status,
         200
     );
-}
-
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }

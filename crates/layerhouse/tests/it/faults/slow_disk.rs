@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
+use super::super::harness::Over;
 use super::super::harness::http::Client;
 use super::super::harness::images::{descriptor, digest, image, push_blob, push_manifest};
 use super::super::harness::process::Process;
@@ -229,12 +230,4 @@ fn fault_f10_a_slow_disk_slows_only_what_needs_it() {
     });
     assert!(1 < checks, "{checks} checks");
     stop_soundly(process, &root);
-}
-
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }

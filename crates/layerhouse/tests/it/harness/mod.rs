@@ -11,9 +11,20 @@ pub(crate) mod tls;
 pub(crate) mod transcript;
 pub(crate) mod transport;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// What the environment of the tests says of every server that they start: `LAYERHOUSE_TEST_MAPPED=false`
 /// has the same tests run without the fast path.
 pub(crate) fn variables_of_all() -> Option<(&'static str, String)> {
     let value = std::env::var("LAYERHOUSE_TEST_MAPPED").ok()?;
     Some(("LAYERHOUSE_STORAGE__MAPPED", value))
+}
+
+/// Sets a flag when it is dropped, also by an assertion that fails: those who go on until then end.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
