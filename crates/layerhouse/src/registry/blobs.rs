@@ -69,12 +69,8 @@ impl Registry {
         };
         let mut is_unverified = !self.verified.contains(digest, file.version());
         if is_unverified && !(is_whole && HASHED_FIRST_MAX_BYTES < file.size_bytes()) {
-            if !self.verify_file(digest).await? {
-                return Ok(None);
-            }
-            // It was hashed by its name, and a push may have put another in its place before that.
-            let is_hashed = |file: &BlobFile| self.verified.contains(digest, file.version());
-            let Some(hashed) = self.store.open_blob(digest)?.filter(is_hashed) else {
+            // Not the one that was opened above: a push may have put another in its place.
+            let Some(hashed) = self.verify_file(digest).await? else {
                 return Ok(None);
             };
             file = hashed;
@@ -127,20 +123,20 @@ impl Registry {
         Ok(has_size(digest, size_bytes, self.store.blob_size(digest)?))
     }
 
-    /// Hashes a published file once for all who wait for it; whether it is good.
+    /// Hashes a published file once for all who wait for it; the file, if it is good.
     ///
     /// It is a task of its own: a client that goes away neither ends it nor lets go of the lease
     /// while a thread still hashes.
-    async fn verify_file(self: &Arc<Self>, digest: &Digest) -> Result<bool, Fault> {
+    async fn verify_file(self: &Arc<Self>, digest: &Digest) -> Result<Option<BlobFile>, Fault> {
         let (registry, digest) = (Arc::clone(self), digest.clone());
         let hashing = tokio::spawn(async move {
             let _lease = registry.leases.take(&digest).await;
             let Some(file) = registry.store.open_blob(&digest)? else {
-                return Ok(false);
+                return Ok(None);
             };
             let version = file.version();
             if registry.verified.contains(&digest, version) {
-                return Ok(true);
+                return Ok(Some(file));
             }
             let _turn = registry.hashing.acquire().await;
             let (store, asked) = (Arc::clone(&registry.store), digest.clone());
@@ -155,7 +151,7 @@ impl Registry {
             if is_good {
                 registry.verified.insert(&digest, version);
             }
-            Ok(is_good)
+            Ok(is_good.then_some(file))
         });
         let joined = hashing.await;
         joined.map_err(|error| Fault::new(FaultKind::Other, "hashing a blob", error))?
