@@ -20,7 +20,7 @@ pub(crate) async fn forever(
     mut config: Config,
     mut hangup: Signal,
 ) -> Infallible {
-    let mut watch = config.file.clone().map(Watch::new);
+    let mut watch = config.watch.clone();
     loop {
         tokio::select! {
             _ = hangup.recv() => {

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::watch::Watch;
+
 /// The effective configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
+    /// The same, as it was just before that.
+    pub watch: Option<Watch>,
     /// A file that stands where registry:2 would look for it, and was not read.
     pub unread: Option<PathBuf>,
     /// Where to listen (`http.addr`, `http.net`).

@@ -78,6 +78,8 @@ impl Config {
     /// Every problem found, a line each.
     pub fn load(arguments: &Arguments, surroundings: &Surroundings) -> Result<Self, ConfigError> {
         let (path, unread) = choose_file(arguments, surroundings);
+        // Before it is read: who writes it meanwhile is seen at the next look.
+        let watch = path.clone().map(Watch::new);
         let notes = Notes::default();
         let text = path.as_deref().and_then(|path| {
             read_file(path)
@@ -90,6 +92,7 @@ impl Config {
             .map(|text| (name.as_deref().unwrap_or(""), text));
         let mut config = Self::read(given, arguments, surroundings, notes)?;
         config.file = path;
+        config.watch = watch;
         config.unread = unread;
         Ok(config)
     }
@@ -249,6 +252,7 @@ fn read_all(
     sections::other::accepted(&root);
     Config {
         file: None,
+        watch: None,
         unread: None,
         listen: http.listen,
         root: data_directory(&root, arguments, storage.root),

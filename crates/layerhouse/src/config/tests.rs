@@ -37,6 +37,27 @@ fn the_commented_example_is_a_valid_configuration() {
     assert_eq!(config.warnings, [""; 0]);
 }
 
+/// A server that starts takes a while until it looks at its file for the first time.
+#[test]
+fn a_file_that_changes_after_it_was_read_is_another_one() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let path = directory.path().join("config.yml");
+    let write = |rest: &str| {
+        let text = format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: /d}}}}\n{rest}");
+        std::fs::write(&path, text).expect("it can be written");
+    };
+    write("");
+    let arguments = Arguments {
+        config: Some(path.clone()),
+        ..Arguments::default()
+    };
+    let config = Config::load(&arguments, &Surroundings::default()).expect("nothing is wrong");
+    write("http: { relativeurls: true }\n");
+    let mut watch = config.watch.expect("there is a file");
+    assert!(!watch.has_changed(), "it may be half written");
+    assert!(watch.has_changed());
+}
+
 #[test]
 fn defaults_are_registrys_with_a_file_and_ours_without() {
     let (ours, registrys) = (without_file(&[]), parse(""));
