@@ -48,8 +48,13 @@ fn fault_f21_uploads_of_clients_that_vanish_are_purged() {
     wait_until("its writer is let go", || {
         client.send("PATCH", &kept, &[], b"more").status == 202
     });
-    server.advance(minutes(2));
-    wait_until("the abandoned are purged", || names(&staged).len() <= 1);
+    // On a busy machine the server may learn late that a client is gone, and the session counts from then.
+    wait_until("the abandoned are purged", || {
+        server.advance(minutes(2));
+        let goes_on = client.send("PATCH", &kept, &[], b"more");
+        assert_eq!(goes_on.status, 202, "{}", goes_on.text());
+        names(&staged).len() <= 1
+    });
     for session in sessions {
         assert_eq!(client.get(&session).status, 404, "{session}");
     }
