@@ -150,9 +150,9 @@ fn shown_referer(referer: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Arc;
 
+    use super::*;
     use crate::auth::access::Access;
     use crate::auth::{ClientAddress, RequestSource};
     use crate::clock::RequestId;

@@ -118,10 +118,14 @@ impl Outlet {
 /// Whether the client went away, which is no fault of the file's.
 fn is_of_the_socket(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted
-    ) || matches!(error.kind(), Kind::TimedOut | Kind::NotConnected)
+    let gone = [
+        Kind::BrokenPipe,
+        Kind::ConnectionReset,
+        Kind::ConnectionAborted,
+        Kind::NotConnected,
+        Kind::TimedOut,
+    ];
+    gone.contains(&error.kind())
 }
 
 /// The connection is cut, so the client sees that the answer is not whole.

@@ -8,8 +8,9 @@ use layerhouse_oci::digest::Digest;
 use super::read::BlobFile;
 
 /// A smaller file is opened each time: it would take the place of one that is worth keeping.
-pub(super) const KEPT_BYTES_MIN: u64 = 64 << 10;
-/// Addresses are not endless (2 × 32 GiB of 256 GiB, where there are fewest).
+const KEPT_BYTES_MIN: u64 = 64 << 10;
+/// Addresses are not endless: two of these are half of what `mapping.rs` maps at most, and leave the rest to
+/// files that readers still hold.
 const GENERATION_BYTES_MAX: u64 = 32 << 30;
 
 /// Two generations: what is used moves to the young one, and when that is full the old one is closed.
