@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | [`route`] | method and path | [`route::Route`] |
 //! | [`name`] | `acme/web` | [`name::RepositoryName`] |
+//! | [`namespace`] | `acme` | [`namespace::NamespaceName`], who `acme/web` belongs to |
 //! | [`mod@reference`] | `latest`, `sha256:…` | [`reference::Reference`], of [`tag`] and [`digest`] |
 //! | [`upload_id`] | the last part of an upload URL | [`upload_id::UploadId`] |
 //! | [`range`] | `Content-Range`, `Range` | [`range::ContentRange`], [`range::Requested`] |
@@ -29,6 +30,7 @@ pub mod fields;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod namespace;
 pub mod range;
 pub mod reference;
 pub mod route;
