@@ -5,9 +5,13 @@ pub(crate) mod access;
 pub(crate) mod authenticator;
 mod challenge;
 pub(crate) mod credentials;
+pub(crate) mod directory;
 pub mod fuzzed;
 pub(crate) mod htpasswd;
 pub(crate) mod needs;
+pub(crate) mod passwords;
+pub(crate) mod principal;
+pub(crate) mod rights;
 pub(crate) mod token;
 mod watched;
 

@@ -1,6 +1,8 @@
 //! What a configuration means: every value checked, every default filled in. Sections are named as in
 //! registry:2's `config.yml`.
 
+pub(crate) mod index;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -31,6 +33,8 @@ pub struct Config {
     /// `http.debug`: metrics and health, on an address of their own.
     pub(crate) debug: Option<Debug>,
     pub(crate) auth: Auth,
+    /// `layerhouse.index`; absent, there are no accounts.
+    pub(crate) index: Option<index::Index>,
     pub(crate) allows_delete: bool,
     pub(crate) is_read_only: bool,
     pub(crate) validation: Validation,
@@ -312,7 +316,7 @@ impl Config {
     /// Whether everyone may do everything.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.auth == Auth::None
+        self.auth == Auth::None && self.index.is_none()
     }
 }
 

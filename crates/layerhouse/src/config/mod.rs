@@ -250,6 +250,8 @@ fn read_all(
     let (catalog_max, tags_max) = sections::other::pages(&root);
     sections::other::proxy(&root);
     sections::other::accepted(&root);
+    let auth = sections::auth::read(&root, &ours.section("auth"));
+    let index = sections::index::read(&ours, &auth);
     Config {
         file: None,
         watch: None,
@@ -260,7 +262,8 @@ fn read_all(
         http: http.http,
         tls: http.tls,
         debug: http.debug,
-        auth: sections::auth::read(&root, &ours.section("auth")),
+        auth,
+        index,
         allows_delete: storage.allows_delete.unwrap_or(true),
         is_read_only: storage.is_read_only,
         validation: sections::other::validation(&root),

@@ -6,15 +6,19 @@
 //! Operations are plain functions that wait for nothing but the database: SQLite runs a read in 5 µs
 //! where it stands, and an engine behind a socket would run the same function on a blocking thread.
 
+pub(crate) mod accounts;
 pub(crate) mod adoptions;
 pub(crate) mod blobs;
 pub(crate) mod events;
 pub(crate) mod links;
 pub(crate) mod manifests;
 mod migrations;
+pub(crate) mod namespaces;
 pub(crate) mod repositories;
 pub(crate) mod sqlite;
+pub(crate) mod standing;
 pub(crate) mod tags;
+pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod verify;
 
@@ -41,6 +45,11 @@ impl From<i64> for Value<'_> {
 impl<'a> From<&'a str> for Value<'a> {
     fn from(value: &'a str) -> Self {
         Self::Text(value)
+    }
+}
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        value.map_or(Self::Null, Self::Int)
     }
 }
 impl<'a> From<Option<&'a str>> for Value<'a> {
@@ -75,6 +84,11 @@ pub(super) struct Row<'a>(&'a rusqlite::Row<'a>);
 
 impl Row<'_> {
     pub(super) fn int(&self, column: usize) -> Result<i64, Fault> {
+        self.0
+            .get(column)
+            .map_err(|error| database_fault("reading a column", error))
+    }
+    pub(super) fn optional_int(&self, column: usize) -> Result<Option<i64>, Fault> {
         self.0
             .get(column)
             .map_err(|error| database_fault("reading a column", error))
@@ -222,6 +236,17 @@ fn database_fault(doing: &'static str, error: rusqlite::Error) -> Fault {
 pub(crate) fn ping(tx: &Transaction<'_>) -> Result<(), Fault> {
     tx.exists("SELECT 1 FROM repositories LIMIT 1", &[])
         .map(|_| ())
+}
+
+/// An id above every other, of which `highest` asks for the greatest: the time with room for 2²⁰ rows in each
+/// millisecond, so that ids need no sequence and grow with time.
+fn next_id(
+    tx: &Transaction<'_>,
+    highest: &'static str,
+    now: crate::clock::Timestamp,
+) -> Result<i64, Fault> {
+    let highest = tx.query_one(highest, &[], |row| row.int(0))?.unwrap_or(0);
+    Ok((now.0 << 20).max(highest + 1))
 }
 
 /// A bound on rows as a parameter.

@@ -31,25 +31,20 @@ pub(crate) fn find_or_create(
     if let Some(id) = find(tx, name)? {
         return Ok(id);
     }
-    let id = next_id(tx, now)?;
+    let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM repositories", now)?;
+    // What its namespace says of new ones now; without an index there is no namespace.
+    let namespace = name.as_str().split_once('/').map_or("", |(first, _)| first);
     tx.execute(
-        "INSERT INTO repositories (id, name, created_at) VALUES ($1, $2, $3)",
-        &[id.into(), name.as_str().into(), now.0.into()],
+        "INSERT INTO repositories (id, name, created_at, visibility)
+         VALUES ($1, $2, $3, (SELECT default_visibility FROM namespaces WHERE name = $4))",
+        &[
+            id.into(),
+            name.as_str().into(),
+            now.0.into(),
+            namespace.into(),
+        ],
     )?;
     Ok(RepositoryId(id))
-}
-
-/// An id above every other: the time with room for 2²⁰ repositories in each millisecond, so that ids
-/// need no sequence and grow with time.
-fn next_id(tx: &Transaction<'_>, now: Timestamp) -> Result<i64, Fault> {
-    let highest = tx
-        .query_one(
-            "SELECT COALESCE(MAX(id), 0) FROM repositories",
-            &[],
-            |row| row.int(0),
-        )?
-        .unwrap_or(0);
-    Ok((now.0 << 20).max(highest + 1))
 }
 
 /// How many there are.

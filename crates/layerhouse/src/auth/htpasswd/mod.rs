@@ -1,11 +1,7 @@
 //! Users of a file of bcrypt entries.
 
-mod backoff;
 pub(crate) mod create;
-mod flights;
 pub(crate) mod passes;
-mod passwords;
-mod queue;
 pub(crate) mod update;
 pub(crate) mod users;
 
@@ -13,11 +9,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::credentials::Secret;
+use super::passwords::{Busy, Comparison, Guess, Passwords};
 use super::watched::Watched;
 use crate::clock::{Clock, Random};
 use passes::{Holder, Passes};
-pub(crate) use passwords::Busy;
-use passwords::Passwords;
 use users::Users;
 
 /// Who may sign in, by the file.
@@ -65,7 +60,23 @@ impl Htpasswd {
     ) -> Result<bool, Busy> {
         let users = self.users.current().await;
         self.forget_if_changed(&users);
-        self.passwords.check(&users, user, password, address).await
+        let (hash, counts) = users.find(user);
+        let guess = Guess {
+            entry: &hash.bytes(),
+            user,
+            password,
+            address,
+        };
+        let typed = password.clone();
+        // One that is not right, and a user who is not there, cost the same.
+        let matches = move || hash.matches(typed.expose()) && counts;
+        let comparison = Comparison::Here(Box::new(matches));
+        self.passwords.check(guess, comparison).await
+    }
+
+    /// Whether the file has an entry of this user that a password can match.
+    pub(crate) async fn knows(&self, user: &str) -> bool {
+        self.users.current().await.find(user).1
     }
 
     /// A pass for who has just been found to be the holder.

@@ -5,6 +5,7 @@
 pub(super) mod auth;
 pub(super) mod health;
 pub(super) mod http;
+pub(super) mod index;
 pub(super) mod log;
 pub(super) mod notifications;
 pub(super) mod other;

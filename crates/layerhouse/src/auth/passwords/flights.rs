@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::passwords::Login;
+use super::Login;
 
 /// Logins that are being checked.
 #[derive(Default)]

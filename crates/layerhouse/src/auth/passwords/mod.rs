@@ -1,20 +1,25 @@
 //! Passwords compared with hashes: on one core at most, each once, and good ones remembered, so that a
 //! storm of logins slows nobody who is signed in (S15).
 
+mod backoff;
+mod flights;
+pub(crate) mod hash;
+mod queue;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use futures_util::future::BoxFuture;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
-use super::backoff::{self, Backoff, Who, place};
-use super::flights::Flights;
-use super::queue::Queue;
-use super::users::{Hash, Users};
-use crate::auth::credentials::Secret;
+use self::backoff::{Backoff, Who, place};
+use self::flights::Flights;
+use self::queue::Queue;
+use super::credentials::Secret;
 use crate::clock::{Clock, Random, Timestamp};
 
 /// How long a good login needs no hash again.
@@ -26,7 +31,26 @@ const REMEMBERED_MAX: u64 = 10_000;
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// What one login is known by: nothing can be learnt from it without the key of this process.
-pub(super) type Login = [u8; 32];
+type Login = [u8; 32];
+
+/// A login that somebody tries.
+#[derive(Clone, Copy)]
+pub(crate) struct Guess<'a> {
+    /// What the password is compared with: another entry is another login.
+    pub(crate) entry: &'a [u8],
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a Secret,
+    /// Where they are.
+    pub(crate) address: &'a str,
+}
+
+/// How it is found out whether a password is right.
+pub(crate) enum Comparison<'a> {
+    /// By a hash, on the core that all share.
+    Here(Box<dyn FnOnce() -> bool + Send + 'static>),
+    /// By asking another server, which is `Busy` when it does not answer.
+    Elsewhere(BoxFuture<'a, Result<bool, Busy>>),
+}
 
 /// The login cannot be checked now; it may be after this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,20 +169,23 @@ impl Passwords {
         }
     }
 
-    /// Whether the password is the user's. One that is not, and a user who is not there, cost the same.
+    /// Whether the password is the user's.
     ///
     /// # Errors
     /// [`Busy`] if nothing was compared.
     pub(crate) async fn check(
         &self,
-        users: &Users,
-        user: &str,
-        password: &Secret,
-        address: &str,
+        guess: Guess<'_>,
+        comparison: Comparison<'_>,
     ) -> Result<bool, Busy> {
-        let (hash, counts) = users.find(user);
+        let Guess {
+            entry,
+            user,
+            password,
+            address,
+        } = guess;
         let place = place(address);
-        let login = self.digest(&[&hash.bytes(), user.as_bytes(), password.expose()]);
+        let login = self.digest(&[entry, user.as_bytes(), password.expose()]);
         let asked = Asked {
             login,
             login_and_place: self.digest(&[&login, place.as_bytes()]),
@@ -176,35 +203,45 @@ impl Passwords {
             return Ok(true);
         }
         let flight = self.flights.join(login);
-        let checking = self.hash((hash, counts), password, &place, (asked, is_known));
+        let checking = self.compare(comparison, &place, (asked, is_known));
         flight.cell.get_or_try_init(|| checking).await.copied()
     }
 
     /// What the first of those does who ask the same at once.
-    async fn hash(
+    async fn compare(
         &self,
-        (hash, counts): (Hash, bool),
-        password: &Secret,
+        comparison: Comparison<'_>,
         place: &str,
         (asked, is_known): (Asked, bool),
     ) -> Result<bool, Busy> {
         let busy = Busy { wait: QUEUE_WAIT };
         let _place = self.queue.enter(place, is_known).ok_or(busy)?;
-        let core = Arc::clone(&self.core).acquire_owned().await;
-        let core = core.map_err(|_| busy)?;
-        // Others of the same place may have failed meanwhile.
-        self.memory.admit(&asked, is_known, self.clock.now())?;
-        let (password, hashes) = (password.clone(), Arc::clone(&self.hashes));
-        let (memory, clock) = (Arc::clone(&self.memory), self.clock.clone());
-        let matched = tokio::task::spawn_blocking(move || {
-            // Held until the result is known to the next one, even if this client went away meanwhile.
-            let _core = core;
-            hashes.fetch_add(1, Ordering::Relaxed);
-            let matches = hash.matches(password.expose()) && counts;
-            memory.learn(&asked, matches, clock.now());
-            matches
-        });
-        matched.await.map_err(|_| busy)
+        let matches = match comparison {
+            Comparison::Elsewhere(asking) => {
+                let matches = asking.await?;
+                self.memory.learn(&asked, matches, self.clock.now());
+                matches
+            }
+            Comparison::Here(matches) => {
+                let core = Arc::clone(&self.core).acquire_owned().await;
+                let core = core.map_err(|_| busy)?;
+                // Others of the same place may have failed meanwhile.
+                self.memory.admit(&asked, is_known, self.clock.now())?;
+                let hashes = Arc::clone(&self.hashes);
+                let (memory, clock) = (Arc::clone(&self.memory), self.clock.clone());
+                let matched = tokio::task::spawn_blocking(move || {
+                    // Held until the result is known to the next one, even if this client went away
+                    // meanwhile.
+                    let _core = core;
+                    hashes.fetch_add(1, Ordering::Relaxed);
+                    let matches = matches();
+                    memory.learn(&asked, matches, clock.now());
+                    matches
+                });
+                matched.await.map_err(|_| busy)?
+            }
+        };
+        Ok(matches)
     }
 
     /// Good logins are forgotten: the file changed. Those that are known stay, for each is of its entry.
@@ -229,8 +266,8 @@ impl Passwords {
 mod tests {
     use tokio::sync::OwnedSemaphorePermit;
 
-    use super::super::queue;
     use super::*;
+    use crate::auth::htpasswd::users::Users;
 
     const ADDRESS: &str = "192.0.2.1:1000";
 
@@ -238,6 +275,27 @@ mod tests {
         clock: Clock,
         passwords: Arc<Passwords>,
         users: Arc<Users>,
+    }
+
+    async fn by_file(
+        passwords: &Passwords,
+        users: &Users,
+        user: &str,
+        password: &Secret,
+        address: &str,
+    ) -> Result<bool, Busy> {
+        let (hash, counts) = users.find(user);
+        let guess = Guess {
+            entry: &hash.bytes(),
+            user,
+            password,
+            address,
+        };
+        let typed = password.clone();
+        let matches = move || hash.matches(typed.expose()) && counts;
+        passwords
+            .check(guess, Comparison::Here(Box::new(matches)))
+            .await
     }
 
     impl Fixture {
@@ -254,9 +312,7 @@ mod tests {
 
         async fn check(&self, user: &str, password: &str, address: &str) -> Result<bool, Busy> {
             let password = Secret::new(password.as_bytes());
-            self.passwords
-                .check(&self.users, user, &password, address)
-                .await
+            by_file(&self.passwords, &self.users, user, &password, address).await
         }
 
         /// Guesses at a place of this number.
@@ -270,7 +326,7 @@ mod tests {
             tokio::spawn(async move {
                 let address = format!("198.51.100.{place}:1");
                 let password = Secret::new(guess.to_be_bytes());
-                passwords.check(&users, user, &password, &address).await
+                by_file(&passwords, &users, user, &password, &address).await
             })
         }
 
@@ -347,7 +403,7 @@ mod tests {
         let (passwords, users) = (Arc::clone(&fixture.passwords), Arc::clone(&fixture.users));
         let known = tokio::spawn(async move {
             let password = Secret::new(*b"right");
-            passwords.check(&users, "ann", &password, ADDRESS).await
+            by_file(&passwords, &users, "ann", &password, ADDRESS).await
         });
         // There is room for who was here before.
         while fixture.passwords.queue.count() <= STORM {
