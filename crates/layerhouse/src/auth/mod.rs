@@ -9,9 +9,12 @@ pub(crate) mod directory;
 pub mod fuzzed;
 pub(crate) mod htpasswd;
 pub(crate) mod needs;
+pub(crate) mod outsider;
 pub(crate) mod passwords;
+pub(crate) mod permits;
 pub(crate) mod principal;
 pub(crate) mod rights;
+pub(crate) mod sign_in;
 pub(crate) mod token;
 mod watched;
 

@@ -8,6 +8,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod adoptions;
+pub(crate) mod audit;
 pub(crate) mod blobs;
 pub(crate) mod events;
 pub(crate) mod links;

@@ -74,6 +74,11 @@ impl Htpasswd {
         self.passwords.check(guess, comparison).await
     }
 
+    /// The file as it is by now.
+    pub(crate) async fn users(&self) -> Arc<Users> {
+        self.users.current().await
+    }
+
     /// Whether the file has an entry of this user that a password can match.
     pub(crate) async fn knows(&self, user: &str) -> bool {
         self.users.current().await.find(user).1

@@ -1,0 +1,166 @@
+//! Proofs that somebody may manage accounts, a namespace or a repository; made here, by decision.
+
+use std::sync::Arc;
+
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::namespace::NamespaceName;
+
+use super::RequestSource;
+use super::directory::Directory;
+use super::principal::{AccountRef, Means, Principal};
+use super::rights::{Deed, Role};
+use crate::fault::Fault;
+
+/// Who does it, and from where: what the audit says.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    principal: Arc<Principal>,
+    source: Arc<RequestSource>,
+}
+
+impl Asker {
+    pub(crate) fn new(principal: Arc<Principal>, source: Arc<RequestSource>) -> Self {
+        Self { principal, source }
+    }
+
+    pub(crate) fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    pub(crate) fn source(&self) -> &Arc<RequestSource> {
+        &self.source
+    }
+
+    /// Whether they did not sign in.
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.principal.means == Means::Nobody
+    }
+}
+
+/// Proof that somebody signed in as an account, to manage that account.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountPermit {
+    asker: Asker,
+    account: AccountRef,
+}
+
+/// Proof of an administrator.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminPermit {
+    asker: Asker,
+}
+
+/// Proof of a role in a namespace, which may not be there for administrators.
+#[derive(Clone, Debug)]
+pub(crate) struct NamespacePermit {
+    asker: Asker,
+    namespace: NamespaceName,
+    role: Role,
+}
+
+/// Proof of what somebody may do with a repository, which may not be there for who may make it.
+#[derive(Clone, Debug)]
+pub(crate) struct RepositoryPermit {
+    asker: Asker,
+    repository: RepositoryName,
+    deed: Deed,
+}
+
+impl AccountPermit {
+    /// For who signed in as an account, with all that it may; a token that is limited manages nothing.
+    pub(crate) fn of(asker: &Asker) -> Option<Self> {
+        let principal = asker.principal();
+        let account = principal.account.filter(|_| principal.limits.is_none())?;
+        Some(Self {
+            asker: asker.clone(),
+            account,
+        })
+    }
+
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    pub(crate) fn account(&self) -> AccountRef {
+        self.account
+    }
+}
+
+impl AdminPermit {
+    pub(crate) fn of(asker: &Asker) -> Option<Self> {
+        asker.principal().is_admin().then(|| Self {
+            asker: asker.clone(),
+        })
+    }
+
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+}
+
+impl NamespacePermit {
+    /// For who has at least `role` there.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn of(
+        directory: &Directory,
+        asker: &Asker,
+        namespace: NamespaceName,
+        role: Role,
+    ) -> Result<Option<Self>, Fault> {
+        let own = directory.role_in(asker.principal(), &namespace)?;
+        let own = own.filter(|own| role <= *own);
+        Ok(own.map(|own| Self {
+            asker: asker.clone(),
+            namespace,
+            role: own,
+        }))
+    }
+
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    pub(crate) fn namespace(&self) -> &NamespaceName {
+        &self.namespace
+    }
+
+    /// The role that they have.
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+}
+
+impl RepositoryPermit {
+    /// For who may do this there.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn of(
+        directory: &Directory,
+        asker: &Asker,
+        repository: RepositoryName,
+        deed: Deed,
+    ) -> Result<Option<Self>, Fault> {
+        let repository = repository.canonical();
+        let rights = directory.rights(asker.principal(), &repository)?;
+        Ok(rights.allows(deed).then(|| Self {
+            asker: asker.clone(),
+            repository,
+            deed,
+        }))
+    }
+
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    pub(crate) fn repository(&self) -> &RepositoryName {
+        &self.repository
+    }
+
+    pub(crate) fn deed(&self) -> Deed {
+        self.deed
+    }
+}
