@@ -14,6 +14,7 @@ use crate::api::sockets::{self, Address, Listeners};
 use crate::api::tls::{self, Checked, Tls};
 use crate::api::{Api, Settings, debug, listen};
 use crate::auth::authenticator::{AuthError, Authenticator};
+use crate::auth::directory::Directory;
 use crate::blobs::OpenError;
 use crate::checks::Checks;
 use crate::clock::{Clock, Random};
@@ -101,14 +102,24 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let (root, limits, steps) = (config.root.clone(), config.limits, config.steps.clone());
     let Environment { clock, random } = environment;
     // Before the data is touched; and reading users may take a while.
-    let (of, with) = (config.clone(), (clock.clone(), random.clone()));
-    let settings =
-        tokio::task::spawn_blocking(move || Settings::new(&of, None, &with.0, &with.1)).await??;
-    let kept_clock = clock.clone();
+    let (of, with) = (config.auth.clone(), (clock.clone(), random.clone()));
+    let authenticator =
+        tokio::task::spawn_blocking(move || Authenticator::open(&of, &with.0, &with.1)).await??;
+    let (kept_clock, kept_random) = (clock.clone(), random.clone());
     let registry =
         tokio::task::spawn_blocking(move || Registry::open(&root, limits, clock, random, steps))
             .await??;
     let registry = Arc::new(registry);
+    let authenticator = match &config.index {
+        None => authenticator,
+        Some(index) => {
+            let database = registry.database().clone();
+            let (clock, index) = (kept_clock.clone(), index.clone());
+            let directory = Directory::new(database, clock, kept_random, index.clone());
+            authenticator.with_index(&index, directory)
+        }
+    };
+    let settings = Settings::new(config, Arc::new(authenticator));
     registry.tell_events_as(source_name(&address));
     registry
         .configure_events(&config.notifications)
@@ -247,7 +258,7 @@ impl Running {
     /// changed.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         // A file that is cut short while it is written may lack the section.
-        if self.api.wants_sign_in() && config.auth == Auth::None {
+        if self.api.wants_sign_in() && config.is_open() {
             return Err(StartError::Opens);
         }
         let settings = self.api.prepare(config, &self.clock)?;

@@ -11,9 +11,9 @@ use layerhouse_oci::route::Route;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::{Answer, Call, request};
+use super::{Answer, Call, Settings, request};
 use crate::auth::access::Access;
-use crate::auth::authenticator::Denied;
+use crate::auth::authenticator::{Authenticator, Denied};
 use crate::auth::credentials::Credentials;
 use crate::auth::htpasswd::passes;
 use crate::auth::needs::{self, Need};
@@ -28,9 +28,12 @@ pub(super) struct Application {
 }
 
 impl Application {
-    pub(super) fn read<B>(route: &Route, request: &Request<B>) -> Self {
+    pub(super) fn read<B>(route: &Route, request: &Request<B>, settings: &Settings) -> Self {
         let from = request::query(request, "from");
-        let from = from.and_then(|from| from.parse::<RepositoryName>().ok());
+        let mut from = from.and_then(|from| from.parse::<RepositoryName>().ok());
+        if let Some(from) = &mut from {
+            settings.name(from);
+        }
         Self {
             need: needs::of(route, from),
             credentials: credentials(request.headers()),
@@ -47,7 +50,7 @@ impl Call {
         let is_empty = credentials.are_empty();
         let decided = authenticator.decide(&credentials, &need, source).await;
         if need != Need::Nothing
-            && let Some(method) = method(authenticator.config())
+            && let Some(method) = method(authenticator)
             && let Some(result) = result(&decided, is_empty)
         {
             self.api.observers.metrics.count_auth(method, result);
@@ -63,8 +66,11 @@ impl Call {
     }
 }
 
-fn method(auth: &Auth) -> Option<AuthMethod> {
-    match auth {
+fn method(authenticator: &Authenticator) -> Option<AuthMethod> {
+    if authenticator.indexed().is_some() {
+        return Some(AuthMethod::Index);
+    }
+    match authenticator.config() {
         Auth::None => None,
         Auth::Silly { .. } => Some(AuthMethod::Silly),
         Auth::Htpasswd { .. } => Some(AuthMethod::Htpasswd),
@@ -82,7 +88,7 @@ fn result(
         Ok((Identity::Anonymous, _)) => None,
         Err(Denied::Unauthorized { .. }) if has_no_credentials => Some(AuthResult::Missing),
         Err(Denied::Unauthorized { .. }) => Some(AuthResult::Refused),
-        Err(Denied::Busy { .. }) => Some(AuthResult::Failed),
+        Err(Denied::Busy { .. } | Denied::Fault(_)) => Some(AuthResult::Failed),
     }
 }
 
@@ -150,6 +156,7 @@ impl From<Denied> for ApiError {
                     Err(_) => refusal,
                 }
             }
+            Denied::Fault(fault) => fault.into(),
             Denied::Busy { wait } => {
                 let seconds = wait.as_secs().max(1);
                 Self::new(

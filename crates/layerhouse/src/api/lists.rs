@@ -22,7 +22,7 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 /// GET `/v2/_catalog?n&last`.
 pub(super) fn catalog<B>(
     call: &Call,
-    browse: GrantedBrowse,
+    browse: &GrantedBrowse,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");

@@ -36,14 +36,16 @@ use futures_util::FutureExt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::route::{Route, RouteError};
 use record::{Observers, Record, Watched};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::access::Access;
 use crate::auth::authenticator::{AuthError, Authenticator, TOKEN_PATH};
+use crate::auth::indexed::Indexed;
 use crate::auth::{Caller, Identity, Policy};
-use crate::clock::{Clock, Random};
+use crate::clock::Clock;
 use crate::config::meaning::{Auth, Config, Http, Timeouts};
 use crate::fault::{Fault, FaultKind};
 use crate::registry::Registry;
@@ -93,23 +95,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Opens what the configuration names; `before` is what it replaces, whose authenticator goes on if
-    /// it would be the same: its users stay signed in.
-    ///
-    /// # Errors
-    /// Users or keys cannot be read.
-    pub(crate) fn new(
-        config: &Config,
-        before: Option<&Self>,
-        clock: &Clock,
-        random: &Random,
-    ) -> Result<Self, AuthError> {
-        let kept = before.map(|before| &before.authenticator);
-        let authenticator = match kept.filter(|kept| kept.is_of(&config.auth)) {
-            Some(kept) => Arc::clone(kept),
-            None => Arc::new(Authenticator::open(&config.auth, clock, random)?),
-        };
-        Ok(Self {
+    pub(crate) fn new(config: &Config, authenticator: Arc<Authenticator>) -> Self {
+        Self {
             authenticator,
             policy: Policy {
                 allows_delete: config.allows_delete,
@@ -122,7 +109,14 @@ impl Settings {
                 ManifestRules::new(&config.validation).expect("the configuration compiled them"),
             ),
             has_access_log: config.log.has_access_log,
-        })
+        }
+    }
+
+    /// The one name of a repository that has two, where the index knows them.
+    fn name(&self, repository: &mut RepositoryName) {
+        if self.authenticator.indexed().is_some() {
+            *repository = repository.clone().canonical();
+        }
     }
 }
 
@@ -145,18 +139,36 @@ struct Call {
 }
 
 impl Api {
-    /// What of `config` can change while the server runs, to be stored in `settings`.
+    /// What of `config` can change while the server runs, to be stored in `settings`. The authenticator goes
+    /// on if it would be the same: its users stay signed in.
     ///
     /// # Errors
     /// Users or keys cannot be read.
     pub(crate) fn prepare(&self, config: &Config, clock: &Clock) -> Result<Settings, AuthError> {
-        let before = self.settings.load();
-        Settings::new(config, Some(&before), clock, self.registry.random())
+        let before = Arc::clone(&self.settings.load().authenticator);
+        if before.is_of(&config.auth, config.index.as_ref()) {
+            return Ok(Settings::new(config, before));
+        }
+        let opened = Authenticator::open(&config.auth, clock, self.registry.random())?;
+        let directory = before.indexed().map(Indexed::directory);
+        let authenticator = match (&config.index, directory) {
+            (Some(index), Some(directory)) => {
+                opened.with_index(index, directory.with(index.clone()))
+            }
+            (None, None) => opened,
+            (Some(_), None) | (None, Some(_)) => {
+                tracing::warn!("layerhouse.index: the index comes and goes with a restart only");
+                return Ok(Settings::new(config, before));
+            }
+        };
+        Ok(Settings::new(config, Arc::new(authenticator)))
     }
 
     /// Whether callers must sign in.
     pub(crate) fn wants_sign_in(&self) -> bool {
-        *self.settings.load().authenticator.config() != Auth::None
+        let settings = self.settings.load();
+        let authenticator = &settings.authenticator;
+        *authenticator.config() != Auth::None || authenticator.indexed().is_some()
     }
 
     /// Answers one request; whatever happens within, it is an answer.
@@ -267,8 +279,11 @@ impl Call {
                 return answer;
             }
         }
-        let route = Route::parse(request.method().as_str(), path)?;
-        let application = Application::read(&route, &request);
+        let mut route = Route::parse(request.method().as_str(), path)?;
+        if let Some(repository) = route.repository_mut() {
+            settings.name(repository);
+        }
+        let application = Application::read(&route, &request, &settings);
         let admitted = self.admit(application).await?;
         admitted.dispatch(route, request).await
     }
@@ -279,7 +294,7 @@ impl Call {
         match route {
             Route::Base => Ok(json(StatusCode::OK, "application/json", "{}".into())),
             Route::Preflight => Ok(preflight()),
-            Route::Catalog => lists::catalog(&self, policy.browse(who)?, &request),
+            Route::Catalog => lists::catalog(&self, &policy.browse(who)?, &request),
             Route::ListTags { repository } => {
                 lists::tags(&self, &policy.pull(who, &repository)?, &request)
             }

@@ -56,9 +56,14 @@ pub(super) async fn start(
 fn mount_source(call: &Call, from: Option<&str>) -> Option<MountSource> {
     let policy = call.settings.policy;
     match from {
-        None => policy.browse(&call.caller).ok().map(MountSource::Anywhere),
+        None => policy
+            .browse(&call.caller)
+            .ok()
+            .filter(|browse| browse.viewer().sees_all())
+            .map(MountSource::Anywhere),
         Some(from) => {
-            let from: RepositoryName = from.parse().ok()?;
+            let mut from: RepositoryName = from.parse().ok()?;
+            call.settings.name(&mut from);
             policy
                 .pull(&call.caller, &from)
                 .ok()

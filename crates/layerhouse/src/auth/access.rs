@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use layerhouse_oci::name::RepositoryName;
 
+use super::directory::{RepositoryRights, Viewer};
 use super::needs::{Action, Need};
+use super::rights::Deed;
 
 /// What a caller may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +28,16 @@ impl Access {
         match self {
             Self::Nothing => false,
             Self::All | Self::PullOnly => true,
-            Self::Listed(grants) => grants.catalog,
+            Self::Listed(grants) => grants.catalog.is_some(),
+        }
+    }
+
+    /// What of all lists they may see.
+    pub(crate) fn viewer(&self) -> Option<Arc<Viewer>> {
+        match self {
+            Self::Nothing => None,
+            Self::All | Self::PullOnly => Some(Arc::new(Viewer::of_all())),
+            Self::Listed(grants) => grants.catalog.clone(),
         }
     }
 
@@ -60,7 +71,8 @@ impl Access {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grants {
     repositories: BTreeMap<Box<str>, Actions>,
-    catalog: bool,
+    /// What of the names of all repositories, if any.
+    catalog: Option<Arc<Viewer>>,
 }
 
 /// A set of actions.
@@ -82,9 +94,34 @@ impl Grants {
                 own.push |= has("push");
                 own.delete |= has("delete");
             }
-            "registry" if name == "catalog" => self.catalog |= has("*"),
+            "registry" if name == "catalog" && has("*") => {
+                self.catalog = Some(Arc::new(Viewer::of_all()));
+            }
             _ => {}
         }
+    }
+
+    /// Adds what of `wanted` somebody may do with a repository.
+    pub(crate) fn add_rights(
+        &mut self,
+        repository: &RepositoryName,
+        rights: &RepositoryRights,
+        wanted: &[Action],
+    ) {
+        let has = |action, deed| {
+            let is_wanted = wanted.contains(&action) || wanted.contains(&Action::Everything);
+            is_wanted && rights.allows(deed)
+        };
+        let own = self.repositories.entry(repository.as_str().into());
+        let own = own.or_default();
+        own.pull |= has(Action::Pull, Deed::Pull);
+        own.push |= has(Action::Push, Deed::Push);
+        own.delete |= has(Action::Delete, Deed::Delete);
+    }
+
+    /// Adds the names of those repositories that `viewer` may see.
+    pub(crate) fn add_catalog(&mut self, viewer: Arc<Viewer>) {
+        self.catalog = Some(viewer);
     }
 
     fn allow(&self, repository: &RepositoryName, action: Action) -> bool {

@@ -6,17 +6,25 @@ use std::time::Duration;
 use super::access::Access;
 use super::challenge::{bearer, quoted, scope, scopes};
 use super::credentials::{Credentials, Secret};
+use super::directory::Directory;
 use super::htpasswd::Htpasswd;
 use super::htpasswd::passes::Holder;
+use super::indexed::{Found, Indexed};
 use super::needs::{Need, Wanted};
 use super::passwords::Busy;
+use super::passwords::Passwords;
+use super::sign_in::{SignIn, SignInError};
 use super::token::Tokens;
 use super::{Identity, RequestSource};
 use crate::clock::{Clock, Random};
+use crate::config::meaning::index::Index;
 use crate::config::meaning::{Auth, TokenAuth};
+use crate::fault::Fault;
 
 /// Where passes are given out, if they are.
 pub(crate) const TOKEN_PATH: &str = "/v2/token";
+/// Where the index gives tokens.
+pub(crate) const INDEX_TOKEN_PATH: &str = "/auth/token";
 
 /// Why signing in cannot be offered; the message is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +46,14 @@ pub(crate) enum Denied {
     },
     /// Too much is asked at once, or was guessed wrong too often.
     Busy { wait: Duration },
+    /// It cannot be said who asks.
+    Fault(Fault),
 }
 
 /// Asks who sends a request.
 pub(crate) struct Authenticator {
     config: Auth,
+    index: Option<Index>,
     means: Means,
 }
 
@@ -51,6 +62,7 @@ enum Means {
     Silly,
     Htpasswd(Box<Htpasswd>),
     Token(Tokens),
+    Indexed(Box<Indexed>),
 }
 
 impl Authenticator {
@@ -73,8 +85,33 @@ impl Authenticator {
         };
         Ok(Self {
             config: config.clone(),
+            index: None,
             means,
         })
+    }
+
+    /// The same with accounts: what it asked alone is one source of identity among others.
+    pub(crate) fn with_index(self, index: &Index, directory: Directory) -> Self {
+        let passwords = Arc::new(Passwords::new(directory.clock(), directory.random()));
+        let (htpasswd, foreign) = match self.means {
+            Means::Open | Means::Silly | Means::Indexed(_) => (None, None),
+            Means::Htpasswd(htpasswd) => (Some(Arc::from(htpasswd)), None),
+            Means::Token(tokens) => (None, Some(tokens)),
+        };
+        let sign_in = SignIn::new(directory, passwords, htpasswd);
+        Self {
+            config: self.config,
+            index: Some(index.clone()),
+            means: Means::Indexed(Box::new(Indexed::new(sign_in, foreign))),
+        }
+    }
+
+    /// What knows the accounts, if there are any.
+    pub(crate) fn indexed(&self) -> Option<&Indexed> {
+        match &self.means {
+            Means::Indexed(indexed) => Some(indexed),
+            Means::Open | Means::Silly | Means::Htpasswd(_) | Means::Token(_) => None,
+        }
     }
 
     /// What it was opened with.
@@ -83,8 +120,8 @@ impl Authenticator {
     }
 
     /// Whether it would be the same if it were opened with `config`.
-    pub(crate) fn is_of(&self, config: &Auth) -> bool {
-        self.config == *config
+    pub(crate) fn is_of(&self, config: &Auth, index: Option<&Index>) -> bool {
+        self.config == *config && self.index.as_ref() == index
     }
 
     /// Who asks, and what they may do: enough for `need`, or it is refused.
@@ -105,14 +142,15 @@ impl Authenticator {
             Ok((identity, access)) if access.meets(need) => return Ok((identity, access)),
             Ok(_) => Problem::Scope,
             Err(Problem::Busy(wait)) => return Err(Denied::Busy { wait }),
+            Err(Problem::Fault(fault)) => return Err(Denied::Fault(fault)),
             Err(problem) => problem,
         };
-        if problem != Problem::Missing {
+        if !matches!(problem, Problem::Missing) {
             // No name: people type a password where it belongs.
             tracing::info!(address = %source.address, ?problem, "a sign-in was refused");
         }
         Err(Denied::Unauthorized {
-            challenge: self.challenge(need, problem, source),
+            challenge: self.challenge(need, &problem, source),
             wanted: need.asked_for(),
         })
     }
@@ -124,6 +162,17 @@ impl Authenticator {
         source: &RequestSource,
     ) -> Result<(Identity, Access), Problem> {
         match &self.means {
+            Means::Indexed(indexed) => {
+                let address = source.address.to_string();
+                let found = Box::pin(indexed.identify(credentials, need, &address)).await;
+                match found {
+                    Ok(Found::Caller(identity, access)) => Ok((identity, access)),
+                    Ok(Found::Missing) => Err(Problem::Missing),
+                    Ok(Found::Wrong) => Err(Problem::Wrong),
+                    Err(SignInError::Busy(Busy { wait })) => Err(Problem::Busy(wait)),
+                    Err(SignInError::Fault(fault)) => Err(Problem::Fault(fault)),
+                }
+            }
             Means::Open => Ok((Identity::Anonymous, Access::All)),
             Means::Silly => match credentials {
                 Credentials::None => Err(Problem::Missing),
@@ -189,7 +238,7 @@ impl Authenticator {
             return None;
         }
         let refused = || Denied::Unauthorized {
-            challenge: self.challenge(&Need::SignIn, Problem::Wrong, source),
+            challenge: self.challenge(&Need::SignIn, &Problem::Wrong, source),
             wanted: Vec::new(),
         };
         let holder = match credentials {
@@ -228,7 +277,11 @@ impl Authenticator {
     }
 
     /// `WWW-Authenticate`, as registry:2 writes it.
-    fn challenge(&self, need: &Need, problem: Problem, source: &RequestSource) -> String {
+    fn challenge(&self, need: &Need, problem: &Problem, source: &RequestSource) -> String {
+        if let Some(index) = &self.index {
+            let url = format!("{}{INDEX_TOKEN_PATH}", source.base_url());
+            return bearer(&url, &index.tokens.service, &scopes(need)) + problem.parameter();
+        }
         match &self.config {
             Auth::None => String::new(),
             Auth::Htpasswd {
@@ -261,7 +314,7 @@ impl Authenticator {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Problem {
     /// Nothing was shown that could be checked.
     Missing,
@@ -270,13 +323,14 @@ enum Problem {
     /// It is good, but not for this.
     Scope,
     Busy(Duration),
+    Fault(Fault),
 }
 
 impl Problem {
     /// What a challenge for tokens says of it (RFC 6750, 3.1).
-    fn parameter(self) -> &'static str {
+    fn parameter(&self) -> &'static str {
         match self {
-            Self::Missing | Self::Busy(_) => "",
+            Self::Missing | Self::Busy(_) | Self::Fault(_) => "",
             Self::Wrong => ",error=\"invalid_token\"",
             Self::Scope => ",error=\"insufficient_scope\"",
         }

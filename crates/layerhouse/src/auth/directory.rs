@@ -71,7 +71,7 @@ impl RepositoryRights {
 }
 
 /// What somebody may see of lists, put together once for many repositories.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Viewer {
     sees_all: bool,
     sees_public: bool,

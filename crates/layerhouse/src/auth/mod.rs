@@ -8,6 +8,7 @@ pub(crate) mod credentials;
 pub(crate) mod directory;
 pub mod fuzzed;
 pub(crate) mod htpasswd;
+pub(crate) mod indexed;
 pub(crate) mod needs;
 pub(crate) mod outsider;
 pub(crate) mod passwords;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use layerhouse_oci::name::RepositoryName;
 
 use self::access::Access;
+use self::directory::Viewer;
 use self::needs::Action;
 use crate::clock::RequestId;
 use crate::config::meaning::Http;
@@ -148,9 +150,15 @@ impl<Action> Granted<Action> {
     }
 }
 
-/// Proof that the caller may see names of repositories.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GrantedBrowse(());
+/// Proof that the caller may see names of repositories: those that the viewer sees.
+#[derive(Clone, Debug)]
+pub(crate) struct GrantedBrowse(Arc<Viewer>);
+
+impl GrantedBrowse {
+    pub(crate) fn viewer(&self) -> &Viewer {
+        &self.0
+    }
+}
 
 /// Why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,11 +219,8 @@ impl Policy {
     /// To see the names of repositories, and to mount a blob without naming where it is.
     #[expect(clippy::unused_self, reason = "a policy is asked, whatever it says")]
     pub(crate) fn browse(self, caller: &Caller) -> Result<GrantedBrowse, Refusal> {
-        if caller.access.allows_catalog() {
-            Ok(GrantedBrowse(()))
-        } else {
-            Err(Refusal::Forbidden)
-        }
+        let viewer = caller.access.viewer();
+        viewer.map(GrantedBrowse).ok_or(Refusal::Forbidden)
     }
 }
 

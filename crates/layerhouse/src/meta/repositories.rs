@@ -1,5 +1,7 @@
 //! Repositories: their names and ids.
 
+use std::ops::ControlFlow;
+
 use layerhouse_oci::name::RepositoryName;
 
 use super::Transaction;
@@ -62,5 +64,19 @@ pub(crate) fn list(
         "SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2",
         &[after.unwrap_or("").into(), super::limit(limit)],
         |row| row.text(0),
+    )
+}
+
+/// Calls `take` with names after `after` in byte order and what each says of its visibility, until it has
+/// enough.
+pub(crate) fn each(
+    tx: &Transaction<'_>,
+    after: Option<&str>,
+    mut take: impl FnMut(&str, Option<&str>) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    tx.each_until(
+        "SELECT name, visibility FROM repositories WHERE name > $1 ORDER BY name",
+        &[after.unwrap_or("").into()],
+        |row| Ok(take(&row.text(0)?, row.optional_text(1)?.as_deref())),
     )
 }

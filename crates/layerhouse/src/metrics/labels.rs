@@ -143,6 +143,8 @@ pub(crate) enum AuthMethod {
     Htpasswd,
     Token,
     Silly,
+    /// By accounts, whatever vouches for them.
+    Index,
 }
 
 /// What came of it.
@@ -158,7 +160,7 @@ pub(crate) enum AuthResult {
     Failed,
 }
 
-pub(super) const AUTH_METHODS: [&str; 3] = ["htpasswd", "token", "silly"];
+pub(super) const AUTH_METHODS: [&str; 4] = ["htpasswd", "token", "silly", "index"];
 pub(super) const AUTH_RESULTS: [&str; 4] = ["accepted", "refused", "missing", "failed"];
 
 #[cfg(test)]

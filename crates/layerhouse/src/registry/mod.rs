@@ -174,6 +174,11 @@ impl Registry {
         self.store.actions()
     }
 
+    /// Where the facts are, for those who keep others beside the registry's.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }

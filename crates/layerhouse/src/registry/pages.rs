@@ -49,18 +49,33 @@ const ANNOTATIONS_BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(4 * ANNOTATIONS_BYTES_MAX < REFERRERS_BYTES_MAX);
 
 impl Registry {
-    /// Names of repositories.
+    /// Names of repositories that the caller may see.
     ///
     /// # Errors
     /// The database failed.
     pub(crate) fn list_repositories(
         &self,
-        _browse: GrantedBrowse,
+        browse: &GrantedBrowse,
         query: PageQuery<'_>,
     ) -> Result<Page<String>, Fault> {
-        let names = self
-            .database
-            .read(|tx| meta::repositories::list(tx, query.after, query.limit + 1))?;
+        let (viewer, wanted) = (browse.viewer(), query.limit + 1);
+        let names = self.database.read(|tx| {
+            if viewer.sees_all() {
+                return meta::repositories::list(tx, query.after, wanted);
+            }
+            let mut seen = Vec::new();
+            meta::repositories::each(tx, query.after, |name, visibility| {
+                if viewer.sees(name, visibility) {
+                    seen.push(name.to_owned());
+                }
+                if seen.len() < wanted {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            })?;
+            Ok::<_, Fault>(seen)
+        })?;
         Ok(Page::cut(names, query.limit))
     }
 
