@@ -9,6 +9,7 @@ pub(crate) mod directory;
 pub mod fuzzed;
 pub(crate) mod htpasswd;
 pub(crate) mod indexed;
+pub(crate) mod issue;
 pub(crate) mod needs;
 pub(crate) mod outsider;
 pub(crate) mod passwords;

@@ -21,6 +21,7 @@ pub(crate) mod namespaces;
 pub(crate) mod repositories;
 pub(crate) mod robots;
 pub(crate) mod shown;
+pub(crate) mod signing_keys;
 pub(crate) mod sqlite;
 pub(crate) mod standing;
 pub(crate) mod tags;

@@ -1,9 +1,9 @@
 //! Tokens of another service: verified with the keys that the operator named, and with no others.
 
 pub(crate) mod claims;
-mod json;
+pub(crate) mod json;
 pub(crate) mod jws;
-mod key;
+pub(crate) mod key;
 
 use std::collections::HashMap;
 use std::path::Path;
