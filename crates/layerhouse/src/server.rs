@@ -140,6 +140,9 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     });
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
     let mut jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
+    if let Some(directory) = api.directory() {
+        jobs.spawn(jobs::accounts::run(directory, jobs_are_stopping.clone()));
+    }
     jobs.spawn(jobs::checks::run(
         Arc::clone(&registry),
         checks,

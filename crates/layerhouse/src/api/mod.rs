@@ -43,6 +43,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auth::access::Access;
 use crate::auth::authenticator::{AuthError, Authenticator, TOKEN_PATH};
+use crate::auth::directory::Directory;
 use crate::auth::indexed::Indexed;
 use crate::auth::{Caller, Identity, Policy};
 use crate::clock::Clock;
@@ -162,6 +163,15 @@ impl Api {
             }
         };
         Ok(Settings::new(config, Arc::new(authenticator)))
+    }
+
+    /// What knows the accounts, if there are any.
+    pub(crate) fn directory(&self) -> Option<Directory> {
+        let settings = self.settings.load();
+        settings
+            .authenticator
+            .indexed()
+            .map(|indexed| indexed.directory().clone())
     }
 
     /// Whether callers must sign in.

@@ -10,6 +10,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::namespace::NamespaceName;
 
 use super::htpasswd::users::Users;
+use super::issue::uses::Uses;
 use super::principal::{AccountRef, Means, Principal};
 use super::rights::{Deed, Limits, Pattern, Place, Role, Standing, Visibility, may};
 use crate::clock::{Clock, Random};
@@ -36,6 +37,7 @@ struct Accounts {
     clock: Clock,
     random: Random,
     generation: AtomicU64,
+    uses: Uses,
     /// As the file of registry:2's users was when it was last looked at: who is not in it any more is not
     /// here either.
     htpasswd: ArcSwapOption<Users>,
@@ -147,6 +149,7 @@ impl Directory {
                 clock,
                 random,
                 generation: AtomicU64::new(1),
+                uses: Uses::default(),
                 htpasswd: ArcSwapOption::empty(),
             }),
             settings: Arc::new(settings),
@@ -176,6 +179,11 @@ impl Directory {
 
     pub(crate) fn random(&self) -> &Random {
         &self.accounts.random
+    }
+
+    /// When tokens were used, until it is written down.
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.accounts.uses
     }
 
     /// Another number after every change of accounts, rights, tokens and visibility: what was decided after
@@ -247,7 +255,11 @@ impl Directory {
             let Some(token) = token.filter(|token| !token.is_expired(now)) else {
                 return Ok(None);
             };
-            self.of_token(tx, &token, Means::Token(token.kind))
+            let found = self.of_token(tx, &token, Means::Token(token.kind))?;
+            if found.is_some() {
+                self.accounts.uses.note(token.id, now);
+            }
+            Ok(found)
         })
     }
 
@@ -260,7 +272,9 @@ impl Directory {
         let limits = token.limits.as_deref();
         let limits = limits.map(|limits| Arc::new(Limits::from_json(limits)));
         let account = accounts::by_id(tx, token.account)?;
-        Ok(account.and_then(|account| self.principal(&account, means, Some((token.id, limits)))))
+        let token = Some((token.id, limits));
+        let found = account.and_then(|account| self.principal(&account, means, token));
+        Ok(found)
     }
 
     /// The holder of an access token, as they are by now: the account that it names, with the token that it

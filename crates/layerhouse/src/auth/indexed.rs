@@ -8,6 +8,9 @@ use super::Identity;
 use super::access::{Access, Grants};
 use super::credentials::Credentials;
 use super::directory::Directory;
+use super::issue::Issuer;
+use super::issue::keys::Keys;
+use super::issue::own::OwnTokens;
 use super::needs::{Action, Need};
 use super::principal::{Means, Principal};
 use super::sign_in::{SignIn, SignInError};
@@ -21,6 +24,8 @@ const OPEN_MAX: u64 = 10_000;
 /// Finds out who asks by accounts.
 pub(crate) struct Indexed {
     sign_in: SignIn,
+    issuer: Issuer,
+    own: OwnTokens,
     /// Tokens of another service, believed beside ours.
     foreign: Option<Tokens>,
     /// Repositories that nobody need sign in to pull from, and the generation in which that was so: they are
@@ -40,7 +45,12 @@ pub(crate) enum Found {
 
 impl Indexed {
     pub(crate) fn new(sign_in: SignIn, foreign: Option<Tokens>) -> Self {
+        let directory = sign_in.directory();
+        let tokens = &directory.settings().tokens;
+        let keys = Arc::new(Keys::new(directory.database(), directory.clock(), tokens));
         Self {
+            issuer: Issuer::new(directory, &keys),
+            own: OwnTokens::new(directory, &keys),
             sign_in,
             foreign,
             open: Cache::builder().max_capacity(OPEN_MAX).build(),
@@ -49,6 +59,10 @@ impl Indexed {
 
     pub(crate) fn sign_in(&self) -> &SignIn {
         &self.sign_in
+    }
+
+    pub(crate) fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -75,6 +89,18 @@ impl Indexed {
             }
             Credentials::Bearer(token) => {
                 self.sign_in.refresh().await;
+                if let Some(verified) = self.own.verify(token)? {
+                    let identity = match verified.principal.means {
+                        Means::Nobody => Identity::Anonymous,
+                        Means::Password
+                        | Means::Token(_)
+                        | Means::AccessToken
+                        | Means::Workload
+                        | Means::Certificate
+                        | Means::Console => Identity::User(Arc::clone(&verified.principal.name)),
+                    };
+                    return Ok(Found::Caller(identity, verified.access));
+                }
                 if let Some(foreign) = &self.foreign
                     && let Some((identity, access)) = Box::pin(foreign.verify(token)).await
                 {

@@ -1,5 +1,6 @@
 //! Work that outlives a request. Each job calls `registry` as `api` does, and ends when told to.
 
+pub(crate) mod accounts;
 pub(crate) mod checks;
 mod notifications;
 
