@@ -113,6 +113,10 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let authenticator = match &config.index {
         None => authenticator,
         Some(index) => {
+            registry
+                .name_official_repositories()
+                .await
+                .map_err(OpenError::from)?;
             let database = registry.database().clone();
             let (clock, index) = (kept_clock.clone(), index.clone());
             let directory = Directory::new(database, clock, kept_random, index.clone());

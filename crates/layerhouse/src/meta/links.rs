@@ -88,6 +88,34 @@ pub(crate) fn mark_tags_stale(
     Ok(())
 }
 
+/// Notes every link file of a repository, as it is called here or was before.
+pub(crate) fn mark_all_stale(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+    id: RepositoryId,
+) -> Result<(), Fault> {
+    let values = [repository.as_str().into(), id.0.into()];
+    tx.execute(
+        "INSERT INTO stale_links (repository, kind, name, change)
+         SELECT $1, 'layer', digest, 1 FROM repository_blobs WHERE repository_id = $2
+         ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
+        &values,
+    )?;
+    tx.execute(
+        "INSERT INTO stale_links (repository, kind, name, change)
+         SELECT $1, 'manifest', digest, 1 FROM manifests WHERE repository_id = $2
+         ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
+        &values,
+    )?;
+    tx.execute(
+        "INSERT INTO stale_links (repository, kind, name, change)
+         SELECT $1, 'tag', name, 1 FROM tags WHERE repository_id = $2
+         ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
+        &values,
+    )?;
+    Ok(())
+}
+
 /// Stale links after another one, or from the first, at most `limit`.
 pub(crate) fn stale(
     tx: &Transaction<'_>,

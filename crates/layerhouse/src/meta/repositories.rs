@@ -49,6 +49,19 @@ pub(crate) fn find_or_create(
     Ok(RepositoryId(id))
 }
 
+/// Gives a repository another name, which must be free.
+pub(crate) fn rename(
+    tx: &Transaction<'_>,
+    id: RepositoryId,
+    name: &RepositoryName,
+) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE repositories SET name = $2 WHERE id = $1",
+        &[id.0.into(), name.as_str().into()],
+    )
+    .map(|_| ())
+}
+
 /// How many there are.
 pub(crate) fn count(tx: &Transaction<'_>) -> Result<u64, Fault> {
     tx.count("SELECT COUNT(*) FROM repositories")

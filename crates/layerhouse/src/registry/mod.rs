@@ -9,6 +9,7 @@ mod leases;
 pub(crate) mod links;
 pub(crate) mod manifest_rules;
 pub(crate) mod manifests;
+mod official;
 pub(crate) mod pages;
 pub(crate) mod rebuild;
 pub(crate) mod receive;
