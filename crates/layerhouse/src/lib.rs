@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 mod fault;
 mod health;
+mod index;
 mod jobs;
 pub mod log;
 mod meta;

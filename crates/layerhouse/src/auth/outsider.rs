@@ -14,7 +14,7 @@ use crate::meta::namespaces::{self, NamespaceKind};
 use crate::meta::{Transaction, standing};
 
 /// What nobody is called: words that paths begin with, and those that mean something else.
-pub(crate) const RESERVED: [&str; 12] = [
+pub(crate) const RESERVED: [&str; 13] = [
     "admin",
     "anonymous",
     "api",
@@ -24,6 +24,7 @@ pub(crate) const RESERVED: [&str; 12] = [
     "library",
     "metrics",
     "readyz",
+    "server",
     "ui",
     "v1",
     "v2",
