@@ -266,6 +266,20 @@ fn greet(server: &Running, config: &Config) {
         env!("CARGO_PKG_VERSION"),
         root.display(),
     ));
+    greet_first(server, &format!("{scheme}://{host}"));
+}
+
+/// The index has no administrator yet.
+fn greet_first(server: &Running, url: &str) {
+    if let Some(code) = server.setup_code() {
+        say(&format!(
+            "\nThere is no administrator yet. Make one on this machine:\n\
+             \x20 layerhouse user create NAME --admin\n\
+             or from anywhere, with the code that is good once, until the next start:\n\
+             \x20 curl {url}/api/v1/users -H 'Content-Type: application/json' \\\n\
+             \x20   -d '{{\"name\": \"NAME\", \"password\": \"…\", \"code\": \"{code}\"}}'\n"
+        ));
+    }
 }
 
 fn check(root: &Path) -> ExitCode {

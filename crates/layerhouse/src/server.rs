@@ -14,6 +14,7 @@ use crate::api::sockets::{self, Address, Listeners};
 use crate::api::tls::{self, Checked, Tls};
 use crate::api::{Api, Settings, debug, listen};
 use crate::auth::authenticator::{AuthError, Authenticator};
+use crate::auth::credentials::Secret;
 use crate::auth::directory::Directory;
 use crate::blobs::OpenError;
 use crate::checks::Checks;
@@ -71,6 +72,7 @@ pub struct Running {
     jobs: JoinSet<()>,
     registry: Arc<Registry>,
     notifications: watch::Sender<Notifications>,
+    setup_code: Option<Secret>,
 }
 
 impl std::fmt::Debug for Api {
@@ -123,7 +125,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
             authenticator.with_index(&index, directory)
         }
     };
-    let settings = Settings::new(config, Arc::new(authenticator));
+    let settings = Settings::new(config, Arc::new(authenticator), None);
     registry.tell_events_as(source_name(&address));
     registry
         .configure_events(&config.notifications)
@@ -144,7 +146,10 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     });
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
     let mut jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
-    if let Some(directory) = api.directory() {
+    let mut setup_code = None;
+    if let Some(index) = api.index() {
+        setup_code = index.setup_code().await.map_err(OpenError::from)?;
+        let directory = index.directory().clone();
         jobs.spawn(jobs::accounts::run(directory, jobs_are_stopping.clone()));
     }
     jobs.spawn(jobs::checks::run(
@@ -183,6 +188,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         jobs,
         registry,
         notifications,
+        setup_code,
     })
 }
 
@@ -249,6 +255,14 @@ impl Running {
     #[must_use]
     pub fn has_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// The code that makes the first administrator, if there is none yet: to be shown once, to who started
+    /// the server, and nowhere else.
+    #[must_use]
+    pub fn setup_code(&self) -> Option<String> {
+        let code = self.setup_code.as_ref()?;
+        Some(String::from_utf8_lossy(code.expose()).into_owned())
     }
 
     /// Where metrics and health are, if they are anywhere.

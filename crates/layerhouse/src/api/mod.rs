@@ -43,12 +43,12 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auth::access::Access;
 use crate::auth::authenticator::{AuthError, Authenticator, TOKEN_PATH};
-use crate::auth::directory::Directory;
 use crate::auth::indexed::Indexed;
 use crate::auth::{Caller, Identity, Policy};
 use crate::clock::Clock;
 use crate::config::meaning::{Auth, Config, Http, Timeouts};
 use crate::fault::{Fault, FaultKind};
+use crate::index::Index;
 use crate::registry::Registry;
 use crate::registry::manifest_rules::ManifestRules;
 
@@ -93,12 +93,26 @@ pub(crate) struct Settings {
     tags_max: usize,
     manifest_rules: Arc<ManifestRules>,
     has_access_log: bool,
+    /// The operations on accounts, where there are any.
+    index: Option<Index>,
 }
 
 impl Settings {
-    pub(crate) fn new(config: &Config, authenticator: Arc<Authenticator>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        authenticator: Arc<Authenticator>,
+        before: Option<&Self>,
+    ) -> Self {
+        let index = authenticator.indexed().map(|indexed| {
+            let directory = indexed.directory().clone();
+            match before.and_then(|before| before.index.as_ref()) {
+                Some(before) => before.with(directory),
+                None => Index::new(directory),
+            }
+        });
         Self {
             authenticator,
+            index,
             policy: Policy {
                 allows_delete: config.allows_delete,
                 is_read_only: config.is_read_only,
@@ -146,9 +160,11 @@ impl Api {
     /// # Errors
     /// Users or keys cannot be read.
     pub(crate) fn prepare(&self, config: &Config, clock: &Clock) -> Result<Settings, AuthError> {
-        let before = Arc::clone(&self.settings.load().authenticator);
+        let settings = self.settings.load();
+        let before = Arc::clone(&settings.authenticator);
+        let new = |authenticator| Settings::new(config, authenticator, Some(&settings));
         if before.is_of(&config.auth, config.index.as_ref()) {
-            return Ok(Settings::new(config, before));
+            return Ok(new(before));
         }
         let opened = Authenticator::open(&config.auth, clock, self.registry.random())?;
         let directory = before.indexed().map(Indexed::directory);
@@ -159,19 +175,15 @@ impl Api {
             (None, None) => opened,
             (Some(_), None) | (None, Some(_)) => {
                 tracing::warn!("layerhouse.index: the index comes and goes with a restart only");
-                return Ok(Settings::new(config, before));
+                return Ok(new(before));
             }
         };
-        Ok(Settings::new(config, Arc::new(authenticator)))
+        Ok(new(Arc::new(authenticator)))
     }
 
-    /// What knows the accounts, if there are any.
-    pub(crate) fn directory(&self) -> Option<Directory> {
-        let settings = self.settings.load();
-        settings
-            .authenticator
-            .indexed()
-            .map(|indexed| indexed.directory().clone())
+    /// The operations on accounts, where there are any.
+    pub(crate) fn index(&self) -> Option<Index> {
+        self.settings.load().index.clone()
     }
 
     /// Whether callers must sign in.
