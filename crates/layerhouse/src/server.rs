@@ -125,6 +125,11 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
             authenticator.with_index(&index, directory)
         }
     };
+    if let Some(index) = authenticator.indexed() {
+        // Made at the first start, and not while somebody waits for a token.
+        let made = index.issuer().keys().current().await;
+        made.map_err(OpenError::from)?;
+    }
     let settings = Settings::new(config, Arc::new(authenticator), None);
     registry.tell_events_as(source_name(&address));
     registry

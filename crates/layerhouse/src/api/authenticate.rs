@@ -2,6 +2,7 @@
 //! again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, StatusCode};
@@ -129,6 +130,17 @@ pub(super) fn credentials(headers: &HeaderMap) -> Credentials {
     }
 }
 
+/// Too much is asked at once, or was guessed wrong too often.
+pub(super) fn busy(wait: Duration) -> ApiError {
+    let seconds = wait.as_secs().max(1);
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        Code::TooManyRequests,
+        "too many sign-ins; wait before the next",
+    )
+    .with(header::RETRY_AFTER, HeaderValue::from(seconds))
+}
+
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         match denied {
@@ -157,15 +169,7 @@ impl From<Denied> for ApiError {
                 }
             }
             Denied::Fault(fault) => fault.into(),
-            Denied::Busy { wait } => {
-                let seconds = wait.as_secs().max(1);
-                Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    Code::TooManyRequests,
-                    "too many sign-ins; wait before the next",
-                )
-                .with(header::RETRY_AFTER, HeaderValue::from(seconds))
-            }
+            Denied::Busy { wait } => busy(wait),
         }
     }
 }

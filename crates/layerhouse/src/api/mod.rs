@@ -19,6 +19,7 @@ pub(crate) mod sockets;
 mod source;
 mod stall;
 pub(crate) mod tls;
+mod token;
 mod transport;
 mod uploads;
 
@@ -300,6 +301,9 @@ impl Call {
             if let Some(answer) = authenticate::token(&self, credentials).await {
                 return answer;
             }
+        }
+        if let Some(endpoint) = token::Endpoint::of(path, &settings) {
+            return Box::pin(token::serve(&self, endpoint, request)).await;
         }
         let mut route = Route::parse(request.method().as_str(), path)?;
         if let Some(repository) = route.repository_mut() {

@@ -6,6 +6,7 @@ use moka::sync::Cache;
 
 use super::Identity;
 use super::access::{Access, Grants};
+use super::challenge::quoted;
 use super::credentials::Credentials;
 use super::directory::Directory;
 use super::issue::Issuer;
@@ -63,6 +64,12 @@ impl Indexed {
 
     pub(crate) fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+
+    /// What the token service itself asks for.
+    pub(crate) fn challenge_of_token_service(&self) -> String {
+        let service = &self.directory().settings().tokens.service;
+        format!("Basic realm={}", quoted(service))
     }
 
     pub(crate) fn directory(&self) -> &Directory {

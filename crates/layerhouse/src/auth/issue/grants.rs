@@ -1,6 +1,8 @@
 //! Which of the scopes that somebody asks for they get. The rest is dropped and not refused: clients ask for
 //! more than they need, and are told by the registry when they lack something.
 
+use std::sync::Arc;
+
 use layerhouse_oci::name::RepositoryName;
 
 use super::scopes::Scope;
@@ -84,19 +86,26 @@ fn in_catalog(
     Ok(scope.actions.iter().filter(is_known).cloned().collect())
 }
 
-/// The same as the registry asks for it: by the one name of each repository.
-pub(super) fn to_grants(scopes: &[Scope]) -> Grants {
+/// What of these scopes, which a token of ours has, its holder may do now; as the registry asks for it, by the
+/// one name of each repository.
+///
+/// # Errors
+/// The database failed.
+pub(super) fn of_now(
+    directory: &Directory,
+    who: &Principal,
+    scopes: &[Scope],
+) -> Result<Grants, Fault> {
     let mut grants = Grants::default();
-    for scope in scopes {
-        let actions: Vec<&str> = scope.actions.iter().map(String::as_str).collect();
-        let canonical = scope
-            .name
-            .parse::<RepositoryName>()
-            .map(RepositoryName::canonical);
-        let name = canonical
-            .as_ref()
-            .map_or(&*scope.name, RepositoryName::as_str);
-        grants.add(&scope.kind, name, &actions);
+    for scope in of(directory, who, scopes, true)? {
+        if scope.kind == "registry" {
+            if scope.actions.iter().any(|action| action == "*") {
+                grants.add_catalog(Arc::new(directory.viewer(who)?));
+            }
+        } else if let Ok(name) = scope.name.parse::<RepositoryName>() {
+            let actions: Vec<&str> = scope.actions.iter().map(String::as_str).collect();
+            grants.add(&scope.kind, name.canonical().as_str(), &actions);
+        }
     }
-    grants
+    Ok(grants)
 }

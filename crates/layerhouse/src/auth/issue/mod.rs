@@ -19,9 +19,10 @@ use self::refresh::RefreshError;
 use self::scopes::Scope;
 use super::credentials::Secret;
 use super::directory::Directory;
-use super::principal::Principal;
+use super::principal::{Means, Principal};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
+use crate::meta::tokens::TokenKind;
 
 /// What a client asks for, beside who it is.
 #[derive(Debug)]
@@ -88,6 +89,15 @@ impl Issuer {
     /// The keys that others verify with.
     pub(crate) fn keys(&self) -> &Arc<Keys> {
         &self.keys
+    }
+
+    /// Who a refresh token is of; `None` if it is none, or has ended.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn holder(&self, refresh: &Secret) -> Result<Option<Principal>, Fault> {
+        let found = self.directory.by_token(refresh.expose())?;
+        Ok(found.filter(|who| who.means == Means::Token(TokenKind::Refresh)))
     }
 
     /// A token for `who`, of what they asked for and may do; perhaps of nothing, which is still a proof of

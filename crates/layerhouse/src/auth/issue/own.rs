@@ -150,10 +150,10 @@ impl OwnTokens {
         let Some(principal) = principal else {
             return Ok(None);
         };
-        let granted = grants::of(&self.directory, &principal, &contents.access, true)?;
+        let granted = grants::of_now(&self.directory, &principal, &contents.access)?;
         Ok(Some(Verified {
             principal: Arc::new(principal),
-            access: Access::Listed(Arc::new(grants::to_grants(&granted))),
+            access: Access::Listed(Arc::new(granted)),
         }))
     }
 }

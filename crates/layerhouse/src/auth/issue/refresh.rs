@@ -47,7 +47,7 @@ pub(super) async fn make(
         expires_at: None,
     };
     let now = directory.clock().now();
-    let change = move |tx: &Transaction<'_>| -> Result<usize, RefreshError> {
+    let change = move |tx: &Transaction<'_>| -> Result<(), RefreshError> {
         new.expires_at = Some(match new.parent {
             None => plus(now, UNUSED_MAX),
             Some(parent) => {
@@ -55,14 +55,12 @@ pub(super) async fn make(
                 end(&parent.ok_or(RefreshError::Ended)?, now)
             }
         });
-        let removed = tokens::delete_beyond(tx, account, TokenKind::Refresh, OF_ACCOUNT_MAX - 1)?;
+        // They are forgotten, not revoked: the directory does not move with every login of a busy account.
+        tokens::delete_beyond(tx, account, TokenKind::Refresh, OF_ACCOUNT_MAX - 1)?;
         tokens::create(tx, &new, now)?;
-        Ok(removed)
+        Ok(())
     };
-    let removed = directory.database().write(change).await?;
-    if 0 < removed {
-        directory.moved();
-    }
+    directory.database().write(change).await?;
     Ok(text)
 }
 
