@@ -35,9 +35,9 @@ pub(crate) struct NewGrant {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GrantError {
     #[error(transparent)]
-    Namespace(OrganizationError),
+    Namespace(#[from] OrganizationError),
     #[error(transparent)]
-    Team(TeamError),
+    Team(#[from] TeamError),
     #[error(transparent)]
     Pattern(#[from] PatternError),
     #[error(
@@ -56,24 +56,6 @@ pub(crate) enum GrantError {
     Unknown,
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-impl From<OrganizationError> for GrantError {
-    fn from(error: OrganizationError) -> Self {
-        match error {
-            OrganizationError::Fault(fault) => Self::Fault(fault),
-            error => Self::Namespace(error),
-        }
-    }
-}
-
-impl From<TeamError> for GrantError {
-    fn from(error: TeamError) -> Self {
-        match error {
-            TeamError::Fault(fault) => Self::Fault(fault),
-            error => Self::Team(error),
-        }
-    }
 }
 
 impl GrantError {

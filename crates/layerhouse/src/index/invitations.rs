@@ -10,6 +10,7 @@ use crate::auth::directory::{new_secret, secret_hash};
 use crate::auth::permits::AdminPermit;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
+use crate::meta::Transaction;
 use crate::meta::invitations::{self, Invitation, InvitationId, NewInvitation};
 
 /// What a code begins with.
@@ -105,10 +106,7 @@ impl Index {
 }
 
 /// The invitation with this id; the code for the first administrator is none.
-fn find(
-    tx: &crate::meta::Transaction<'_>,
-    id: InvitationId,
-) -> Result<Invitation, InvitationError> {
+fn find(tx: &Transaction<'_>, id: InvitationId) -> Result<Invitation, InvitationError> {
     let found = invitations::list(tx, id.0.saturating_sub(1), 1)?.pop();
     found
         .filter(|found| found.id == id)

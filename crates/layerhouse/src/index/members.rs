@@ -18,9 +18,9 @@ use crate::meta::namespaces::Namespace;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MemberError {
     #[error(transparent)]
-    Namespace(OrganizationError),
+    Namespace(#[from] OrganizationError),
     #[error(transparent)]
-    User(UserError),
+    User(#[from] UserError),
     #[error("{0} is no member; list the members to see who is")]
     NotMember(String),
     #[error("{0} is the last owner; make another one first")]
@@ -29,24 +29,6 @@ pub(crate) enum MemberError {
     OwnNamespace(String),
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-impl From<OrganizationError> for MemberError {
-    fn from(error: OrganizationError) -> Self {
-        match error {
-            OrganizationError::Fault(fault) => Self::Fault(fault),
-            error => Self::Namespace(error),
-        }
-    }
-}
-
-impl From<UserError> for MemberError {
-    fn from(error: UserError) -> Self {
-        match error {
-            UserError::Fault(fault) => Self::Fault(fault),
-            error => Self::User(error),
-        }
-    }
 }
 
 impl MemberError {
@@ -127,7 +109,7 @@ impl Index {
 
 /// Whether this account may be less than an owner.
 fn check_owner(
-    tx: &crate::meta::Transaction<'_>,
+    tx: &Transaction<'_>,
     namespace: &Namespace,
     account: &Account,
 ) -> Result<(), MemberError> {

@@ -27,8 +27,25 @@ pub(crate) struct NewOrganization {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NamespaceChanges {
     pub(crate) description: Option<String>,
-    /// Of repositories made from now on; `Some(None)` for that of the configuration.
-    pub(crate) default_visibility: Option<Option<Visibility>>,
+    /// Of repositories made from now on.
+    pub(crate) default_visibility: Option<DefaultVisibility>,
+}
+
+/// What repositories of a namespace begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DefaultVisibility {
+    /// What the configuration says, whatever that will be.
+    Configured,
+    Own(Visibility),
+}
+
+impl DefaultVisibility {
+    fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Configured => None,
+            Self::Own(visibility) => Some(visibility.as_str()),
+        }
+    }
 }
 
 /// Why an organization could not be made, or a namespace not be changed.
@@ -41,7 +58,7 @@ pub(crate) enum OrganizationError {
     #[error("robots make no organizations; sign in as a user")]
     Robot,
     #[error(transparent)]
-    User(UserError),
+    User(#[from] UserError),
     #[error("a description has at most {DESCRIPTION_BYTES_MAX} bytes and no control characters")]
     Description,
     #[error("there is no namespace {0}")]
@@ -54,15 +71,6 @@ pub(crate) enum OrganizationError {
     HasRepositories(String),
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-impl From<UserError> for OrganizationError {
-    fn from(error: UserError) -> Self {
-        match error {
-            UserError::Fault(fault) => Self::Fault(fault),
-            error => Self::User(error),
-        }
-    }
 }
 
 impl OrganizationError {
@@ -200,13 +208,12 @@ impl Index {
             return Err(OrganizationError::Description);
         }
         let visibility = changes.default_visibility;
-        let visibility = visibility.map(|new| new.map(|new| new.as_str().to_owned()));
         let mut detail = json!({});
         if let Some(text) = &changes.description {
             detail["description"] = json!(text);
         }
         if let Some(new) = &visibility {
-            detail["default_visibility"] = json!(new);
+            detail["default_visibility"] = json!(new.as_str());
         }
         let name = permit.namespace().clone();
         let action = Action::NamespaceUpdate;
@@ -214,7 +221,9 @@ impl Index {
         self.change(audit, move |tx| {
             let mut namespace = find(tx, &name)?;
             namespace.description = changes.description.unwrap_or(namespace.description);
-            namespace.default_visibility = visibility.unwrap_or(namespace.default_visibility);
+            if let Some(new) = visibility {
+                namespace.default_visibility = new.as_str().map(str::to_owned);
+            }
             namespaces::update(tx, &namespace)?;
             Ok(namespace)
         })

@@ -37,7 +37,7 @@ pub(crate) struct Robot {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RobotError {
     #[error(transparent)]
-    Namespace(OrganizationError),
+    Namespace(#[from] OrganizationError),
     #[error(
         "{0:?} cannot be the name of a robot: it takes 1 to 64 of a-z, 0-9, and between them `.`, `_`, `-`"
     )]
@@ -52,15 +52,6 @@ pub(crate) enum RobotError {
     Unknown(String),
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-impl From<OrganizationError> for RobotError {
-    fn from(error: OrganizationError) -> Self {
-        match error {
-            OrganizationError::Fault(fault) => Self::Fault(fault),
-            error => Self::Namespace(error),
-        }
-    }
 }
 
 impl RobotError {

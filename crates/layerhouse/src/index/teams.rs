@@ -21,9 +21,9 @@ const NAME_BYTES_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TeamError {
     #[error(transparent)]
-    Namespace(OrganizationError),
+    Namespace(#[from] OrganizationError),
     #[error(transparent)]
-    User(UserError),
+    User(#[from] UserError),
     #[error(
         "{0:?} cannot be the name of a team: it takes 1 to 64 of a-z, 0-9, and between them `.`, `_`, `-`"
     )]
@@ -40,24 +40,6 @@ pub(crate) enum TeamError {
     Elsewhere { user: String, from: String },
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-impl From<OrganizationError> for TeamError {
-    fn from(error: OrganizationError) -> Self {
-        match error {
-            OrganizationError::Fault(fault) => Self::Fault(fault),
-            error => Self::Namespace(error),
-        }
-    }
-}
-
-impl From<UserError> for TeamError {
-    fn from(error: UserError) -> Self {
-        match error {
-            UserError::Fault(fault) => Self::Fault(fault),
-            error => Self::User(error),
-        }
-    }
 }
 
 impl TeamError {

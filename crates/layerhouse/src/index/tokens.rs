@@ -34,7 +34,7 @@ pub(crate) struct NewToken {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
     #[error(transparent)]
-    User(UserError),
+    User(#[from] UserError),
     #[error("a token's name has 1 to {NAME_BYTES_MAX} bytes and no control characters")]
     Name,
     #[error(
@@ -51,15 +51,6 @@ pub(crate) enum TokenError {
     Unknown,
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-impl From<UserError> for TokenError {
-    fn from(error: UserError) -> Self {
-        match error {
-            UserError::Fault(fault) => Self::Fault(fault),
-            error => Self::User(error),
-        }
-    }
 }
 
 impl TokenError {
