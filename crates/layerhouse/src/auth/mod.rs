@@ -17,6 +17,7 @@ pub(crate) mod permits;
 pub(crate) mod principal;
 pub(crate) mod rights;
 pub(crate) mod sign_in;
+pub(crate) mod sources;
 pub(crate) mod token;
 mod watched;
 

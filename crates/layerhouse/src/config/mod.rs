@@ -5,6 +5,7 @@
 //! variables over it, `sections/` is the schema, one function a section, and `meaning.rs` what comes out.
 
 pub mod meaning;
+pub(crate) mod meaning_sources;
 mod notes;
 mod reader;
 mod sections;

@@ -1,0 +1,75 @@
+//! Identity from outside: who vouches for somebody beside our own passwords, and what they say of them.
+//!
+//! A source never decides what somebody may do here: it says who they are and which teams they are in
+//! by now, and the directory of accounts takes it from there.
+
+pub(crate) mod ldap;
+
+use layerhouse_oci::namespace::NamespaceName;
+
+use crate::config::meaning_sources::{NamePattern, TeamName, TeamOfGroup};
+
+/// Longest text that a source may say of somebody; longer ones are cut.
+const TEXT_BYTES_MAX: usize = 255;
+
+/// Somebody that a source vouches for, as of now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outsider {
+    /// As `accounts.source` has it: `ldap`, `mtls`, `oidc:<provider>`.
+    pub(crate) source: String,
+    /// What the source calls them for good.
+    pub(crate) subject: String,
+    /// What they are called here, if it is free.
+    pub(crate) name: NamespaceName,
+    pub(crate) full_name: String,
+    pub(crate) email: String,
+    /// All teams that they are in by this source: those they are not named in, they are in no longer (S11).
+    pub(crate) groups: Vec<TeamName>,
+}
+
+/// Why a source says nothing: never that somebody's password is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// Too many are asked for at once.
+    #[error("too many sign-ins wait for an answer")]
+    Busy,
+    /// It cannot be reached, or does not do what it must. For the operator alone.
+    #[error("{0}")]
+    Outage(String),
+}
+
+/// The name of an account in what a source says of somebody; `None` if there is none in it.
+fn account_name(text: &str, pattern: Option<&NamePattern>) -> Option<NamespaceName> {
+    let text = match pattern {
+        Some(NamePattern(pattern)) => pattern.captures(text)?.get(1)?.as_str(),
+        None => text,
+    };
+    text.to_lowercase().parse().ok()
+}
+
+/// The teams of somebody who is in these groups, each once.
+fn teams_of<'a>(
+    groups: impl Iterator<Item = &'a str>,
+    teams: &[TeamOfGroup],
+    is_same: fn(&str, &str) -> bool,
+) -> Vec<TeamName> {
+    let groups: Vec<&str> = groups.collect();
+    let is_in = |group: &str| groups.iter().any(|own| is_same(own, group));
+    let found = teams.iter().filter(|mapped| is_in(&mapped.group));
+    let mut found: Vec<_> = found.map(|mapped| mapped.team.clone()).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What is kept of a text that somebody else wrote.
+fn kept(text: &str) -> String {
+    let mut kept = String::new();
+    for letter in text.chars().filter(|letter| !letter.is_control()) {
+        if TEXT_BYTES_MAX < kept.len() + letter.len_utf8() {
+            break;
+        }
+        kept.push(letter);
+    }
+    kept
+}
