@@ -1,6 +1,7 @@
 //! Requests of ours to others, and the only place that makes any: TLS is verified against the system's
 //! roots, always; and what an operator gave for one server is sent to no other.
 
+pub(crate) mod exchange;
 pub(crate) mod ldap;
 pub(crate) mod probe;
 

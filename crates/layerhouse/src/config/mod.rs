@@ -5,7 +5,6 @@
 //! variables over it, `sections/` is the schema, one function a section, and `meaning.rs` what comes out.
 
 pub mod meaning;
-pub(crate) mod meaning_sources;
 mod notes;
 mod reader;
 mod sections;
@@ -252,7 +251,7 @@ fn read_all(
     sections::other::proxy(&root);
     sections::other::accepted(&root);
     let auth = sections::auth::read(&root, &ours.section("auth"));
-    let index = sections::index::read(&ours, &auth);
+    let index = sections::index::read(&ours, &auth, http.tls.as_ref());
     Config {
         file: None,
         watch: None,

@@ -3,29 +3,18 @@
 //! A source never decides what somebody may do here: it says who they are and which teams they are in
 //! by now, and the directory of accounts takes it from there.
 
+pub(crate) mod issuer;
 pub(crate) mod ldap;
+pub(crate) mod mtls;
+pub(crate) mod oidc;
+pub(crate) mod workload;
 
 use layerhouse_oci::namespace::NamespaceName;
 
-use crate::config::meaning_sources::{NamePattern, TeamName, TeamOfGroup};
+use crate::config::meaning::sources::{NamePattern, TeamOfGroup};
 
 /// Longest text that a source may say of somebody; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 255;
-
-/// Somebody that a source vouches for, as of now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outsider {
-    /// As `accounts.source` has it: `ldap`, `mtls`, `oidc:<provider>`.
-    pub(crate) source: String,
-    /// What the source calls them for good.
-    pub(crate) subject: String,
-    /// What they are called here, if it is free.
-    pub(crate) name: NamespaceName,
-    pub(crate) full_name: String,
-    pub(crate) email: String,
-    /// All teams that they are in by this source: those they are not named in, they are in no longer (S11).
-    pub(crate) groups: Vec<TeamName>,
-}
 
 /// Why a source says nothing: never that somebody's password is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,19 +36,26 @@ fn account_name(text: &str, pattern: Option<&NamePattern>) -> Option<NamespaceNa
     text.to_lowercase().parse().ok()
 }
 
-/// The teams of somebody who is in these groups, each once.
+/// The teams of somebody who is in these groups, each once; absent if no group is a team here.
 fn teams_of<'a>(
     groups: impl Iterator<Item = &'a str>,
     teams: &[TeamOfGroup],
     is_same: fn(&str, &str) -> bool,
-) -> Vec<TeamName> {
+) -> Option<Vec<(String, String)>> {
+    if teams.is_empty() {
+        return None;
+    }
     let groups: Vec<&str> = groups.collect();
     let is_in = |group: &str| groups.iter().any(|own| is_same(own, group));
     let found = teams.iter().filter(|mapped| is_in(&mapped.group));
-    let mut found: Vec<_> = found.map(|mapped| mapped.team.clone()).collect();
+    let found = found.map(|TeamOfGroup { team, .. }| {
+        let (organization, team) = (&team.organization, &team.team);
+        (organization.as_str().to_owned(), team.as_str().to_owned())
+    });
+    let mut found: Vec<_> = found.collect();
     found.sort();
     found.dedup();
-    found
+    Some(found)
 }
 
 /// What is kept of a text that somebody else wrote.

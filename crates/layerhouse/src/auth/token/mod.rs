@@ -248,6 +248,25 @@ impl KeySet {
         }
     }
 
+    /// Keys that another service published.
+    pub(crate) fn of_keys(keys: Vec<Key>) -> Self {
+        Self::new(keys, Vec::new())
+    }
+
+    /// Whether a token that names a key, or none, may be of one of these.
+    pub(crate) fn has(&self, id: Option<&str>) -> bool {
+        id.is_none_or(|id| self.by_id.contains_key(id))
+    }
+
+    /// Whether the key that a token names made its signature; of one that names none, whether any did.
+    pub(crate) fn made(&self, jws: &Jws<'_>) -> bool {
+        let is_signer = |key: &Key| key.verifies(jws.algorithm, jws.signed, &jws.signature);
+        match &jws.key_id {
+            Some(id) => self.named(Some(id)).any(is_signer),
+            None => self.keys.iter().any(is_signer),
+        }
+    }
+
     fn named(&self, id: Option<&str>) -> impl Iterator<Item = &Key> {
         let places = id.and_then(|id| self.by_id.get(id));
         places.into_iter().flatten().map(|at| &self.keys[*at])

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sources::Sources;
 use crate::auth::rights::{Role, Visibility};
 
 /// The index, where it is switched on.
@@ -19,6 +20,8 @@ pub(crate) struct Index {
     /// What users of `auth.htpasswd` are in every repository.
     pub(crate) htpasswd_role: Option<Role>,
     pub(crate) tokens: IndexTokens,
+    /// Who vouches for people, beside our own passwords.
+    pub(crate) sources: Sources,
 }
 
 /// Who may make an account for themselves.

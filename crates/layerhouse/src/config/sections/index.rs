@@ -5,8 +5,8 @@ use std::time::Duration;
 use layerhouse_oci::namespace::NamespaceName;
 
 use crate::auth::rights::{Role, Visibility};
-use crate::config::meaning::Auth;
 use crate::config::meaning::index::{Index, IndexTokens, SignUp, SigningAlgorithm};
+use crate::config::meaning::{Auth, Tls};
 use crate::config::reader::Section;
 
 /// Clients take a token for good for a minute, whatever it says.
@@ -15,7 +15,7 @@ const LIFETIME_MAX: Duration = Duration::from_hours(1);
 const ROTATION_MIN: Duration = Duration::from_hours(1);
 
 /// `auth`: how callers of a registry without an index sign in.
-pub(in crate::config) fn read(ours: &Section<'_>, auth: &Auth) -> Option<Index> {
+pub(in crate::config) fn read(ours: &Section<'_>, auth: &Auth, tls: Option<&Tls>) -> Option<Index> {
     let is_given = ours.has("index");
     let index = ours.section("index");
     let is_enabled = index.flag("enabled", is_given);
@@ -58,6 +58,7 @@ pub(in crate::config) fn read(ours: &Section<'_>, auth: &Auth) -> Option<Index> 
     );
     let official_team = official_team(&index);
     let tokens = tokens(&index.section("tokens"));
+    let sources = super::index_sources::read(&index, tls);
     if is_enabled && matches!(auth, Auth::Silly { .. }) {
         index.refuse(
             "",
@@ -72,6 +73,7 @@ pub(in crate::config) fn read(ours: &Section<'_>, auth: &Auth) -> Option<Index> 
         official_team,
         htpasswd_role: htpasswd_role.unwrap_or(None),
         tokens,
+        sources,
     })
 }
 

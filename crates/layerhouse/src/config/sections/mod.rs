@@ -6,6 +6,8 @@ pub(super) mod auth;
 pub(super) mod health;
 pub(super) mod http;
 pub(super) mod index;
+mod index_issuers;
+mod index_sources;
 pub(super) mod log;
 pub(super) mod notifications;
 pub(super) mod other;

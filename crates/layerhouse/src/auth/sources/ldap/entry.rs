@@ -2,9 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::auth::sources::{Outsider, account_name, kept, teams_of};
-use crate::config::meaning_sources::{self as config, LdapGroups};
+use crate::auth::outsider::Outsider;
+use crate::auth::sources::{account_name, kept, teams_of};
+use crate::config::meaning::sources::{self as config, LdapGroups};
 use crate::outbound::ldap::Entry;
+
+/// What accounts say of their source.
+pub(crate) const LDAP: &str = "ldap";
 
 /// The entry of who signed in.
 pub(super) enum Found {
@@ -107,12 +111,13 @@ impl Found {
         };
         let groups = groups.iter().map(String::as_str);
         Some(Outsider {
-            source: "ldap".to_owned(),
+            source: LDAP.to_owned(),
             subject,
-            name,
+            name: name.as_str().to_owned(),
             full_name: self.text(&attributes.full_name),
             email: self.text(&attributes.email),
-            groups: teams_of(groups, &config.teams, is_same_group),
+            teams: teams_of(groups, &config.teams, is_same_group),
+            is_name_assigned: true,
         })
     }
 }

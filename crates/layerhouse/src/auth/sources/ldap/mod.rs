@@ -1,7 +1,7 @@
 //! Passwords that a directory checks (RFC 4511): we sign in there as whoever signs in here, and read who
 //! they are and which groups they are in.
 
-mod entry;
+pub(crate) mod entry;
 mod escape;
 
 use std::sync::Mutex;
@@ -13,10 +13,11 @@ use tokio::time::timeout;
 
 use self::entry::Found;
 use self::escape::{fill, filter_value, name_value};
-use super::{Outsider, SourceError};
+use super::SourceError;
 use crate::auth::credentials::Secret;
+use crate::auth::outsider::Outsider;
 use crate::clock::{Clock, Timestamp};
-use crate::config::meaning_sources::{self as config, FindEntry, LdapGroups};
+use crate::config::meaning::sources::{self as config, FindEntry, LdapGroups};
 use crate::outbound::ldap::{Connection, DirectoryError, Entry, Query, Trust};
 
 /// Sign-ins at once; each has a connection of its own, for it signs in.

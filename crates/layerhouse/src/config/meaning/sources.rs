@@ -1,5 +1,5 @@
 //! What `layerhouse.index` says of identity from outside: directories, providers, certificates and the
-//! tokens of CI jobs. Part of [`meaning`](super::meaning).
+//! tokens of CI jobs.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +9,7 @@ use layerhouse_oci::namespace::NamespaceName;
 use regex::Regex;
 
 use crate::auth::credentials::Secret;
+use crate::auth::rights::Limits;
 
 /// Who vouches for people, beside our own passwords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,7 +131,7 @@ pub(crate) struct Oidc {
     pub(crate) name: NamespaceName,
     /// What people read; the name if nothing was said.
     pub(crate) title: String,
-    /// Without a slash at the end.
+    /// As `iss` has it.
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     /// Absent for a public client, which has PKCE alone.
@@ -202,8 +203,8 @@ pub(crate) struct WorkloadRule {
     pub(crate) claims: Vec<(String, ClaimPattern)>,
     /// A user or a robot that exists.
     pub(crate) account: String,
-    /// `[{"pattern", "actions"}]`; empty for all that the account may.
-    pub(crate) limits: Vec<(String, Vec<String>)>,
+    /// Absent for all that the account may.
+    pub(crate) limits: Option<Limits>,
 }
 
 /// What a claim must be: `*` stands for any text without `/` and `:`, `**` for any text at all.
