@@ -22,6 +22,7 @@ mod registry;
 mod server;
 mod steps;
 
+pub use api::console::client::Reply;
 pub use api::sockets::Address;
 pub use auth::authenticator::AuthError;
 #[doc(hidden)]
@@ -33,4 +34,5 @@ pub use auth::htpasswd::update::htpasswd_update;
 pub use blobs::OpenError;
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
+pub use server::console::{Console, ConsoleError};
 pub use server::{Environment, Running, StartError, check, start};

@@ -241,6 +241,7 @@ fn greet(server: &Running, config: &Config) {
             format!("localhost:{}", address.port())
         }
         Address::Tcp(address) => address.to_string(),
+        Address::Nowhere => return,
         Address::Unix(path) => {
             let path = path.display();
             return say(&format!(

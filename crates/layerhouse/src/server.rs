@@ -1,10 +1,13 @@
 //! Puts the parts together: opens the registry, starts its jobs, listens; and takes them apart again.
 
+pub(crate) mod console;
+
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -12,14 +15,14 @@ use crate::api::manifests::MANIFEST_ROOM_KIB;
 use crate::api::record::Observers;
 use crate::api::sockets::{self, Address, Listeners};
 use crate::api::tls::{self, Checked, Tls};
-use crate::api::{Api, Settings, debug, listen};
+use crate::api::{self, Api, Settings, debug, listen};
 use crate::auth::authenticator::{AuthError, Authenticator};
 use crate::auth::credentials::Secret;
 use crate::auth::directory::Directory;
 use crate::blobs::OpenError;
 use crate::checks::Checks;
 use crate::clock::{Clock, Random};
-use crate::config::meaning::{Auth, Config, Notifications};
+use crate::config::meaning::{Auth, Config, Listen, Notifications};
 use crate::jobs;
 use crate::registry::Registry;
 
@@ -173,14 +176,24 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         let (api, stop) = (Arc::clone(&api), jobs_are_stopping);
         jobs.spawn(debug::serve(listener, api, metrics_path, stop));
     }
-    let serving = tokio::spawn(listen::serve(
+    let console = open_console(config).await;
+    let on_console = (Arc::clone(&api), is_stopping.clone());
+    let serving = listen::serve(
         listeners,
         tls.clone(),
         Arc::clone(&api),
         config.connections_max,
         is_stopping,
         config.drain_max,
-    ));
+    );
+    let serving = tokio::spawn(async move {
+        if let Some(console) = console {
+            let (api, stop) = on_console;
+            tokio::join!(serving, console.serve(api, stop));
+        } else {
+            serving.await;
+        }
+    });
     Ok(Running {
         address,
         tls,
@@ -197,13 +210,25 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     })
 }
 
+/// The console of a server with accounts. Without it, all else goes on.
+async fn open_console(config: &Config) -> Option<api::console::Console> {
+    if config.index.is_none() || config.listen == Listen::Nowhere {
+        return None;
+    }
+    let opened = api::console::Console::open(&config.root).await;
+    let warn = |problem| {
+        tracing::warn!("commands such as `layerhouse user` need the server stopped: {problem}");
+    };
+    opened.map_err(warn).ok()
+}
+
 /// What events name as their source, as in registry:2: this machine, and the port or socket.
 fn source_name(address: &Address) -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
     match address {
         Address::Tcp(address) => format!("{host}:{}", address.port()),
-        Address::Unix(_) => host.into_owned(),
+        Address::Unix(_) | Address::Nowhere => host.into_owned(),
     }
 }
 
@@ -254,6 +279,13 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// A connection to the console, from within this process.
+    fn console(&self) -> io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        tokio::spawn(api::console::serve_pair(theirs, Arc::clone(&self.api)));
+        Ok(ours)
     }
 
     /// Whether that is in TLS.

@@ -151,6 +151,7 @@ impl Service {
         let from = Peer {
             address: peer,
             has_tls: self.tls.is_some(),
+            is_console: false,
         };
         let service = service_fn(|request: Request<Incoming>| {
             let (api, request_in_flight) = (Arc::clone(&self.api), in_flight.begin());

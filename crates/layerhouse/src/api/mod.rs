@@ -6,6 +6,7 @@ mod authenticate;
 mod blobs;
 mod body;
 mod connection;
+pub(crate) mod console;
 pub(crate) mod debug;
 mod error;
 pub(crate) mod listen;
@@ -142,6 +143,8 @@ pub(crate) struct Peer {
     /// Absent for a Unix socket.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) has_tls: bool,
+    /// Whether it is the console, which makes it an administrator.
+    pub(crate) is_console: bool,
 }
 
 /// One request being answered: what its handler needs beside the request itself.

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -23,6 +23,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A socket file.
     Unix(PathBuf),
+    /// Nobody can.
+    Nowhere,
 }
 
 impl Address {
@@ -31,7 +33,7 @@ impl Address {
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Nowhere => None,
         }
     }
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => address.fmt(out),
             Self::Unix(path) => path.display().fmt(out),
+            Self::Nowhere => out.write_str("nowhere"),
         }
     }
 }
@@ -80,8 +83,17 @@ impl Listeners {
                 vec![Listening::Unix { listener, file }]
             }
             Listen::Systemd => inherited(ListenFd::from_env())?,
+            Listen::Nowhere => return Ok(Self::nowhere()),
         };
         Ok(Self { sockets, next: 0 })
+    }
+
+    /// Nothing at all: nobody connects.
+    fn nowhere() -> Self {
+        Self {
+            sockets: Vec::new(),
+            next: 0,
+        }
     }
 
     /// Where the first of them is: the port that was free, if the configuration said 0.
@@ -93,7 +105,7 @@ impl Listeners {
                 let path = address.as_pathname().unwrap_or(Path::new("@"));
                 Address::Unix(path.to_owned())
             }),
-            None => return Err("nothing is listened on".to_owned()),
+            None => return Ok(Address::Nowhere),
         };
         found.map_err(|error| format!("the address is not known: {error}"))
     }
@@ -153,7 +165,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 
 /// A socket file that we made; removed when dropped, unless another has taken its name.
 #[derive(Debug)]
-struct SocketFile {
+pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
@@ -174,7 +186,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Makes the socket file anew, with the mode that the umask leaves, as registry:2 does. A file that
 /// nobody listens on was left by a process that died.
-async fn bind_file(path: &Path) -> Result<(UnixListener, SocketFile), String> {
+pub(super) async fn bind_file(path: &Path) -> Result<(UnixListener, SocketFile), String> {
     let failed = |why: &str| format!("cannot listen on {}: {why}", path.display());
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => {
@@ -195,6 +207,16 @@ async fn bind_file(path: &Path) -> Result<(UnixListener, SocketFile), String> {
     let identity = identity(path).map_err(|error| failed(&error.to_string()))?;
     let path = path.to_owned();
     Ok((listener, SocketFile { path, identity }))
+}
+
+/// As [`bind_file`], for this user alone.
+pub(super) async fn bind_own_file(path: &Path) -> Result<(UnixListener, SocketFile), String> {
+    let (listener, file) = bind_file(path).await?;
+    let mode = fs::Permissions::from_mode(0o600);
+    // Who connects before this is asked who they are all the same.
+    fs::set_permissions(path, mode)
+        .map_err(|error| format!("{} cannot be kept from others: {error}", path.display()))?;
+    Ok((listener, file))
 }
 
 /// The sockets that systemd passed (`sd_listen_fds(3)`), all of them.

@@ -24,12 +24,16 @@ pub(super) fn of<B>(
 ) -> RequestSource {
     let headers = request.headers();
     let is_trusted = is_trusted(peer, &http.trusted_proxies);
-    let address = is_trusted
+    let address = (is_trusted && !peer.is_console)
         .then(|| client_of(lines(headers, FORWARDED_FOR), &http.trusted_proxies))
         .flatten()
         .map(ClientAddress::Forwarded)
         .or(peer.address.map(ClientAddress::Direct))
-        .unwrap_or(ClientAddress::Unix);
+        .unwrap_or(if peer.is_console {
+            ClientAddress::Console
+        } else {
+            ClientAddress::Unix
+        });
     // What the nearest proxy says stands last.
     let forwarded_host = lines(headers, FORWARDED_HOST).next_back();
     let host = forwarded_host

@@ -99,6 +99,8 @@ pub(crate) enum ClientAddress {
     Forwarded(IpAddr),
     /// A Unix socket's clients have none.
     Unix,
+    /// The console, which the machine's operator alone can open.
+    Console,
 }
 
 impl fmt::Display for ClientAddress {
@@ -107,6 +109,7 @@ impl fmt::Display for ClientAddress {
             Self::Direct(address) => address.fmt(out),
             Self::Forwarded(address) => address.fmt(out),
             Self::Unix => out.write_str("unix"),
+            Self::Console => out.write_str("console"),
         }
     }
 }

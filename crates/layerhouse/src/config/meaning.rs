@@ -67,6 +67,8 @@ pub enum Listen {
     Unix(PathBuf),
     /// A socket that systemd opened (`LISTEN_FDS`), whatever its kind.
     Systemd,
+    /// Nothing: for a command that works on the data of a server that is stopped.
+    Nowhere,
 }
 
 /// `log`.

@@ -1,0 +1,118 @@
+//! The console of a data directory for the commands of its operator: that of the server that runs on it, or,
+//! where none does, one of our own. So there is one implementation of whatever a command does.
+
+use std::io;
+
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use super::{Environment, Running, StartError, start};
+use crate::api::console::client::{Client, Reply};
+use crate::api::console::path;
+use crate::blobs::OpenError;
+use crate::config::meaning::{Config, Listen};
+
+/// A console that can be asked.
+#[derive(Debug)]
+pub struct Console {
+    client: Client,
+    /// Ours, until we are done.
+    server: Option<Running>,
+}
+
+/// Why the console cannot be asked; the message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    #[error(
+        "there are no accounts here: the index is off. Switch it on in the configuration, with\n\
+         \n    layerhouse:\n      index: {{}}\n\n\
+         or LAYERHOUSE_INDEX__ENABLED=true, and name that configuration with --config"
+    )]
+    Off,
+    #[error(
+        "{path} belongs to another user: run this as root, or as the user that the server runs as"
+    )]
+    NotOperator { path: String },
+    #[error(
+        "a server runs on {root}, but not with accounts, or its console cannot be reached ({path}): \
+         restart it with layerhouse.index in its configuration, or stop it"
+    )]
+    Unreachable { root: String, path: String },
+    #[error("the server broke off: {0}")]
+    Broken(String),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl Console {
+    /// Reaches the server that runs on the configuration's data directory, or opens the directory.
+    ///
+    /// # Errors
+    /// [`ConsoleError`] says what to do.
+    pub async fn open(config: &Config) -> Result<Self, ConsoleError> {
+        let path = path(&config.root);
+        let shown = || path.display().to_string();
+        match UnixStream::connect(&path).await {
+            Ok(stream) => {
+                let client = Client::over(stream).await.map_err(ConsoleError::Broken)?;
+                return Ok(Self {
+                    client,
+                    server: None,
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(ConsoleError::NotOperator { path: shown() });
+            }
+            // Nobody listens, or nobody did at the last start.
+            Err(_) => {}
+        }
+        if config.index.is_none() {
+            return Err(ConsoleError::Off);
+        }
+        // The same server, but nobody connects to it.
+        let config = Config {
+            listen: Listen::Nowhere,
+            tls: None,
+            debug: None,
+            ..config.clone()
+        };
+        let started = start(&config, Environment::system()).await;
+        let server = started.map_err(|error| match error {
+            StartError::Open(OpenError::InUse { .. }) => ConsoleError::Unreachable {
+                root: config.root.display().to_string(),
+                path: shown(),
+            },
+            error => error.into(),
+        })?;
+        let stream = server
+            .console()
+            .map_err(|error| ConsoleError::Broken(error.to_string()))?;
+        let client = Client::over(stream).await.map_err(ConsoleError::Broken)?;
+        Ok(Self {
+            client,
+            server: Some(server),
+        })
+    }
+
+    /// Asks the API as its administrator.
+    ///
+    /// # Errors
+    /// The server broke off.
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, ConsoleError> {
+        let asked = self.client.ask(method, path, body).await;
+        asked.map_err(ConsoleError::Broken)
+    }
+
+    /// Closes the directory, if it was opened.
+    pub async fn close(self) {
+        drop(self.client);
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+    }
+}
