@@ -18,6 +18,7 @@ mod harness;
 mod heads;
 mod health_checks;
 mod hostile;
+mod index;
 mod isolation;
 mod lists;
 mod logs;

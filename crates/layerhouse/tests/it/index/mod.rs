@@ -1,0 +1,3 @@
+//! The index: accounts, tokens, visibility, search.
+
+mod token_service;
