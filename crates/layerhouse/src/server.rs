@@ -125,7 +125,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
             let database = registry.database().clone();
             let (clock, index) = (kept_clock.clone(), index.clone());
             let directory = Directory::new(database, clock, kept_random, index.clone());
-            authenticator.with_index(&index, directory)
+            authenticator.with_index(&index, directory)?
         }
     };
     if let Some(index) = authenticator.indexed() {

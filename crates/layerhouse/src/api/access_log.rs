@@ -169,6 +169,7 @@ mod tests {
                 agent: String::new(),
                 forwarded_scheme: None,
                 has_tls: false,
+                certificate: None,
                 http: Arc::default(),
             }),
         }

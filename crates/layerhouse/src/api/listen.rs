@@ -20,7 +20,7 @@ use super::outlet::{Handover, Outlet};
 use super::room::Room;
 use super::sockets::{Listeners, Socket};
 use super::stall::StallGuard;
-use super::tls::Tls;
+use super::tls::{Secured, Tls};
 use super::transport::Transport;
 use super::{Api, Peer};
 
@@ -114,6 +114,7 @@ impl Service {
         let timeouts = self.api.timeouts;
         // TLS encrypts what comes from memory.
         let handover = self.tls.is_none().then(Handover::default);
+        let mut certificate = None;
         let (transport, builder) = match &self.tls {
             None => {
                 let outlet = Outlet::new(
@@ -130,7 +131,11 @@ impl Service {
                     _ = stop.wait_for(|is_stopping| *is_stopping) => return,
                 };
                 match secured {
-                    Ok(Some(stream)) => {
+                    Ok(Some(Secured {
+                        stream,
+                        certificate: shown,
+                    })) => {
+                        certificate = shown;
                         // Over TLS, HTTP/2 is agreed on in the handshake (RFC 9113, 3.3).
                         let builder = match stream.get_ref().1.alpn_protocol() {
                             Some(b"h2") => &self.any,
@@ -152,9 +157,11 @@ impl Service {
             address: peer,
             has_tls: self.tls.is_some(),
             is_console: false,
+            certificate,
         };
         let service = service_fn(|request: Request<Incoming>| {
             let (api, request_in_flight) = (Arc::clone(&self.api), in_flight.begin());
+            let from = from.clone();
             // HTTP/2 frames what comes from memory.
             let is_http1 = request.version() < Version::HTTP_2;
             let handover = handover.clone().filter(|_| is_http1);

@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod listen;
 mod lists;
 pub(crate) mod manifests;
+mod oidc;
 mod outlet;
 pub(crate) mod record;
 mod request;
@@ -138,13 +139,15 @@ impl Settings {
 }
 
 /// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// Absent for a Unix socket.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) has_tls: bool,
     /// Whether it is the console, which makes it an administrator.
     pub(crate) is_console: bool,
+    /// Of the client, in DER, if it was verified.
+    pub(crate) certificate: Option<Arc<[u8]>>,
 }
 
 /// One request being answered: what its handler needs beside the request itself.
@@ -174,7 +177,7 @@ impl Api {
         let directory = before.indexed().map(Indexed::directory);
         let authenticator = match (&config.index, directory) {
             (Some(index), Some(directory)) => {
-                opened.with_index(index, directory.with(index.clone()))
+                opened.with_index(index, directory.with(index.clone()))?
             }
             (None, None) => opened,
             (Some(_), None) | (None, Some(_)) => {
@@ -307,6 +310,9 @@ impl Call {
         }
         if let Some(endpoint) = token::Endpoint::of(path, &settings) {
             return Box::pin(token::serve(&self, endpoint, request)).await;
+        }
+        if let Some(endpoint) = oidc::Endpoint::of(path, &settings) {
+            return Box::pin(oidc::serve(&self, endpoint, &request)).await;
         }
         let mut route = Route::parse(request.method().as_str(), path)?;
         if let Some(repository) = route.repository_mut() {

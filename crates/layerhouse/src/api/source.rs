@@ -23,7 +23,7 @@ pub(super) fn of<B>(
     random: &Random,
 ) -> RequestSource {
     let headers = request.headers();
-    let is_trusted = is_trusted(peer, &http.trusted_proxies);
+    let is_trusted = is_trusted(&peer, &http.trusted_proxies);
     let address = (is_trusted && !peer.is_console)
         .then(|| client_of(lines(headers, FORWARDED_FOR), &http.trusted_proxies))
         .flatten()
@@ -53,12 +53,16 @@ pub(super) fn of<B>(
         agent: request::text(headers, &header::USER_AGENT).map_or_else(String::new, cut),
         forwarded_scheme: forwarded_scheme(lines(headers, FORWARDED_PROTO), is_trusted),
         has_tls: peer.has_tls,
+        // What a proxy shows says who the proxy is.
+        certificate: peer
+            .certificate
+            .filter(|_| !matches!(address, ClientAddress::Forwarded(_))),
         http: Arc::clone(http),
     }
 }
 
 /// A Unix socket is opened by who may open its file: that is a proxy, or the operator.
-fn is_trusted(peer: Peer, proxies: &[Network]) -> bool {
+fn is_trusted(peer: &Peer, proxies: &[Network]) -> bool {
     peer.address
         .is_none_or(|address| proxies.iter().any(|proxy| proxy.contains(address.ip())))
 }

@@ -90,7 +90,7 @@ async fn get(
 ) -> Result<Answer, ApiError> {
     let form = Form::read(request.uri().query().unwrap_or("").as_bytes());
     let who = match authenticate::credentials(request.headers()) {
-        credentials if credentials.are_empty() => Principal::nobody(),
+        credentials if credentials.are_empty() => by_connection(call, index).await?,
         Credentials::Basic { user, password } => sign_in(call, index, &user, &password).await?,
         // A token that gave tokens would never end.
         Credentials::None | Credentials::Bearer(_) | Credentials::Unknown => {
@@ -197,6 +197,15 @@ async fn sign_in(
             tracing::info!(address = %source.address, "a sign-in for a token was refused");
             Err(refused(index))
         }
+        Err(SignInError::Busy(Busy { wait })) => Err(authenticate::busy(wait)),
+        Err(SignInError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// Who shows nothing but perhaps a certificate.
+async fn by_connection(call: &Call, index: &Indexed) -> Result<Principal, ApiError> {
+    match index.sign_in().by_certificate(&call.caller.source).await {
+        Ok(holder) => Ok(holder.unwrap_or_else(Principal::nobody)),
         Err(SignInError::Busy(Busy { wait })) => Err(authenticate::busy(wait)),
         Err(SignInError::Fault(fault)) => Err(fault.into()),
     }

@@ -14,6 +14,7 @@ use super::needs::{Need, Wanted};
 use super::passwords::Busy;
 use super::passwords::Passwords;
 use super::sign_in::{SignIn, SignInError};
+use super::sources::Sources;
 use super::token::Tokens;
 use super::{Identity, RequestSource};
 use crate::clock::{Clock, Random};
@@ -28,7 +29,7 @@ pub(crate) const INDEX_TOKEN_PATH: &str = "/auth/token";
 
 /// Why signing in cannot be offered; the message is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("auth.{kind}: {problem}")]
+#[error("{kind}: {problem}")]
 pub struct AuthError {
     kind: &'static str,
     problem: String,
@@ -77,10 +78,10 @@ impl Authenticator {
             Auth::Silly { .. } => Means::Silly,
             Auth::Htpasswd { path, .. } => {
                 let htpasswd = Htpasswd::open(path, clock, random);
-                Means::Htpasswd(Box::new(htpasswd.map_err(error("htpasswd"))?))
+                Means::Htpasswd(Box::new(htpasswd.map_err(error("auth.htpasswd"))?))
             }
             Auth::Token(config) => {
-                Means::Token(Tokens::open(config, clock).map_err(error("token"))?)
+                Means::Token(Tokens::open(config, clock).map_err(error("auth.token"))?)
             }
         };
         Ok(Self {
@@ -91,19 +92,27 @@ impl Authenticator {
     }
 
     /// The same with accounts: what it asked alone is one source of identity among others.
-    pub(crate) fn with_index(self, index: &Index, directory: Directory) -> Self {
+    ///
+    /// # Errors
+    /// What one of these names cannot be read.
+    pub(crate) fn with_index(self, index: &Index, directory: Directory) -> Result<Self, AuthError> {
         let passwords = Arc::new(Passwords::new(directory.clock(), directory.random()));
         let (htpasswd, foreign) = match self.means {
             Means::Open | Means::Silly | Means::Indexed(_) => (None, None),
             Means::Htpasswd(htpasswd) => (Some(Arc::from(htpasswd)), None),
             Means::Token(tokens) => (None, Some(tokens)),
         };
-        let sign_in = SignIn::new(directory, passwords, htpasswd);
-        Self {
+        let sources = Sources::open(&index.sources, directory.clock(), directory.random());
+        let sources = sources.map_err(|problem| AuthError {
+            kind: "layerhouse.index",
+            problem,
+        })?;
+        let sign_in = SignIn::new(directory, passwords, htpasswd, sources);
+        Ok(Self {
             config: self.config,
             index: Some(index.clone()),
             means: Means::Indexed(Box::new(Indexed::new(sign_in, foreign))),
-        }
+        })
     }
 
     /// What knows the accounts, if there are any.
@@ -163,8 +172,7 @@ impl Authenticator {
     ) -> Result<(Identity, Access), Problem> {
         match &self.means {
             Means::Indexed(indexed) => {
-                let address = source.address.to_string();
-                let found = Box::pin(indexed.identify(credentials, need, &address)).await;
+                let found = Box::pin(indexed.identify(credentials, need, source)).await;
                 match found {
                     Ok(Found::Caller(identity, access)) => Ok((identity, access)),
                     Ok(Found::Missing) => Err(Problem::Missing),

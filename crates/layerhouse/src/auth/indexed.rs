@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 
-use super::Identity;
 use super::access::{Access, Grants};
 use super::challenge::quoted;
 use super::credentials::Credentials;
@@ -16,6 +15,7 @@ use super::needs::{Action, Need};
 use super::principal::{Means, Principal};
 use super::sign_in::{SignIn, SignInError};
 use super::token::Tokens;
+use super::{Identity, RequestSource};
 use crate::fault::Fault;
 use crate::meta::tokens::TokenKind;
 
@@ -84,11 +84,15 @@ impl Indexed {
         &self,
         credentials: &Credentials,
         need: &Need,
-        address: &str,
+        source: &RequestSource,
     ) -> Result<Found, SignInError> {
         if credentials.are_empty() {
-            return Ok(self.of_nobody(need)?);
+            return match self.sign_in.by_certificate(source).await? {
+                Some(holder) => Ok(self.found(Some(holder), need)?),
+                None => Ok(self.of_nobody(need)?),
+            };
         }
+        let address = &source.address.to_string();
         match credentials {
             Credentials::Basic { user, password } => {
                 let found = self.sign_in.sign_in(user, password, address).await?;
@@ -100,6 +104,7 @@ impl Indexed {
                     let identity = match verified.principal.means {
                         Means::Nobody => Identity::Anonymous,
                         Means::Password
+                        | Means::PasswordElsewhere
                         | Means::Token(_)
                         | Means::AccessToken
                         | Means::Workload

@@ -70,6 +70,8 @@ pub(crate) struct RequestSource {
     pub(crate) forwarded_scheme: Option<&'static str>,
     /// Whether the connection to us is in TLS.
     pub(crate) has_tls: bool,
+    /// Who TLS verified the client to be, in DER.
+    pub(crate) certificate: Option<Arc<[u8]>>,
     pub(crate) http: Arc<Http>,
 }
 

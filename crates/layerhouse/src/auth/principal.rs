@@ -34,6 +34,8 @@ pub(crate) struct AccountRef {
 pub(crate) enum Means {
     Nobody,
     Password,
+    /// A password that another server checked.
+    PasswordElsewhere,
     /// A token of ours itself.
     Token(TokenKind),
     /// What the token service signed.
@@ -43,6 +45,17 @@ pub(crate) enum Means {
     Certificate,
     /// The admin socket, which the machine's operator alone can open; is an administrator.
     Console,
+}
+
+impl Means {
+    /// Whether they may be given something to sign in with later, which nobody else would be asked about: an
+    /// account that its source disabled, and a job that ended, must not go on by it (S11).
+    pub(crate) fn may_be_kept(self) -> bool {
+        match self {
+            Self::Password | Self::Token(_) | Self::AccessToken | Self::Console => true,
+            Self::Nobody | Self::PasswordElsewhere | Self::Workload | Self::Certificate => false,
+        }
+    }
 }
 
 impl Principal {

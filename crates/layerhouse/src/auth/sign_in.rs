@@ -1,8 +1,9 @@
 //! Signing in to the index: a name with a password of any source, or with a token.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::RequestSource;
 use super::credentials::Secret;
 use super::directory::{Directory, HTPASSWD, tokens_of};
 use super::htpasswd::Htpasswd;
@@ -10,6 +11,9 @@ use super::outsider::{Outsider, OutsiderError};
 use super::passwords::hash::{NOBODY, matches};
 use super::passwords::{Busy, Comparison, Guess, Passwords};
 use super::principal::{Means, Principal};
+use super::sources::ldap::entry::LDAP;
+use super::sources::workload::{Assignment, Verdict};
+use super::sources::{SourceError, Sources, mtls};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta::accounts::{self, Account};
@@ -21,6 +25,9 @@ pub(crate) const LOCAL: &str = "local";
 
 /// The date of somebody's last sign-in is not written more often.
 const NOTED_EVERY: Duration = Duration::from_hours(1);
+
+/// What a client is asked to wait for a source that does not answer.
+const SILENT_WAIT: Duration = Duration::from_secs(5);
 
 /// Why it cannot be said whether a sign-in is good.
 #[derive(Debug)]
@@ -46,6 +53,7 @@ pub(crate) struct SignIn {
     directory: Directory,
     passwords: Arc<Passwords>,
     htpasswd: Option<Arc<Htpasswd>>,
+    sources: Sources,
 }
 
 impl SignIn {
@@ -53,12 +61,19 @@ impl SignIn {
         directory: Directory,
         passwords: Arc<Passwords>,
         htpasswd: Option<Arc<Htpasswd>>,
+        sources: Sources,
     ) -> Self {
         Self {
             directory,
             passwords,
             htpasswd,
+            sources,
         }
+    }
+
+    /// Who else vouches for people.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -95,6 +110,12 @@ impl SignIn {
                 may_sign_in && *found.name == *user
             }));
         }
+        match self.sources.workloads.check(secret).await {
+            Ok(Verdict::NotOurs) => {}
+            Ok(Verdict::Refused) => return Ok(None),
+            Ok(Verdict::Assigned(assignment)) => return Ok(self.assigned(assignment)?),
+            Err(error) => return Err(silent("workloads", &error).into()),
+        }
         let look = |tx: &crate::meta::Transaction<'_>| accounts::by_name(tx, user);
         let account: Option<Account> = self.directory.database().read(look)?;
         let source = account.as_ref().map(|account| account.source.as_str());
@@ -104,7 +125,10 @@ impl SignIn {
                 if !htpasswd.check(user, secret, address).await? {
                     return Ok(None);
                 }
-                return self.welcome(of_file(user), address).await;
+                return self.welcome(of_file(user), Means::Password, address).await;
+            }
+            (Some(LDAP) | None, _) if self.sources.ldap.is_some() => {
+                return self.by_ldap(user, secret, address, account).await;
             }
             (Some(_) | None, _) => {
                 self.compare(user, secret, address, account.as_ref())
@@ -145,14 +169,11 @@ impl SignIn {
     async fn welcome(
         &self,
         outsider: Outsider,
+        means: Means,
         address: &str,
     ) -> Result<Option<Principal>, SignInError> {
         let source = outsider.source.clone();
-        match self
-            .directory
-            .provision(outsider, Means::Password, address)
-            .await
-        {
+        match self.directory.provision(outsider, means, address).await {
             Ok(principal) => Ok(Some(principal)),
             Err(OutsiderError::Fault(fault)) => Err(fault.into()),
             Err(error) => {
@@ -160,6 +181,102 @@ impl SignIn {
                 Ok(None)
             }
         }
+    }
+
+    /// By the directory of the house, which also knows people whom nobody here has seen yet.
+    async fn by_ldap(
+        &self,
+        user: &str,
+        secret: &Secret,
+        address: &str,
+        account: Option<Account>,
+    ) -> Result<Option<Principal>, SignInError> {
+        let Some(ldap) = &self.sources.ldap else {
+            return Ok(None);
+        };
+        let found = Mutex::new(None);
+        let asking = async {
+            let known = ldap.check(user, secret).await;
+            let known = known.map_err(|error| silent(LDAP, &error))?;
+            let is_right = known.is_some();
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = known;
+            Ok(is_right)
+        };
+        let guess = Guess {
+            entry: LDAP.as_bytes(),
+            user,
+            password: secret,
+            address,
+        };
+        let comparison = Comparison::Elsewhere(Box::pin(asking));
+        if !self.passwords.check(guess, comparison).await? {
+            return Ok(None);
+        }
+        let means = Means::PasswordElsewhere;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outsider = match (found, account) {
+            (Some(outsider), _) => outsider,
+            // It was asked up to a minute ago.
+            (None, Some(account)) => {
+                self.note(&account).await?;
+                return Ok(self.directory.principal(&account, means, None));
+            }
+            // And calls them otherwise than they do.
+            (None, None) => match ldap.check(user, secret).await {
+                Ok(Some(outsider)) => outsider,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(silent(LDAP, &error).into()),
+            },
+        };
+        self.welcome(outsider, means, address).await
+    }
+
+    /// Whom TLS verified the client to be, if certificates are a source and this one names somebody.
+    ///
+    /// # Errors
+    /// [`SignInError`] if that cannot be said now.
+    pub(crate) async fn by_certificate(
+        &self,
+        source: &RequestSource,
+    ) -> Result<Option<Principal>, SignInError> {
+        let (Some(config), Some(der)) = (&self.sources.mtls, &source.certificate) else {
+            return Ok(None);
+        };
+        let Some(holder) = mtls::holder(der, config) else {
+            return Ok(None);
+        };
+        self.refresh().await;
+        let look = |tx: &crate::meta::Transaction<'_>| {
+            accounts::by_subject(tx, &holder.source, &holder.subject)
+        };
+        let means = Means::Certificate;
+        match self.directory.database().read(look)? {
+            Some(account) => {
+                self.note(&account).await?;
+                Ok(self.directory.principal(&account, means, None))
+            }
+            None => {
+                self.welcome(holder, means, &source.address.to_string())
+                    .await
+            }
+        }
+    }
+
+    /// The account that a job's token is good for.
+    fn assigned(&self, assignment: Assignment) -> Result<Option<Principal>, Fault> {
+        let look = |tx: &crate::meta::Transaction<'_>| accounts::by_name(tx, &assignment.account);
+        let Some(account) = self.directory.database().read(look)? else {
+            tracing::warn!(
+                account = assignment.account,
+                "a rule of layerhouse.index.workloads names an account that is not there"
+            );
+            return Ok(None);
+        };
+        let principal = self.directory.principal(&account, Means::Workload, None);
+        Ok(principal.map(|principal| Principal {
+            limits: assignment.limits,
+            ..principal
+        }))
     }
 
     async fn note(&self, account: &Account) -> Result<(), Fault> {
@@ -176,6 +293,12 @@ impl SignIn {
             })
             .await
     }
+}
+
+/// A source that does not answer: nobody's password is wrong for that.
+fn silent(source: &str, error: &SourceError) -> Busy {
+    tracing::warn!(source, %error, "a source of identity does not answer");
+    Busy { wait: SILENT_WAIT }
 }
 
 /// A user of registry:2's file: the operator wrote the name down, so it is theirs.

@@ -315,6 +315,16 @@ pub(crate) struct Timeouts {
     pub(crate) stall_bytes: u64,
 }
 
+impl ClientAuth {
+    /// Whether a certificate that a client shows is one that an authority signed.
+    pub(crate) fn verifies(self) -> bool {
+        match self {
+            Self::Request | Self::RequireAny => false,
+            Self::VerifyIfGiven | Self::RequireAndVerify => true,
+        }
+    }
+}
+
 impl Config {
     /// Whether everyone may do everything.
     #[must_use]

@@ -10,6 +10,7 @@ pub(crate) mod organizations;
 pub(crate) mod passwords;
 pub(crate) mod repositories;
 pub(crate) mod robots;
+pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod sign_up;
 pub(crate) mod teams;

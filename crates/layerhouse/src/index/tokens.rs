@@ -76,6 +76,7 @@ impl Index {
         // Or one that leaks would outlive its end, and its revocation.
         let is_token = match permit.asker().principal().means {
             Means::Password
+            | Means::PasswordElsewhere
             | Means::Token(TokenKind::Session)
             | Means::Certificate
             | Means::Console => false,

@@ -53,12 +53,12 @@ pub(crate) enum DirectoryError {
 
 impl From<LdapError> for DirectoryError {
     fn from(error: LdapError) -> Self {
-        match error {
-            LdapError::LdapResult { result } => Self::Refused {
-                code: result.rc,
-                text: format!("{:?}", result.text),
-            },
-            other => Self::Broken(other.to_string()),
+        let LdapError::LdapResult { result } = error else {
+            return Self::Broken(error.to_string());
+        };
+        Self::Refused {
+            code: result.rc,
+            text: format!("{:?}", result.text),
         }
     }
 }

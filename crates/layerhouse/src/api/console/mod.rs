@@ -102,9 +102,10 @@ fn connection(
         address: None,
         has_tls: false,
         is_console: true,
+        certificate: None,
     };
     let service = service_fn(move |request: Request<Incoming>| {
-        let api = Arc::clone(&api);
+        let (api, peer) = (Arc::clone(&api), peer.clone());
         async move { Ok::<_, Infallible>(api.answer(request, peer).await) }
     });
     http1::Builder::new()

@@ -18,6 +18,13 @@ use crate::api::stall::StallGuard;
 
 pub(crate) type SecureStream = TlsStream<ReadAhead<StallGuard<Socket>>>;
 
+/// A connection in TLS.
+pub(crate) struct Secured {
+    pub(crate) stream: Box<SecureStream>,
+    /// Of the client, in DER, if it showed one and that was verified.
+    pub(crate) certificate: Option<Arc<[u8]>>,
+}
+
 /// Plaintext that TLS takes before the socket must: large writes cost less.
 const BUFFER_BYTES: usize = 256 << 10;
 /// What is read before it is known what the client speaks; most greetings in TLS are shorter.
@@ -43,13 +50,13 @@ impl Tls {
         &self,
         socket: StallGuard<Socket>,
         patience: Duration,
-    ) -> io::Result<Option<Box<SecureStream>>> {
+    ) -> io::Result<Option<Secured>> {
         tokio::time::timeout(patience, self.negotiate(socket))
             .await
             .unwrap_or_else(|_| Err(gave_up("the handshake takes too long")))
     }
 
-    async fn negotiate(&self, socket: StallGuard<Socket>) -> io::Result<Option<Box<SecureStream>>> {
+    async fn negotiate(&self, socket: StallGuard<Socket>) -> io::Result<Option<Secured>> {
         let mut socket = ReadAhead::begin(socket).await?;
         if METHODS
             .iter()
@@ -84,7 +91,14 @@ impl Tls {
         let secured = greeted.into_stream_with(config, |session| {
             session.set_buffer_limit(Some(BUFFER_BYTES));
         });
-        Ok(Some(Box::new(secured.await?)))
+        let stream = Box::new(secured.await?);
+        let shown = stream.get_ref().1.peer_certificates();
+        let first = shown.and_then(|chain| chain.first());
+        let certificate = first.filter(|_| state.verifies_clients);
+        Ok(Some(Secured {
+            certificate: certificate.map(|certificate| certificate.as_ref().into()),
+            stream,
+        }))
     }
 }
 

@@ -22,7 +22,7 @@ use rustls::version::{TLS12, TLS13};
 
 use self::acme::Acme;
 use self::files::{FileCertificate, Paths, Stamps};
-pub(super) use self::handshake::SecureStream;
+pub(super) use self::handshake::{SecureStream, Secured};
 use self::pem::Pair;
 use crate::clock::{Clock, Random, Timestamp};
 use crate::config::meaning::{Certificate, Tls as Settings};
@@ -46,6 +46,8 @@ struct State {
     /// With that of the client.
     client_order: Arc<ServerConfig>,
     source: Source,
+    /// Whether a certificate that a client shows was verified: only then it says who they are.
+    verifies_clients: bool,
 }
 
 /// Where the certificate comes from.
@@ -197,7 +199,7 @@ impl State {
         let builder = ServerConfig::builder_with_details(Arc::clone(&provider), time)
             .with_protocol_versions(versions)
             .map_err(|error| format!("http.tls: {error}"))?;
-        let verifies_clients = verifier.is_some();
+        let asks_clients = verifier.is_some();
         let builder = match verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
@@ -230,7 +232,7 @@ impl State {
         } else {
             vec![b"http/1.1".to_vec()]
         };
-        if verifies_clients {
+        if asks_clients {
             // A session that is resumed is one whose certificate nobody looks at again, and each renews
             // the next: an expired one would stay good. So every handshake is a whole one.
             config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -246,6 +248,7 @@ impl State {
             config: Arc::new(config),
             client_order,
             source,
+            verifies_clients: asks_clients && settings.client_auth.verifies(),
         })
     }
 }

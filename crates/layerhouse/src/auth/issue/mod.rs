@@ -123,7 +123,7 @@ impl Issuer {
         let ring = self.keys.current().await?;
         let scopes = grants::of(&self.directory, who, &request.scopes, is_ours)?;
         let refresh = match who.account {
-            Some(account) if request.wants_refresh => {
+            Some(account) if request.wants_refresh && who.means.may_be_kept() => {
                 let made = refresh::make(&self.directory, account.id, who, request.client);
                 Some(made.await?)
             }

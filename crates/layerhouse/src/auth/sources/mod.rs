@@ -9,9 +9,60 @@ pub(crate) mod mtls;
 pub(crate) mod oidc;
 pub(crate) mod workload;
 
+use std::sync::Arc;
+
 use layerhouse_oci::namespace::NamespaceName;
 
-use crate::config::meaning::sources::{NamePattern, TeamOfGroup};
+use self::ldap::Ldap;
+use self::oidc::Provider;
+use self::workload::Workloads;
+use crate::clock::{Clock, Random};
+use crate::config::meaning::sources::{self as config, NamePattern, TeamOfGroup};
+use crate::outbound::Outbound;
+
+/// All sources that were configured, beside our own passwords and registry:2's file.
+pub(crate) struct Sources {
+    pub(crate) ldap: Option<Ldap>,
+    pub(crate) mtls: Option<config::Mtls>,
+    pub(crate) workloads: Workloads,
+    providers: Vec<Provider>,
+}
+
+impl Sources {
+    /// Reads what files the configuration names; asks nobody yet.
+    ///
+    /// # Errors
+    /// One is wrong; the message names its key.
+    pub(crate) fn open(
+        config: &config::Sources,
+        clock: &Clock,
+        random: &Random,
+    ) -> Result<Self, String> {
+        let outbound = Arc::new(Outbound::default());
+        let ldap = config.ldap.as_ref();
+        let ldap = ldap.map(|ldap| Ldap::open(ldap, clock)).transpose();
+        let providers = config.oidc.iter();
+        Ok(Self {
+            ldap: ldap.map_err(|problem| format!("ldap: {problem}"))?,
+            mtls: config.mtls.clone(),
+            workloads: Workloads::open(&config.workloads, &outbound, clock)?,
+            providers: providers
+                .map(|provider| Provider::new(provider, &outbound, clock, random))
+                .collect(),
+        })
+    }
+
+    /// Where people can sign in with a browser.
+    pub(crate) fn providers(&self) -> &[Provider] {
+        &self.providers
+    }
+
+    pub(crate) fn provider(&self, name: &str) -> Option<&Provider> {
+        self.providers
+            .iter()
+            .find(|provider| provider.name() == name)
+    }
+}
 
 /// Longest text that a source may say of somebody; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 255;

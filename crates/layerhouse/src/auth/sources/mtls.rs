@@ -35,9 +35,10 @@ pub(crate) fn holder(der: &[u8], config: &Mtls) -> Option<Outsider> {
     let [(text, name)] = named[..].as_ref() else {
         return None;
     };
-    let email = match config.from {
-        CertificateField::SanEmail => kept(text),
-        _ => String::new(),
+    let email = if config.from == CertificateField::SanEmail {
+        kept(text)
+    } else {
+        String::new()
     };
     let full_name = match (config.from, common_names()[..].as_ref()) {
         (CertificateField::CommonName, _) | (_, []) => String::new(),

@@ -52,7 +52,7 @@ impl Workloads {
                     let parse = |files: &[Vec<u8>]| keys::of_set(&files[0]);
                     let watched = Watched::open(vec![path.clone()], parse, clock);
                     let watched = watched.map_err(|error| {
-                        format!("index.workloads: {}: jwksfile: {error}", workload.name)
+                        format!("workloads: {}: jwksfile: {error}", workload.name)
                     })?;
                     At::File(Arc::new(watched))
                 }
@@ -90,20 +90,18 @@ impl Workloads {
             }
         };
         let rule = workload.rules.iter().find(|rule| fits(rule, &claims));
-        Ok(match rule {
-            Some(rule) => Verdict::Assigned(Assignment {
-                account: rule.account.clone(),
-                limits: rule.limits.clone().map(Arc::new),
-            }),
-            None => {
-                tracing::info!(
-                    issuer = %workload.name,
-                    subject = claims.text("sub"),
-                    "the token of a job fits no rule"
-                );
-                Verdict::Refused
-            }
-        })
+        let Some(rule) = rule else {
+            tracing::info!(
+                issuer = %workload.name,
+                subject = claims.text("sub"),
+                "the token of a job fits no rule"
+            );
+            return Ok(Verdict::Refused);
+        };
+        Ok(Verdict::Assigned(Assignment {
+            account: rule.account.clone(),
+            limits: rule.limits.clone().map(Arc::new),
+        }))
     }
 }
 

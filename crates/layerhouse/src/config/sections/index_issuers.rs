@@ -134,7 +134,7 @@ fn rule(section: &Section<'_>) -> Option<WorkloadRule> {
     // An issuer such as GitHub's signs for everybody.
     let names_somebody = claims
         .iter()
-        .any(|(_, text)| text.trim_matches('*').len() != 0);
+        .any(|(_, text)| !text.trim_matches('*').is_empty());
     if !claims.is_empty() && !names_somebody {
         section.refuse("claims", "fit everybody: one must be more than stars");
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::auth::credentials::Secret;
+use crate::config::meaning::Tls;
 use crate::config::meaning::sources::{
     CertificateField, FindEntry, Ldap, LdapAttributes, LdapGroups, LdapServer, Mtls, NamePattern,
     Sources, TeamOfGroup,
 };
-use crate::config::meaning::{ClientAuth, Tls};
 use crate::config::reader::Section;
 
 /// A sign-in that takes longer is given up by clients.
@@ -220,13 +220,7 @@ pub(super) fn teams(section: &Section<'_>) -> Vec<TeamOfGroup> {
 }
 
 fn mtls(mtls: &Section<'_>, tls: Option<&Tls>) -> Option<Mtls> {
-    let verifies = tls.is_some_and(|tls| {
-        let is_verified = matches!(
-            tls.client_auth,
-            ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify
-        );
-        is_verified && !tls.client_cas.is_empty()
-    });
+    let verifies = tls.is_some_and(|tls| tls.client_auth.verifies() && !tls.client_cas.is_empty());
     if !verifies {
         // A certificate that nobody verified says what its holder likes.
         mtls.refuse(

@@ -91,16 +91,17 @@ pub(crate) fn of_set(content: &[u8]) -> Result<KeySet, String> {
 /// Others' sets have keys that we cannot use, and may have broken ones: those sign nothing.
 fn keys_of(content: &[u8]) -> Result<Vec<Key>, String> {
     let set = strict_json::parse(content).map_err(|error| error.to_string())?;
-    let members = match &set {
-        Json::Object(set) => set.get("keys"),
-        _ => None,
+    let Json::Object(set) = &set else {
+        return Err("it is not a set of keys: {\"keys\": […]}".to_owned());
     };
-    let Some(Json::Array(members)) = members else {
+    let Some(Json::Array(members)) = set.get("keys") else {
         return Err("it is not a set of keys: there is no list \"keys\"".to_owned());
     };
-    let read = |member: &Json| match member {
-        Json::Object(member) => Key::of_jwk(member).ok().flatten(),
-        _ => None,
+    let read = |member: &Json| {
+        let Json::Object(member) = member else {
+            return None;
+        };
+        Key::of_jwk(member).ok().flatten()
     };
     let keys: Vec<_> = members.iter().filter_map(read).collect();
     if keys.is_empty() {

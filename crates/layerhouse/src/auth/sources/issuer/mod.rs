@@ -30,8 +30,10 @@ pub(crate) struct Issuer {
     clock: Clock,
     keys: Keys,
     /// What it said of itself, or why it did not, and when.
-    metadata: Mutex<Option<(Timestamp, Result<Arc<Metadata>, SourceError>)>>,
+    metadata: Mutex<Option<Known>>,
 }
+
+type Known = (Timestamp, Result<Arc<Metadata>, SourceError>);
 
 /// Where an issuer's keys are.
 pub(crate) enum At {

@@ -5,12 +5,15 @@
 mod person;
 pub(crate) mod state;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use tokio::sync::Semaphore;
 
 use self::state::{Begun, States};
 use super::SourceError;
@@ -27,6 +30,8 @@ use crate::outbound::exchange::{Question, with_query};
 
 /// For the answer of a token endpoint.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Codes that become tokens at once.
+const AT_ONCE_MAX: usize = 32;
 /// Its tokens have some KiB each.
 const BYTES_MAX: usize = 256 << 10;
 
@@ -36,6 +41,8 @@ pub(crate) struct Provider {
     issuer: Issuer,
     outbound: Arc<Outbound>,
     states: States,
+    /// Codes that become tokens at once: anyone can bring one.
+    turns: Semaphore,
 }
 
 /// Where a browser goes to sign in, and what it keeps meanwhile.
@@ -87,6 +94,7 @@ impl Provider {
                 clock,
             ),
             outbound: Arc::clone(outbound),
+            turns: Semaphore::new(AT_ONCE_MAX),
             states: States::new(config.name.as_str(), clock, random),
             config: config.clone(),
         }
@@ -146,6 +154,7 @@ impl Provider {
         let begun = self.states.open(arrival.kept);
         let begun = begun.filter(|begun| begun.has_state(arrival.state));
         let begun = begun.ok_or(SignInError::State)?;
+        let _turn = self.turns.try_acquire().map_err(|_| SourceError::Busy)?;
         let metadata = self.issuer.metadata().await?;
         let token = self.redeem(&metadata, &arrival, &begun).await?;
         let expected = Expected {
@@ -153,9 +162,12 @@ impl Provider {
             nonce: Some(&begun.nonce),
         };
         let claims = self.issuer.verify(token.as_bytes(), &expected).await;
-        let claims = claims.map_err(|error| match error {
-            TokenError::Source(error) => SignInError::Source(error),
-            error => SignInError::Token(error),
+        let claims = claims.map_err(|error| {
+            if let TokenError::Source(error) = error {
+                SignInError::Source(error)
+            } else {
+                SignInError::Token(error)
+            }
         })?;
         let outsider = person::read(&claims, &self.config).map_err(SignInError::NotAllowed)?;
         Ok((outsider, begun.return_to))
@@ -224,6 +236,11 @@ impl Provider {
         }
     }
 
+    /// What it says of itself is no address.
+    pub(crate) fn lacks_address(&self) -> SourceError {
+        self.lacks("authorization_endpoint")
+    }
+
     fn lacks(&self, name: &str) -> SourceError {
         self.outage(&format!("it says no {name} of itself"))
     }
@@ -242,7 +259,9 @@ fn form_encoded(text: &str) -> String {
                 encoded.push(char::from(byte));
             }
             b' ' => encoded.push('+'),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
         }
     }
     encoded
