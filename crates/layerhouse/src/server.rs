@@ -118,6 +118,10 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let authenticator = match &config.index {
         None => authenticator,
         Some(index) => {
+            let hidden = Arc::clone(&registry);
+            tokio::task::spawn_blocking(move || hidden.hide_database())
+                .await?
+                .map_err(OpenError::from)?;
             registry
                 .name_official_repositories()
                 .await

@@ -13,8 +13,9 @@ pub(crate) mod stage;
 pub(crate) mod stretch;
 pub(crate) mod survey;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -179,6 +180,24 @@ impl Store {
         {
             tracing::warn!(%error, "the reserve could not be released");
         }
+    }
+
+    /// Lets nobody but our own user read the database, its log included, which SQLite makes like it.
+    ///
+    /// # Errors
+    /// The file system does not let us.
+    pub(crate) fn hide_database(&self) -> Result<(), Fault> {
+        let database = self.layout.database();
+        for end in ["", "-wal"] {
+            let mut path = database.clone().into_os_string();
+            path.push(end);
+            let hidden = fs::set_permissions(&path, Permissions::from_mode(0o600));
+            match hidden {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                hidden => hidden.map_err(|error| Fault::io("hiding the database", error))?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes the reserve again, if there is room for it.

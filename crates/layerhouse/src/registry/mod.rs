@@ -175,6 +175,15 @@ impl Registry {
         self.store.actions()
     }
 
+    /// Lets nobody but our own user read the database: it has hashes of passwords and keys of tokens, where
+    /// there is an index. Blocks.
+    ///
+    /// # Errors
+    /// The file system does not let us.
+    pub(crate) fn hide_database(&self) -> Result<(), Fault> {
+        self.store.hide_database()
+    }
+
     /// Where the facts are, for those who keep others beside the registry's.
     pub(crate) fn database(&self) -> &Database {
         &self.database
