@@ -10,6 +10,9 @@ pub(crate) mod refresh;
 pub(crate) mod scopes;
 pub(crate) mod uses;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
