@@ -6,7 +6,7 @@ mod compare;
 mod contents;
 mod corpus;
 mod general;
-mod registries;
+pub(crate) mod registries;
 mod settings;
 mod sign_in;
 mod tokens;

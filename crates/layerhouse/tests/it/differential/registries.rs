@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Program {
+pub(crate) enum Program {
     /// Docker's, as Debian packages it.
     Registry2,
     Layerhouse,
@@ -27,20 +27,20 @@ impl Program {
 }
 
 /// Whether there is a registry:2 to compare with.
-pub(super) fn is_registry2_installed() -> bool {
+pub(crate) fn is_registry2_installed() -> bool {
     let mut command = Command::new(Program::Registry2.path());
     let output = command.arg("--version").stdin(Stdio::null()).output();
     output.is_ok_and(|output| output.status.success())
 }
 
 /// A running registry; killed when dropped.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     program: Program,
     child: Child,
     directory: PathBuf,
     config: PathBuf,
     environment: Vec<(String, String)>,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Registry {
@@ -48,7 +48,7 @@ impl Registry {
     ///
     /// # Errors
     /// What it wrote, if it ended instead.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: Program,
         directory: &Path,
         config: &Path,
@@ -81,7 +81,7 @@ impl Registry {
     }
 
     /// SIGTERM, and the same start again, perhaps with one more variable.
-    pub(super) fn restart(&mut self, change: Option<(&str, &str)>) {
+    pub(crate) fn restart(&mut self, change: Option<(&str, &str)>) {
         let change = change.map(|(name, value)| (name.to_owned(), value.to_owned()));
         self.environment.extend(change);
         let id = rustix::process::Pid::from_child(&self.child);
@@ -112,7 +112,7 @@ impl Registry {
         Ok(())
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 }
@@ -144,7 +144,7 @@ fn run(
 
 /// An address that nobody else takes between now and the start: each call has a loopback host of its own,
 /// and the port was free there.
-pub(super) fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static HOSTS: AtomicU32 = AtomicU32::new(0);
     let number = HOSTS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let host = SocketAddr::from(([127, 77, number[2], number[3]], 0));

@@ -15,7 +15,7 @@ use crate::harness::http::{Client, Response};
 use crate::harness::images;
 use crate::harness::server::Server;
 
-const PASSWORD: &str = "correct horse";
+pub(super) const PASSWORD: &str = "correct horse";
 
 /// A server with the users ann and bob, who have nothing but their namespaces.
 struct Fixture {
@@ -23,7 +23,7 @@ struct Fixture {
     directory: TempDir,
 }
 
-fn users(path: &Path, names: &[&str]) {
+pub(super) fn users(path: &Path, names: &[&str]) {
     let random = Random::seeded(5);
     let line = |name: &&str| htpasswd_line(name, PASSWORD, 4, &random).unwrap() + "\n";
     fs::write(path, names.iter().map(line).collect::<String>()).unwrap();
@@ -98,7 +98,7 @@ impl Fixture {
     }
 }
 
-fn push(client: &Client, repository: &str, token: &str) {
+pub(super) fn push(client: &Client, repository: &str, token: &str) {
     let authorization = format!("Bearer {token}");
     let headers = [
         ("Authorization", &*authorization),
@@ -126,18 +126,18 @@ fn push(client: &Client, repository: &str, token: &str) {
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
-fn basic(user: &str, password: &str) -> String {
+pub(super) fn basic(user: &str, password: &str) -> String {
     format!(
         "Basic {}",
         BASE64_STANDARD.encode(format!("{user}:{password}"))
     )
 }
 
-fn body(answer: &Response) -> Value {
+pub(super) fn body(answer: &Response) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()))
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value
         .as_str()
         .unwrap_or_else(|| panic!("{value}"))
@@ -145,7 +145,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Header (0) or claims (1) of a token.
-fn part(token: &str, at: usize) -> Value {
+pub(super) fn part(token: &str, at: usize) -> Value {
     let part = token.split('.').nth(at).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
