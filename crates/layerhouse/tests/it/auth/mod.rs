@@ -4,14 +4,14 @@ mod command;
 mod htpasswd;
 mod matrix;
 mod secrecy;
-mod service;
+pub(crate) mod service;
 mod silly;
 mod token;
 
 use crate::harness::http::Response;
 
 /// `Authorization` for a user and a password.
-pub(super) fn basic(user: &str, password: &str) -> String {
+pub(crate) fn basic(user: &str, password: &str) -> String {
     use base64::Engine;
     let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     format!("Basic {encoded}")

@@ -17,24 +17,24 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// The moment that the servers of the tests begin at, in seconds.
-pub(super) const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 
-pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A key that signs, and its certificate.
-pub(super) struct Signer {
-    pub(super) algorithm: &'static str,
+pub(crate) struct Signer {
+    pub(crate) algorithm: &'static str,
     key: KeyPair,
     params: CertificateParams,
     /// In DER.
-    pub(super) certificate: Vec<u8>,
-    pub(super) pem: String,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) pem: String,
 }
 
 impl Signer {
-    pub(super) fn new(algorithm: &'static str) -> Self {
+    pub(crate) fn new(algorithm: &'static str) -> Self {
         let kind: &SignatureAlgorithm = match algorithm {
             "RS256" => &rcgen::PKCS_RSA_SHA256,
             "ES256" => &rcgen::PKCS_ECDSA_P256_SHA256,
@@ -58,7 +58,7 @@ impl Signer {
     }
 
     /// Another key, with a certificate that this one signed and that changes in time may be given.
-    pub(super) fn below(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub(crate) fn below(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let mut params = CertificateParams::new(vec!["tokens".to_owned()]).unwrap();
         change(&mut params);
@@ -73,11 +73,11 @@ impl Signer {
         }
     }
 
-    pub(super) fn public_key(&self) -> Vec<u8> {
+    pub(crate) fn public_key(&self) -> Vec<u8> {
         self.key.subject_public_key_info()
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let pkcs8 = self.key.serialize_der();
         let random = SystemRandom::new();
         match self.algorithm {
@@ -103,7 +103,7 @@ impl Signer {
     }
 
     /// A token with this header (its `alg` is ours if it has none) and these claims, as they are.
-    pub(super) fn token(&self, header: &Value, claims: &str) -> String {
+    pub(crate) fn token(&self, header: &Value, claims: &str) -> String {
         let mut header = header.clone();
         if header.get("alg").is_none() {
             header["alg"] = json!(self.algorithm);
@@ -114,7 +114,7 @@ impl Signer {
     }
 
     /// The public key as a member of a set, without an id.
-    pub(super) fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let spki = self.public_key();
         match self.algorithm {
             "RS256" => {
@@ -135,12 +135,12 @@ impl Signer {
     }
 
     /// RFC 7638; serde_json keeps the members sorted.
-    pub(super) fn thumbprint(&self) -> String {
+    pub(crate) fn thumbprint(&self) -> String {
         encode(digest(&SHA256, self.jwk().to_string().as_bytes()))
     }
 
     /// libtrust's, bit by bit.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         let digest = digest(&SHA256, &self.public_key());
         let bits: Vec<u8> = digest.as_ref()[..30]
             .iter()
@@ -159,7 +159,7 @@ impl Signer {
     }
 
     /// As `x5c` has certificates.
-    pub(super) fn x5c(chain: &[&Self]) -> Value {
+    pub(crate) fn x5c(chain: &[&Self]) -> Value {
         let chain = chain
             .iter()
             .map(|signer| STANDARD.encode(&signer.certificate));
@@ -168,7 +168,7 @@ impl Signer {
 }
 
 /// Good claims, with this list of rights.
-pub(super) fn claims(access: &Value) -> Value {
+pub(crate) fn claims(access: &Value) -> Value {
     json!({
         "iss": "issuer",
         "aud": "service",
@@ -181,6 +181,6 @@ pub(super) fn claims(access: &Value) -> Value {
 }
 
 /// The right to do this in a repository.
-pub(super) fn on(repository: &str, actions: &[&str]) -> Value {
+pub(crate) fn on(repository: &str, actions: &[&str]) -> Value {
     json!([{"type": "repository", "name": repository, "actions": actions}])
 }

@@ -205,7 +205,7 @@ impl Sink {
     }
 }
 
-fn read_request(stream: &mut impl Read) -> Option<(String, String)> {
+pub(super) fn read_request(stream: &mut impl Read) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

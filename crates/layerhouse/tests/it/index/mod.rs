@@ -1,4 +1,9 @@
 //! The index: accounts, tokens, visibility, search.
 
+mod ldap;
+mod mtls;
+mod oidc;
+mod outside;
 mod registry2;
 mod token_service;
+mod workload;
