@@ -32,7 +32,7 @@ use serde_json::Value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which its seeds and its binary share.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("accept", accept),
     ("authorization", authorization),
     ("config", config),
@@ -44,6 +44,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("range", range),
     ("reference", reference),
     ("route", route),
+    ("scopes", scopes),
     ("token", token),
     ("upload_id", upload_id),
     ("users", users),
@@ -364,6 +365,11 @@ pub fn authorization(data: &[u8]) {
 /// A file of users.
 pub fn users(data: &[u8]) {
     layerhouse::fuzzed::users(data);
+}
+
+/// What a token is asked for.
+pub fn scopes(data: &[u8]) {
+    layerhouse::fuzzed::scopes(data);
 }
 
 /// A token, or its claims.

@@ -162,6 +162,7 @@ smoke!(
     range,
     reference,
     route,
+    scopes,
     token,
     upload_id,
     users

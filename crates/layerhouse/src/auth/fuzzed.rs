@@ -8,6 +8,7 @@ use layerhouse_oci::strict_json::{self, Json};
 
 use super::credentials::Credentials;
 use super::htpasswd::users::Users;
+use super::issue::scopes;
 use super::token::KeySet;
 use super::token::claims::Claims;
 use super::token::jws::{Jws, TOKEN_BYTES_MAX};
@@ -55,6 +56,24 @@ pub fn token(data: &[u8]) {
     {
         assert!(claims.held_bytes() < 64 * data.len() + 1024);
     }
+}
+
+/// The values of `scope` parameters, one to a line.
+pub fn scopes(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(found) = scopes::parse(text.lines()) else {
+        return;
+    };
+    let printed: Vec<_> = found.iter().map(ToString::to_string).collect();
+    for (scope, text) in found.iter().zip(&printed) {
+        assert!(
+            !scope.actions.is_empty() && scope.name.matches(':').count() <= 1,
+            "{text}"
+        );
+    }
+    let again = scopes::parse(printed.iter().map(String::as_str));
+    assert_eq!(again.as_ref(), Ok(&found), "each by itself");
+    assert_eq!(scopes::parse([&*printed.join(" ")]), again, "all in one");
 }
 
 /// A set of keys, or a bundle of certificates.

@@ -113,8 +113,8 @@ impl SigningKey {
         };
         let public =
             Key::of_certificate(&stored.certificate).map_err(|problem| damaged(&problem))?;
-        // As RFC 7638 has it: registry:3 looks the key up by that, and in a set alone. registry:2 looks at
-        // the certificate first, and only then for libtrust's name.
+        // registry:2 and registry:3 look at the certificate first, so whoever has our bundle believes it. Others
+        // look the key up in our set, where it stands under this name (RFC 7638) and under libtrust's.
         let header = json!({
             "typ": "JWT",
             "alg": algorithm.name(),
