@@ -107,9 +107,9 @@ pub(super) fn is_local(host: &str) -> bool {
 fn find(ldap: &Section<'_>) -> FindEntry {
     let template = ldap.text("userdn");
     let has_search = ldap.has("search");
-    let search = ldap.section("search");
     match template {
         Some(_) if has_search => {
+            ldap.take_all("search");
             ldap.refuse("userdn", "cannot go with search; one must go");
             FindEntry::Template(String::new())
         }
@@ -127,6 +127,7 @@ fn find(ldap: &Section<'_>) -> FindEntry {
                 ldap.refuse("userdn", "is missing, and so is search; one must be there");
                 return FindEntry::Template(String::new());
             }
+            let search = ldap.section("search");
             let dn = search.text("binddn");
             let password = secret(&search, "bindpassword");
             let bind = match (dn, password) {
