@@ -94,6 +94,7 @@ mod tests {
 
     #[test]
     fn certificates_name_one_holder() {
+        use CertificateField::{CommonName, SanDns, SanEmail, SanUri};
         let email = |text: &str| SanType::Rfc822Name(text.try_into().expect("ASCII"));
         let uri = |text: &str| SanType::URI(text.try_into().expect("ASCII"));
         let dns = |text: &str| SanType::DnsName(text.try_into().expect("ASCII"));
@@ -105,7 +106,6 @@ mod tests {
             assert_eq!(found.as_deref(), expected, "{from:?}");
         };
         let corp = Some("^(?:([^@]+)@corp[.]example)$");
-        use CertificateField::{CommonName, SanDns, SanEmail, SanUri};
         check(CommonName, None, vec![], Some("ann-lee Ann-Lee"));
         check(
             SanEmail,

@@ -30,7 +30,7 @@ impl Slapd {
     /// Starts with these entries; `None` where the program is missing, which is said.
     pub(crate) fn start(entries: &str) -> Option<Self> {
         if !std::path::Path::new(PROGRAM).exists() {
-            println!("skipped: {PROGRAM} is not installed (Debian's slapd and ldap-utils)");
+            eprintln!("skipped: {PROGRAM} is not installed (Debian's slapd and ldap-utils)");
             return None;
         }
         let files = TempDir::new().unwrap();

@@ -130,11 +130,11 @@ fn two_people_of_one_name_and_names_that_none_can_have() {
     let Some(slapd) = Slapd::start(ENTRIES) else {
         return;
     };
-    let by_mail = SEARCH.replace("}", ", filter: '(mail={user})'}");
+    let by_mail = SEARCH.replace('}', ", filter: '(mail={user})'}");
     let mut server = start(&slapd.url(), &by_mail);
     server.may_complain();
     assert_eq!(status(&server, "ann@example.com", "pass word"), 401);
-    let by_name = SEARCH.replace("}", ", filter: '(cn={user})'}");
+    let by_name = SEARCH.replace('}', ", filter: '(cn={user})'}");
     let mut server = start(&slapd.url(), &by_name);
     server.may_complain();
     assert_eq!(status(&server, "odd name", "of odd"), 401);

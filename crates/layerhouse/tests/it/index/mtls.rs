@@ -17,14 +17,14 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(mode: &str, more: &str) -> Self {
+    fn new(client_auth: &str, more: &str) -> Self {
         let files = TempDir::new().unwrap();
         let authority = Authority::new("the test's authority");
         let (certificate, key) = authority.issue_local().write(files.path());
         let bundle = files.path().join("clients.pem");
         std::fs::write(&bundle, authority.pem()).unwrap();
         let configuration = format!(
-            "http: {{tls: {{certificate: {}, key: {}, clientcas: [{}], clientauth: {mode}}}}}
+            "http: {{tls: {{certificate: {}, key: {}, clientcas: [{}], clientauth: {client_auth}}}}}
 layerhouse: {{index: {{{more}}}}}",
             certificate.display(),
             key.display(),

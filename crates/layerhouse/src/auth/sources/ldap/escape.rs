@@ -112,16 +112,13 @@ mod tests {
                 .get(..2)
                 .filter(|two| two.iter().all(u8::is_ascii_hexdigit));
             let hex = hex.and_then(|two| str::from_utf8(two).ok());
-            match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-                Some(byte) => {
-                    bytes.push(byte);
-                    rest = &behind[2..];
-                }
-                None => {
-                    assert!(names, "a filter has nothing but hex behind a backslash");
-                    bytes.push(behind[0]);
-                    rest = &behind[1..];
-                }
+            if let Some(byte) = hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+                bytes.push(byte);
+                rest = &behind[2..];
+            } else {
+                assert!(names, "a filter has nothing but hex behind a backslash");
+                bytes.push(behind[0]);
+                rest = &behind[1..];
             }
         }
         bytes
