@@ -25,7 +25,6 @@ use crate::auth::sources::oidc::{Arrival, Provider, SignInError};
 use crate::index::Index;
 use crate::index::sessions::LIFETIME;
 use crate::index::tokens::{NewToken, TokenError};
-use crate::meta::tokens::TokenKind;
 
 /// What paths of ours begin with.
 const ROOT: &str = "/auth/oidc/";
@@ -235,7 +234,7 @@ impl Visit<'_> {
             Some(session) => directory.by_token(session.expose())?,
             None => None,
         };
-        let principal = found.filter(|found| found.means == Means::Token(TokenKind::Session));
+        let principal = found.filter(Principal::is_of_session);
         let principal = principal.ok_or_else(ApiError::unauthorized)?;
         let user = Arc::clone(&principal.name);
         let permit = self.permit(principal)?;
