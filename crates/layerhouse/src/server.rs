@@ -15,7 +15,7 @@ use crate::api::manifests::MANIFEST_ROOM_KIB;
 use crate::api::record::Observers;
 use crate::api::sockets::{self, Address, Listeners};
 use crate::api::tls::{self, Checked, Tls};
-use crate::api::{self, Api, Settings, debug, listen};
+use crate::api::{self, Api, Settings, debug, listen, rate};
 use crate::auth::authenticator::{AuthError, Authenticator};
 use crate::auth::credentials::Secret;
 use crate::auth::directory::Directory;
@@ -153,6 +153,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         is_stopping: is_stopping.clone(),
         readiness: tokio::sync::Mutex::default(),
         manifest_room_kib: Semaphore::new(MANIFEST_ROOM_KIB),
+        windows: rate::Windows::default(),
         observers: Observers::new(Arc::clone(&checks)),
         tls: tls.clone(),
     });

@@ -14,6 +14,7 @@ mod lists;
 pub(crate) mod manifests;
 mod oidc;
 mod outlet;
+pub(crate) mod rate;
 pub(crate) mod record;
 mod request;
 mod room;
@@ -49,6 +50,7 @@ use crate::auth::authenticator::{AuthError, Authenticator, TOKEN_PATH};
 use crate::auth::indexed::Indexed;
 use crate::auth::{Caller, Identity, Policy};
 use crate::clock::Clock;
+use crate::config::meaning::rate::RateLimits;
 use crate::config::meaning::{Auth, Config, Http, Timeouts};
 use crate::fault::{Fault, FaultKind};
 use crate::index::Index;
@@ -81,6 +83,8 @@ pub(crate) struct Api {
     pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
     /// See [`manifests::MANIFEST_ROOM_KIB`].
     pub(crate) manifest_room_kib: Semaphore,
+    /// See `layerhouse.index.ratelimit`.
+    pub(crate) windows: rate::Windows,
     pub(crate) observers: Arc<Observers>,
     /// Absent if plain HTTP is spoken.
     pub(crate) tls: Option<Arc<tls::Tls>>,
@@ -98,6 +102,7 @@ pub(crate) struct Settings {
     has_access_log: bool,
     /// The operations on accounts, where there are any.
     index: Option<Index>,
+    rates: RateLimits,
 }
 
 impl Settings {
@@ -127,6 +132,10 @@ impl Settings {
                 ManifestRules::new(&config.validation).expect("the configuration compiled them"),
             ),
             has_access_log: config.log.has_access_log,
+            rates: config
+                .index
+                .as_ref()
+                .map_or_else(RateLimits::default, |index| index.rates),
         }
     }
 
@@ -309,6 +318,7 @@ impl Call {
             }
         }
         if let Some(endpoint) = token::Endpoint::of(path, &settings) {
+            rate::request(&self)?;
             return Box::pin(token::serve(&self, endpoint, request)).await;
         }
         if let Some(endpoint) = oidc::Endpoint::of(path, &settings) {
@@ -345,7 +355,9 @@ impl Call {
                 reference,
             } => {
                 let pull = policy.pull(who, &repository)?;
-                manifests::pull(registry, &pull, &reference, &request)
+                let left = rate::pull(&self, request.method())?;
+                let answer = manifests::pull(registry, &pull, &reference, &request)?;
+                Ok(rate::Allowance::told_in(left, answer))
             }
             Route::PushManifest {
                 repository,

@@ -2,6 +2,7 @@
 //! registry:2's `config.yml`.
 
 pub(crate) mod index;
+pub(crate) mod rate;
 pub(crate) mod sources;
 
 use std::fmt;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rate::RateLimits;
 use super::sources::Sources;
 use crate::auth::rights::{Role, Visibility};
 
@@ -22,6 +23,7 @@ pub(crate) struct Index {
     pub(crate) tokens: IndexTokens,
     /// Who vouches for people, beside our own passwords.
     pub(crate) sources: Sources,
+    pub(crate) rates: RateLimits,
 }
 
 /// Who may make an account for themselves.

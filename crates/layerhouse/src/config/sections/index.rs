@@ -59,6 +59,7 @@ pub(in crate::config) fn read(ours: &Section<'_>, auth: &Auth, tls: Option<&Tls>
     let official_team = official_team(&index);
     let tokens = tokens(&index.section("tokens"));
     let sources = super::index_sources::read(&index, tls);
+    let rates = super::index_rate::rate_limits(&index);
     if is_enabled && matches!(auth, Auth::Silly { .. }) {
         index.refuse(
             "",
@@ -74,6 +75,7 @@ pub(in crate::config) fn read(ours: &Section<'_>, auth: &Auth, tls: Option<&Tls>
         htpasswd_role: htpasswd_role.unwrap_or(None),
         tokens,
         sources,
+        rates,
     })
 }
 

@@ -7,6 +7,7 @@ pub(super) mod health;
 pub(super) mod http;
 pub(super) mod index;
 mod index_issuers;
+pub(super) mod index_rate;
 mod index_sources;
 pub(super) mod log;
 pub(super) mod notifications;
