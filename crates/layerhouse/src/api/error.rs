@@ -77,9 +77,15 @@ impl ApiError {
     }
 }
 
-/// The log gets the whole truth, once; the client learns what it can do, and no path of ours.
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
+        Self::of_fault(&fault)
+    }
+}
+
+impl ApiError {
+    /// The log gets the whole truth, once; the client learns what it can do, and no path of ours.
+    pub(super) fn of_fault(fault: &Fault) -> Self {
         tracing::error!(%fault, "a request failed");
         let unavailable =
             |message| Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message);

@@ -7,6 +7,7 @@ mod blobs;
 mod body;
 mod connection;
 pub(crate) mod console;
+mod cookies;
 pub(crate) mod debug;
 mod error;
 pub(crate) mod listen;
@@ -25,6 +26,7 @@ pub(crate) mod tls;
 mod token;
 mod transport;
 mod uploads;
+mod v1;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -311,6 +313,12 @@ impl Call {
             .http
             .path_behind_prefix(request.uri().path())
             .ok_or(RouteError::NotFound)?;
+        if settings.index.is_some()
+            && let Some(rest) = v1::path_below(path)
+        {
+            let rest = rest.to_owned();
+            return Ok(Box::pin(v1::answer(self, &rest, request)).await);
+        }
         if path == TOKEN_PATH && is_read {
             let credentials = authenticate::credentials(request.headers());
             if let Some(answer) = authenticate::token(&self, credentials).await {

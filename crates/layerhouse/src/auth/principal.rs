@@ -80,6 +80,16 @@ impl Principal {
         }
     }
 
+    /// Whether a browser's session says who they are.
+    pub(crate) fn is_of_session(&self) -> bool {
+        self.means == Means::Token(TokenKind::Session)
+    }
+
+    /// Whether what says who they are is for the token service alone.
+    pub(crate) fn is_of_refresh_token(&self) -> bool {
+        self.means == Means::Token(TokenKind::Refresh)
+    }
+
     /// Whether they may do all. What a limited token may, its limits say.
     pub(crate) fn is_admin(&self) -> bool {
         let is_admin = self.account.is_some_and(|account| account.is_admin);

@@ -50,4 +50,19 @@ impl Index {
         .await?;
         Ok(secret)
     }
+
+    /// Ends the session by which somebody asks, if they do by one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) async fn close_session(&self, permit: &AccountPermit) -> Result<(), Fault> {
+        let principal = permit.asker().principal();
+        let Some(token) = principal.token.filter(|_| principal.is_of_session()) else {
+            return Ok(());
+        };
+        let name = principal.name.to_string();
+        let audit = Audit::by(permit.asker(), Action::SessionDelete, name, json!({}));
+        self.change(audit, move |tx| tokens::delete(tx, token).map(|_| ()))
+            .await
+    }
 }

@@ -184,6 +184,27 @@ fn arrows_point_one_way() {
             "api/outlet.rs",
             "use crate::blobs::stretch::{STRETCH_BYTES_MAX, Stretch};",
         ),
+        (
+            "api/v1/audit.rs",
+            "use crate::meta::audit::{AuditEvent as Stored, AuditId};",
+        ),
+        (
+            "api/v1/grants.rs",
+            "use crate::meta::grants::{Grant as Stored, GrantId};",
+        ),
+        (
+            "api/v1/invitations.rs",
+            "use crate::meta::invitations::{Invitation as Stored, InvitationId};",
+        ),
+        (
+            "api/v1/organizations.rs",
+            "use crate::meta::namespaces::{Namespace as Stored, NamespaceKind as StoredKind};",
+        ),
+        ("api/v1/teams.rs", "use crate::meta::teams::Team as Stored;"),
+        (
+            "api/v1/tokens.rs",
+            "use crate::meta::tokens::{Token as Stored, TokenId, TokenKind};",
+        ),
     ];
     never_in(
         &["api/"],

@@ -1,7 +1,6 @@
 //! Signing in with a browser, at a provider of `layerhouse.index.oidc`: there, back, and a page that says
 //! how to go on with Docker.
 
-mod cookies;
 mod page;
 
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use layerhouse_oci::route::RouteError;
 
 use self::page::{Language, Page};
 use super::error::ApiError;
-use super::{Answer, Call, Settings, request};
+use super::{Answer, Call, Settings, cookies, request};
 use crate::auth::RequestSource;
 use crate::auth::credentials::Secret;
 use crate::auth::indexed::Indexed;

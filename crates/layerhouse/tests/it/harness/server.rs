@@ -118,6 +118,12 @@ impl Server {
         Client::new(running.debug_address().expect("it is configured"))
     }
 
+    /// What makes the first administrator (`layerhouse.index`).
+    pub(crate) fn setup_code(&self) -> String {
+        let running = self.running.as_ref().expect("it runs");
+        running.setup_code().expect("it has no administrator yet")
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }

@@ -1,5 +1,6 @@
 //! The index: accounts, tokens, visibility, search.
 
+mod api;
 mod ldap;
 mod mtls;
 mod oidc;

@@ -86,3 +86,33 @@ pub(super) fn is_own_page(headers: &HeaderMap, source: &RequestSource) -> bool {
             .is_some_and(|origin| origin.eq_ignore_ascii_case(&format!("{scheme}://{host}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies() {
+        let check = |lines: &[&str], expected: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                let line = HeaderValue::from_str(line).expect("a header");
+                headers.append(header::COOKIE, line);
+            }
+            let found = find(&headers, SESSION);
+            let found = found
+                .as_ref()
+                .map(|secret| String::from_utf8_lossy(secret.expose()));
+            assert_eq!(found.as_deref(), expected, "{lines:?}");
+        };
+        check(&[], None);
+        check(&["a=b"], None);
+        check(&["layerhouse_session=lhs_x"], Some("lhs_x"));
+        check(&["a=b; layerhouse_session=lhs_x;c"], Some("lhs_x"));
+        check(&["a=b", "layerhouse_session=lhs_x"], Some("lhs_x"));
+        check(&["xlayerhouse_session=lhs_x"], None);
+        check(&["layerhouse_session"], None);
+        check(&["layerhouse_session=a; layerhouse_session=b"], None);
+        check(&["layerhouse_session=a", "layerhouse_session=b"], None);
+    }
+}

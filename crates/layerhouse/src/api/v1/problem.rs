@@ -1,0 +1,216 @@
+//! What the API answers instead of what was asked for: a status, a code of its own closed list, and a
+//! sentence, in the form of the registry's errors.
+
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::api::body::ResponseBody;
+use crate::api::error::ApiError;
+use crate::api::{Answer, json};
+use crate::auth::authenticator::Denied;
+use crate::fault::Fault;
+use crate::index::Sort;
+use crate::index::access::AccessError;
+use crate::index::grants::GrantError;
+use crate::index::invitations::InvitationError;
+use crate::index::members::MemberError;
+use crate::index::organizations::OrganizationError;
+use crate::index::passwords::PasswordError;
+use crate::index::repositories::RepositoryError;
+use crate::index::robots::RobotError;
+use crate::index::sign_up::SignUpError;
+use crate::index::teams::TeamError;
+use crate::index::tokens::TokenError;
+use crate::index::users::UserError;
+
+/// What programs tell problems apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(in crate::api) enum Code {
+    /// Nobody signed in, or not rightly.
+    Unauthorized,
+    /// Who signed in may not.
+    Denied,
+    /// The request came from another site's page (S53).
+    CrossSite,
+    /// There is no such thing, or none that may be seen.
+    NotFound,
+    MethodNotAllowed,
+    /// The body is not JSON, or did not arrive.
+    BodyInvalid,
+    BodyTooLarge,
+    /// The body is not called `application/json`.
+    MediaTypeUnsupported,
+    /// The body or the query is not of the form that is asked for, or says what cannot be.
+    ValueInvalid,
+    /// The name belongs to something else.
+    NameTaken,
+    /// It cannot be done as things stand.
+    Conflict,
+    #[serde(rename = "TOOMANYREQUESTS")]
+    #[expect(dead_code, reason = "said by the registry's errors")]
+    TooManyRequests,
+    #[expect(dead_code, reason = "said by the registry's errors")]
+    Unavailable,
+    #[expect(dead_code, reason = "said by the registry's errors")]
+    Unknown,
+}
+
+/// An answer that is not what the client asked for.
+#[derive(Debug)]
+pub(in crate::api) struct Problem(Box<Inner>);
+
+#[derive(Debug)]
+enum Inner {
+    Ours {
+        status: StatusCode,
+        code: Code,
+        message: String,
+        headers: Vec<(HeaderName, HeaderValue)>,
+    },
+    /// As the registry says it: too many requests, and what is our fault.
+    Registry(ApiError),
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner::Ours {
+            status,
+            code,
+            message: message.into(),
+            headers: Vec::new(),
+        }))
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if let Inner::Ours { headers, .. } = &mut *self.0 {
+            headers.push((name, value));
+        }
+        self
+    }
+
+    /// The one answer for what is not there and for what may not be seen (S17).
+    pub(super) fn not_found() -> Self {
+        let message = "there is nothing here that you may see";
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
+    }
+
+    pub(super) fn denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
+    }
+
+    pub(super) fn conflict(code: Code, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    /// Whatever it is that nobody may.
+    pub(super) fn unauthorized() -> Self {
+        let message = "sign in: with a user's name and password, or with a token";
+        // A browser that is challenged asks with a window of its own, which no page wants; programs
+        // that know the scheme send their credentials unasked.
+        let challenge = HeaderValue::from_static("Bearer realm=\"layerhouse\"");
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message)
+            .with(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, Code::ValueInvalid, message)
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
+        let (status, code, message, headers) = match *self.0 {
+            Inner::Registry(error) => return error.into_answer(),
+            Inner::Ours {
+                status,
+                code,
+                message,
+                headers,
+            } => (status, code, message, headers),
+        };
+        let errors = Problems {
+            errors: vec![Said {
+                code,
+                message,
+                detail: None,
+            }],
+        };
+        let content = serde_json::to_vec(&errors).expect("texts are JSON");
+        let mut answer: http::Response<ResponseBody> = json(status, "application/json", content);
+        for (name, value) in headers {
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+}
+
+impl Problem {
+    /// What an operation of the index was refused for.
+    fn of(sort: Sort<'_>, message: String) -> Self {
+        match sort {
+            Sort::Invalid => Self::invalid(message),
+            Sort::Absent => Self::new(StatusCode::NOT_FOUND, Code::NotFound, message),
+            Sort::Taken => Self::conflict(Code::NameTaken, message),
+            Sort::Forbidden => Self::denied(message),
+            Sort::Conflict => Self::conflict(Code::Conflict, message),
+            Sort::Busy(wait) => ApiError::from(Denied::Busy { wait }).into(),
+            Sort::Fault(fault) => ApiError::of_fault(fault).into(),
+        }
+    }
+}
+
+macro_rules! sorted {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Problem {
+            fn from(error: $error) -> Self {
+                Self::of(error.sort(), error.to_string())
+            }
+        })*
+    };
+}
+
+sorted!(
+    AccessError,
+    GrantError,
+    InvitationError,
+    MemberError,
+    OrganizationError,
+    PasswordError,
+    RepositoryError,
+    RobotError,
+    SignUpError,
+    TeamError,
+    TokenError,
+    UserError,
+);
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        ApiError::from(fault).into()
+    }
+}
+
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        Self(Box::new(Inner::Registry(error)))
+    }
+}
+
+/// What stands in the body of every answer that is a problem.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Errors")]
+pub(super) struct Problems {
+    errors: Vec<Said>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+struct Said {
+    code: Code,
+    /// For people; it may change.
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<serde_json::Value>,
+}
