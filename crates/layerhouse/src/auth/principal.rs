@@ -95,9 +95,4 @@ impl Principal {
         let is_admin = self.account.is_some_and(|account| account.is_admin);
         (is_admin && self.limits.is_none()) || self.means == Means::Console
     }
-
-    /// Whether a browser's session says who they are.
-    pub(crate) fn is_of_session(&self) -> bool {
-        self.means == Means::Token(TokenKind::Session)
-    }
 }
