@@ -129,3 +129,6 @@ impl Index {
 fn page(rows: usize) -> usize {
     rows.clamp(1, PAGE_ROWS_MAX)
 }
+
+#[cfg(test)]
+mod tests;
