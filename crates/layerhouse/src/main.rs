@@ -10,7 +10,17 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::configuration::{CheckArguments, ConfigCommand};
 use commands::htpasswd::HtpasswdArguments;
-use commands::{configuration, htpasswd, reload};
+use commands::index::Group;
+use commands::index::acl::AclCommand;
+use commands::index::audit::AuditCommand;
+use commands::index::invitation::InvitationCommand;
+use commands::index::org::OrgCommand;
+use commands::index::repo::RepoCommand;
+use commands::index::robot::RobotCommand;
+use commands::index::team::TeamCommand;
+use commands::index::token::TokenCommand;
+use commands::index::user::UserCommand;
+use commands::{configuration, htpasswd, index, reload};
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{Address, Environment, Rebuild, Running, rebuild, start, verify};
@@ -51,6 +61,24 @@ enum Command {
     Config(ConfigCommand),
     /// Make a line for a file of users, as Apache's program does
     Htpasswd(HtpasswdArguments),
+    /// Manage users
+    User(Group<UserCommand>),
+    /// Manage organizations and their members
+    Org(Group<OrgCommand>),
+    /// Manage teams
+    Team(Group<TeamCommand>),
+    /// Manage robots: accounts of machines
+    Robot(Group<RobotCommand>),
+    /// Manage users' access tokens
+    Token(Group<TokenCommand>),
+    /// See who may do what, and grant it
+    Acl(Group<AclCommand>),
+    /// Show, hide and describe repositories
+    Repo(Group<RepoCommand>),
+    /// Let people sign up
+    Invitation(Group<InvitationCommand>),
+    /// See who changed what
+    Audit(Group<AuditCommand>),
     /// Not built yet: it says so, and collects nothing
     GarbageCollect {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -102,6 +130,15 @@ fn main() -> ExitCode {
         Some(Command::Check(arguments)) => return configuration::check(arguments),
         Some(Command::Config(command)) => return configuration::run(command),
         Some(Command::Htpasswd(arguments)) => htpasswd::run(&arguments),
+        Some(Command::User(group)) => return index::run(group),
+        Some(Command::Org(group)) => return index::run(group),
+        Some(Command::Team(group)) => return index::run(group),
+        Some(Command::Robot(group)) => return index::run(group),
+        Some(Command::Token(group)) => return index::run(group),
+        Some(Command::Acl(group)) => return index::run(group),
+        Some(Command::Repo(group)) => return index::run(group),
+        Some(Command::Invitation(group)) => return index::run(group),
+        Some(Command::Audit(group)) => return index::run(group),
         Some(Command::GarbageCollect { .. }) => Err(NO_COLLECTOR.to_owned()),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve_bare(line.serve),

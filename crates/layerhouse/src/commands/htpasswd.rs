@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &HtpasswdArguments) -> Result<(), String> {
 }
 
 /// A line of standard input; a terminal is asked for it and does not show it.
-fn ask(question: &str) -> Result<String, String> {
+pub(crate) fn ask(question: &str) -> Result<String, String> {
     let mut stdin = io::stdin().lock();
     let shown = stdin
         .is_terminal()

@@ -2,4 +2,5 @@
 
 pub(crate) mod configuration;
 pub(crate) mod htpasswd;
+pub(crate) mod index;
 pub(crate) mod reload;
