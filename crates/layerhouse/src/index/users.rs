@@ -109,9 +109,8 @@ pub(crate) enum UserError {
 impl UserError {
     pub(crate) fn sort(&self) -> Sort<'_> {
         match self {
-            Self::Name(_) | Self::Reserved(_) | Self::Text { .. } | Self::Password(_) => {
-                Sort::Invalid
-            }
+            Self::Name(_) | Self::Reserved(_) | Self::Text { .. } => Sort::Invalid,
+            Self::Password(error) => error.sort(),
             Self::Taken(_) | Self::Occupied(_) => Sort::Taken,
             Self::Unknown(_) => Sort::Absent,
             Self::LastAdmin(_) | Self::HasRepositories(_) | Self::OwnsAlone { .. } => {
