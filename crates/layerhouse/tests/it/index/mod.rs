@@ -1,6 +1,7 @@
 //! The index: accounts, tokens, visibility, search.
 
 mod api;
+mod command;
 mod ldap;
 mod mtls;
 mod oidc;
