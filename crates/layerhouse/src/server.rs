@@ -181,24 +181,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         let (api, stop) = (Arc::clone(&api), jobs_are_stopping);
         jobs.spawn(debug::serve(listener, api, metrics_path, stop));
     }
-    let console = open_console(config).await;
-    let on_console = (Arc::clone(&api), is_stopping.clone());
-    let serving = listen::serve(
-        listeners,
-        tls.clone(),
-        Arc::clone(&api),
-        config.connections_max,
-        is_stopping,
-        config.drain_max,
-    );
-    let serving = tokio::spawn(async move {
-        if let Some(console) = console {
-            let (api, stop) = on_console;
-            tokio::join!(serving, console.serve(api, stop));
-        } else {
-            serving.await;
-        }
-    });
+    let serving = serve(config, listeners, tls.clone(), &api, is_stopping).await;
     Ok(Running {
         address,
         tls,
@@ -212,6 +195,33 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         registry,
         notifications,
         setup_code,
+    })
+}
+
+/// Takes connections, those of the console too, until it is told to stop.
+async fn serve(
+    config: &Config,
+    listeners: Listeners,
+    tls: Option<Arc<Tls>>,
+    api: &Arc<Api>,
+    is_stopping: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let console = open_console(config).await;
+    let (on_console, console_stops) = (Arc::clone(api), is_stopping.clone());
+    let serving = listen::serve(
+        listeners,
+        tls,
+        Arc::clone(api),
+        config.connections_max,
+        is_stopping,
+        config.drain_max,
+    );
+    tokio::spawn(async move {
+        if let Some(console) = console {
+            tokio::join!(serving, console.serve(on_console, console_stops));
+        } else {
+            serving.await;
+        }
     })
 }
 

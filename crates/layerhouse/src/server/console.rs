@@ -77,13 +77,13 @@ impl Console {
             ..config.clone()
         };
         let started = start(&config, Environment::system()).await;
-        let server = started.map_err(|error| match error {
-            StartError::Open(OpenError::InUse { .. }) => ConsoleError::Unreachable {
+        if let Err(StartError::Open(OpenError::InUse { .. })) = started {
+            return Err(ConsoleError::Unreachable {
                 root: config.root.display().to_string(),
                 path: shown(),
-            },
-            error => error.into(),
-        })?;
+            });
+        }
+        let server = started?;
         let stream = server
             .console()
             .map_err(|error| ConsoleError::Broken(error.to_string()))?;

@@ -62,15 +62,19 @@ impl Client {
         let request = request
             .body(Full::new(content))
             .map_err(|error| error.to_string())?;
+        // The answer before was read to its end; the connection must have seen that, too.
+        let ready = self.sender.ready().await;
+        ready.map_err(|error| error.to_string())?;
         let answer = self.sender.send_request(request).await;
         let answer = answer.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         let content = answer.into_body().collect().await;
         let content = content.map_err(|error| error.to_string())?.to_bytes();
-        let body = match content.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&content)
-                .unwrap_or_else(|_| String::from_utf8_lossy(&content).into_owned().into()),
+        let body = if content.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&content)
+                .unwrap_or_else(|_| String::from_utf8_lossy(&content).into_owned().into())
         };
         Ok(Reply { status, body })
     }
