@@ -32,6 +32,8 @@ pub use auth::htpasswd::create::{
 };
 pub use auth::htpasswd::update::htpasswd_update;
 pub use blobs::OpenError;
+#[doc(hidden)]
+pub use index::measured;
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::console::{Console, ConsoleError};

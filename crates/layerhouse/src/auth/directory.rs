@@ -17,6 +17,7 @@ use crate::clock::{Clock, Random};
 use crate::config::meaning::index::Index;
 use crate::fault::{Fault, FaultKind};
 use crate::meta::accounts::{self, Account, AccountId};
+use crate::meta::search::{self, Class};
 use crate::meta::sqlite::Database;
 use crate::meta::tokens::{self, TokenId, TokenKind};
 use crate::meta::{Transaction, standing};
@@ -110,6 +111,30 @@ impl Viewer {
     /// Whether they may see anything beside what they have a role in.
     pub(crate) fn sees_public(&self) -> bool {
         self.sees_public
+    }
+
+    /// Of repositories that have none of their own.
+    pub(crate) fn default_visibility(&self) -> Visibility {
+        self.default
+    }
+
+    /// The namespaces that have all that they see and not everybody does, and perhaps more; the empty one
+    /// is of names without a slash. `None` if that may be anywhere.
+    pub(crate) fn namespaces(&self) -> Option<Vec<&str>> {
+        let is_anywhere = |pattern: &Pattern| pattern.as_str() == "*";
+        if self.sees_all || self.patterns.iter().any(is_anywhere) {
+            return None;
+        }
+        let of_patterns = self.patterns.iter().map(|pattern| {
+            let split = pattern.as_str().split_once('/');
+            split.map_or("", |(namespace, _)| namespace)
+        });
+        let mut found: Vec<&str> = of_patterns.collect();
+        found.extend(self.namespaces.keys().map(String::as_str));
+        found.extend(self.sees_official.then_some(""));
+        found.sort_unstable();
+        found.dedup();
+        Some(found)
     }
 
     /// Whether they may see the repository of this name; `visibility` is its own, if it has one.
@@ -332,6 +357,19 @@ impl Directory {
     pub(crate) fn visibility(&self, own: Option<&str>) -> Visibility {
         own.and_then(|text| text.parse().ok())
             .unwrap_or(self.settings.visibility)
+    }
+
+    /// Whether any repository is public that search knows of.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn shows_anything(&self) -> Result<bool, Fault> {
+        let classes: &[Class] = match self.settings.visibility {
+            Visibility::Public => &[Class::Public, Class::Default],
+            Visibility::Private => &[Class::Public],
+        };
+        let look = |tx: &Transaction<'_>| search::has_any(tx, classes);
+        self.accounts.database.read(look)
     }
 
     fn standing(

@@ -3,16 +3,21 @@
 
 pub(crate) mod access;
 pub(crate) mod audit;
+pub(crate) mod counts;
 pub(crate) mod grants;
 pub(crate) mod invitations;
+pub mod measured;
 pub(crate) mod members;
 pub(crate) mod organizations;
+pub(crate) mod pages;
 pub(crate) mod passwords;
 pub(crate) mod repositories;
 pub(crate) mod robots;
+pub(crate) mod search;
 pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod sign_up;
+pub(crate) mod stars;
 pub(crate) mod teams;
 pub(crate) mod tokens;
 pub(crate) mod users;
@@ -22,6 +27,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use self::audit::Audit;
+use self::counts::Tally;
+use self::search::Searching;
 use crate::auth::directory::Directory;
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
@@ -36,6 +43,8 @@ pub(crate) struct Index {
     directory: Directory,
     /// Held while a hash of a new password is computed.
     core: Arc<Semaphore>,
+    tally: Arc<Tally>,
+    searching: Arc<Searching>,
 }
 
 /// What an operation was refused for, for those who tell clients: each error of this module is one of these.
@@ -62,6 +71,8 @@ impl Index {
         Self {
             directory,
             core: Arc::new(Semaphore::new(1)),
+            tally: Arc::default(),
+            searching: Arc::default(),
         }
     }
 
@@ -70,6 +81,8 @@ impl Index {
         Self {
             directory,
             core: Arc::clone(&self.core),
+            tally: Arc::clone(&self.tally),
+            searching: Arc::clone(&self.searching),
         }
     }
 

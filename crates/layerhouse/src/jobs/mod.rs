@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod checks;
+pub(crate) mod index_repositories;
 mod notifications;
 
 use std::sync::Arc;

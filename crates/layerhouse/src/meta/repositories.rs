@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::fault::Fault;
 
 /// The key of a repository; names may change one day, ids do not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RepositoryId(pub(super) i64);
 
 /// The repository called `name`, if anything was ever pushed to it.

@@ -1,6 +1,7 @@
 //! Tags and the record of their moves.
 
 use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 
 use super::Transaction;
@@ -178,4 +179,39 @@ fn next_event(tx: &Transaction<'_>, now: Timestamp) -> Result<i64, Fault> {
         row.int(0)
     })?;
     Ok((now.0 << 20).max(highest.unwrap_or(0) + 1))
+}
+
+/// A tag that moved or was removed.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    pub(crate) id: i64,
+    pub(crate) repository: RepositoryId,
+    pub(crate) name: RepositoryName,
+    pub(crate) tag: Tag,
+    pub(crate) is_removal: bool,
+    pub(crate) happened_at: Timestamp,
+}
+
+/// What moved after another move, in the order in which it did, at most `limit` moves.
+pub(crate) fn moved_after(
+    tx: &Transaction<'_>,
+    event: i64,
+    limit: usize,
+) -> Result<Vec<Moved>, Fault> {
+    tx.query(
+        "SELECT tag_events.id, repository_id, repositories.name, tag, to_digest, happened_at
+         FROM tag_events JOIN repositories ON repositories.id = tag_events.repository_id
+         WHERE tag_events.id > $1 ORDER BY tag_events.id LIMIT $2",
+        &[event.into(), super::limit(limit)],
+        |row| {
+            Ok(Moved {
+                id: row.int(0)?,
+                repository: RepositoryId(row.int(1)?),
+                name: row.parsed(2)?,
+                tag: row.parsed(3)?,
+                is_removal: row.optional_text(4)?.is_none(),
+                happened_at: Timestamp(row.int(5)?),
+            })
+        },
+    )
 }

@@ -4,6 +4,7 @@
 mod adoption;
 pub(crate) mod blobs;
 mod cache;
+mod description;
 pub(crate) mod events;
 mod leases;
 pub(crate) mod links;
