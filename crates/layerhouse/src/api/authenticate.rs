@@ -29,6 +29,14 @@ pub(super) struct Application {
 }
 
 impl Application {
+    /// For what is no route of the registry's own.
+    pub(super) fn of<B>(need: Need, request: &Request<B>) -> Self {
+        Self {
+            need,
+            credentials: credentials(request.headers()),
+        }
+    }
+
     pub(super) fn read<B>(route: &Route, request: &Request<B>, settings: &Settings) -> Self {
         let from = request::query(request, "from");
         let mut from = from.and_then(|from| from.parse::<RepositoryName>().ok());

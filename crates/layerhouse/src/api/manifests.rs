@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use layerhouse_oci::accept::{Negotiated, negotiate};
 use layerhouse_oci::error_code::Code;
@@ -29,11 +29,12 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// GET and HEAD (end-3).
 pub(super) fn pull<B>(
-    registry: &Registry,
+    call: &Call,
     pull: &Granted<Pull>,
     reference: &Reference,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
+    let registry = &call.api.registry;
     let stored = registry
         .pull_manifest(pull, reference)?
         .ok_or_else(unknown)?;
@@ -75,6 +76,13 @@ pub(super) fn pull<B>(
         }
         let tag = tag.filter(|_| index.is_none());
         registry.tell_manifest_pull(pull, &served, tag);
+        // An index says where the image is, which is then pulled: together they are one pull.
+        if let Some(index) = &call.settings.index
+            && request.method() == Method::GET
+            && !served.kind.is_index()
+        {
+            index.count_pull(pull.repository());
+        }
         *answer.body_mut() = ResponseBody::Whole(served.content.clone());
     }
     Ok(answer)

@@ -19,6 +19,7 @@ pub(crate) mod rate;
 pub(crate) mod record;
 mod request;
 mod room;
+mod search;
 pub(crate) mod sockets;
 mod source;
 mod stall;
@@ -332,6 +333,9 @@ impl Call {
         if let Some(endpoint) = oidc::Endpoint::of(path, &settings) {
             return Box::pin(oidc::serve(&self, endpoint, &request)).await;
         }
+        if let Some(endpoint) = search::Endpoint::of(path, &settings) {
+            return Box::pin(search::serve(self, endpoint, &request)).await;
+        }
         let mut route = Route::parse(request.method().as_str(), path)?;
         if let Some(repository) = route.repository_mut() {
             settings.name(repository);
@@ -364,7 +368,7 @@ impl Call {
             } => {
                 let pull = policy.pull(who, &repository)?;
                 let left = rate::pull(&self, request.method())?;
-                let answer = manifests::pull(registry, &pull, &reference, &request)?;
+                let answer = manifests::pull(&self, &pull, &reference, &request)?;
                 Ok(rate::Allowance::told_in(left, answer))
             }
             Route::PushManifest {

@@ -41,6 +41,15 @@ impl Access {
         }
     }
 
+    /// What they may find, if anything.
+    pub(crate) fn searcher(&self) -> Option<Arc<Viewer>> {
+        match self {
+            Self::Nothing => None,
+            Self::All | Self::PullOnly => Some(Arc::new(Viewer::of_all())),
+            Self::Listed(grants) => grants.search.clone().or_else(|| grants.catalog.clone()),
+        }
+    }
+
     pub(crate) fn allows_in(&self, repository: &RepositoryName, actions: &[Action]) -> bool {
         let allows = |action: &Action| match self {
             Self::Nothing => false,
@@ -58,6 +67,7 @@ impl Access {
             // Who signed in may do so; who did not is told by the authenticator.
             Need::SignIn => *self != Self::Nothing,
             Need::Catalog => self.allows_catalog(),
+            Need::Search => self.searcher().is_some(),
             Need::In {
                 repository,
                 actions,
@@ -73,6 +83,8 @@ pub(crate) struct Grants {
     repositories: BTreeMap<Box<str>, Actions>,
     /// What of the names of all repositories, if any.
     catalog: Option<Arc<Viewer>>,
+    /// What of them can be found, if that is another part.
+    search: Option<Arc<Viewer>>,
 }
 
 /// A set of actions.
@@ -124,6 +136,11 @@ impl Grants {
         self.catalog = Some(viewer);
     }
 
+    /// Lets those repositories be found that `viewer` may see.
+    pub(crate) fn add_search(&mut self, viewer: Arc<Viewer>) {
+        self.search = Some(viewer);
+    }
+
     fn allow(&self, repository: &RepositoryName, action: Action) -> bool {
         self.repositories
             .get(repository.as_str())
@@ -132,6 +149,8 @@ impl Grants {
                 Action::Push => actions.push,
                 Action::Delete => actions.delete,
                 Action::Everything => actions.pull && actions.push && actions.delete,
+                // Of no single one.
+                Action::Search => false,
             })
     }
 

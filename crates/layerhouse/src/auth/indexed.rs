@@ -165,7 +165,9 @@ impl Indexed {
                     access
                 }
             }
-            Need::In { .. } | Need::Catalog | Need::SignIn | Need::Nothing => {
+            // podman searches without a name first, and with one only if it is refused.
+            Need::Search if !self.directory().shows_anything()? => Access::Nothing,
+            Need::In { .. } | Need::Catalog | Need::Search | Need::SignIn | Need::Nothing => {
                 self.access(&Principal::nobody(), need)?
             }
         };
@@ -182,6 +184,7 @@ impl Indexed {
         match need {
             Need::Nothing | Need::SignIn => {}
             Need::Catalog => grants.add_catalog(Arc::new(self.directory().viewer(who)?)),
+            Need::Search => grants.add_search(Arc::new(self.directory().viewer(who)?)),
             Need::In {
                 repository,
                 actions,

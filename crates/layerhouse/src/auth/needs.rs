@@ -12,6 +12,8 @@ pub(crate) enum Action {
     Delete,
     /// `*`: what is asked of the catalog.
     Everything,
+    /// To find names in the catalog.
+    Search,
 }
 
 impl Action {
@@ -21,6 +23,7 @@ impl Action {
             Self::Push => "push",
             Self::Delete => "delete",
             Self::Everything => "*",
+            Self::Search => "search",
         }
     }
 }
@@ -66,6 +69,8 @@ pub(crate) enum Need {
     SignIn,
     /// To see the names of all repositories.
     Catalog,
+    /// To find some of them.
+    Search,
     /// To do all of these in a repository.
     In {
         repository: RepositoryName,
@@ -88,6 +93,10 @@ impl Need {
             Self::Catalog => vec![Wanted {
                 resource: Resource::Catalog,
                 action: Action::Everything,
+            }],
+            Self::Search => vec![Wanted {
+                resource: Resource::Catalog,
+                action: Action::Search,
             }],
             Self::In {
                 repository,

@@ -101,6 +101,8 @@ pub(super) fn of_now(
         if scope.kind == "registry" {
             if scope.actions.iter().any(|action| action == "*") {
                 grants.add_catalog(Arc::new(directory.viewer(who)?));
+            } else if scope.actions.iter().any(|action| action == "search") {
+                grants.add_search(Arc::new(directory.viewer(who)?));
             }
         } else if let Ok(name) = scope.name.parse::<RepositoryName>() {
             let actions: Vec<&str> = scope.actions.iter().map(String::as_str).collect();
