@@ -110,7 +110,8 @@ CREATE TABLE invitations (
     expires_at BIGINT
 );
 
--- Keys that sign our tokens: the newest signs, those that are not retired for long are believed.
+-- Keys that sign our tokens: of those that are not retired the oldest signs, and the next is shown already;
+-- what a retired one signed is believed until it ended.
 CREATE TABLE signing_keys (
     id          BIGINT NOT NULL PRIMARY KEY,
     algorithm   TEXT   NOT NULL CHECK (algorithm IN ('ES256', 'EdDSA')),
