@@ -94,14 +94,6 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Pull,
-        Self::Push,
-        Self::Delete,
-        Self::Maintain,
-        Self::Own,
-    ];
-
     /// The least role that may.
     pub(crate) fn role(self) -> Role {
         match self {
@@ -265,6 +257,14 @@ pub(crate) fn may(who: Standing, place: Place, deed: Deed) -> bool {
 mod tests {
     use super::*;
 
+    const DEEDS: [Deed; 5] = [
+        Deed::Pull,
+        Deed::Push,
+        Deed::Delete,
+        Deed::Maintain,
+        Deed::Own,
+    ];
+
     fn name(text: &str) -> RepositoryName {
         text.parse().expect("a name")
     }
@@ -279,7 +279,7 @@ mod tests {
                     visibility,
                     is_open_to_anonymous: is_open,
                 };
-                let allowed: Vec<_> = Deed::ALL
+                let allowed: Vec<_> = DEEDS
                     .into_iter()
                     .filter(|deed| may(who, place, *deed))
                     .map(Deed::as_str)

@@ -301,18 +301,9 @@ mod tests {
             let found = found.map(|Sample { q, n, kind }| format!("{q} {n:?} {kind:?}"));
             assert_eq!(found.as_deref(), expected, "{query}");
         };
-        check(
-            "q=a+b%2F",
-            Some("a b/ None None"),
-        );
-        check(
-            "q=&n=12",
-            Some(" Some(12) None"),
-        );
-        check(
-            "q=1&kind=small",
-            Some("1 None Some(Small)"),
-        );
+        check("q=a+b%2F", Some("a b/ None None"));
+        check("q=&n=12", Some(" Some(12) None"));
+        check("q=1&kind=small", Some("1 None Some(Small)"));
         for query in [
             "",
             "n=1",

@@ -229,7 +229,7 @@ impl Passwords {
                 self.memory.admit(&asked, is_known, self.clock.now())?;
                 let hashes = Arc::clone(&self.hashes);
                 let (memory, clock) = (Arc::clone(&self.memory), self.clock.clone());
-                let matched = tokio::task::spawn_blocking(move || {
+                let comparing = tokio::task::spawn_blocking(move || {
                     // Held until the result is known to the next one, even if this client went away
                     // meanwhile.
                     let _core = core;
@@ -238,7 +238,7 @@ impl Passwords {
                     memory.learn(&asked, matches, clock.now());
                     matches
                 });
-                matched.await.map_err(|_| busy)?
+                comparing.await.map_err(|_| busy)?
             }
         };
         Ok(matches)

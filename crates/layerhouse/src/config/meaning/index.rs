@@ -37,16 +37,6 @@ pub(crate) enum SignUp {
     Open,
 }
 
-impl SignUp {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Invitation => "invitation",
-            Self::Open => "open",
-        }
-    }
-}
-
 /// The tokens that we sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IndexTokens {
