@@ -76,9 +76,10 @@ impl Template {
     }
 }
 
-/// The segments of a path, decoded; [`None`] if one is empty or no text.
+/// The segments of a path, decoded; [`None`] if one is empty or no text. The root may have a slash: that is how
+/// the description has to write it.
 pub(super) fn segments(path: &str) -> Option<Vec<String>> {
-    if path.is_empty() {
+    if path.is_empty() || path == "/" {
         return Some(Vec::new());
     }
     let segments = path.strip_prefix('/')?.split('/').map(|segment| {
@@ -114,7 +115,8 @@ mod tests {
             );
         };
         check("", "", Some(""));
-        check("", "/", None);
+        check("", "/", Some(""));
+        check("", "//", None);
         check("/users", "/users", Some(""));
         check("/users", "/users/", None);
         check("/users", "/Users", None);

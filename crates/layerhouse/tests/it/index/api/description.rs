@@ -56,3 +56,27 @@ fn references(document: &Value, value: &Value) {
         _ => {}
     }
 }
+
+#[test]
+fn the_reference_names_every_endpoint() {
+    let reference = include_str!("../../../../../../docs/reference/api.md");
+    let world = World::new("");
+    for (path, method, operation) in world.description.operations() {
+        let (summary, need) = (
+            operation["summary"].as_str().unwrap(),
+            &operation["x-layerhouse-need"],
+        );
+        let words = ["role", "deed", "kind"];
+        let need = words.iter().find_map(|word| need[word].as_str()).unwrap();
+        let need = match need {
+            "signed-in" => "signed in",
+            "admin" => "administrator",
+            other => other,
+        };
+        let row = format!("| `{method} {path}` | {summary} | {need} |");
+        assert!(
+            reference.contains(&row),
+            "docs/reference/api.md has no {row}"
+        );
+    }
+}

@@ -14,7 +14,8 @@ fn paths_and_methods() {
     };
     check("GET", "/api/v1", 200, None);
     check("HEAD", "/api/v1", 200, None);
-    check("GET", "/api/v1/", 404, None);
+    check("GET", "/api/v1/", 200, None);
+    check("GET", "/api/v1//", 404, None);
     check("GET", "/api/v1x", 404, None);
     check("GET", "/api/v1/nothing", 404, None);
     check("GET", "/api/v1//users", 404, None);
