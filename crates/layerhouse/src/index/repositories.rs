@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::audit::{Action, Audit};
+use super::search::document;
 use super::{Index, Sort, page};
 use crate::auth::directory::Viewer;
 use crate::auth::permits::RepositoryPermit;
@@ -10,6 +11,7 @@ use crate::auth::rights::{Deed, Visibility};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta::Transaction;
+use crate::meta::repositories;
 use crate::meta::shown::{self, Shown};
 
 /// What the index says of a repository.
@@ -101,9 +103,14 @@ impl Index {
         let detail = json!({ "visibility": text });
         let action = Action::RepositoryVisibility;
         let audit = Audit::by(permit.asker(), action, name.as_str(), detail);
+        let repository = permit.repository().clone();
         let changed = self.change(audit, move |tx| {
             find(tx, &name)?;
             shown::set(tx, &name, text)?;
+            // Who may see it finds it from now on, and nobody else.
+            if let Some(id) = repositories::find(tx, &repository)? {
+                document::refresh(tx, id)?;
+            }
             find(tx, &name)
         });
         Ok(self.show(changed.await?))

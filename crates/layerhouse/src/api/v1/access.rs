@@ -15,6 +15,7 @@ use crate::index::access;
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     /// A user or a robot.
+    #[schemars(length(max = 255))]
     account: String,
     action: Deed,
 }

@@ -16,14 +16,17 @@ use crate::meta::audit::{AuditEvent as Stored, AuditId};
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// What the page before said in `next`: events before that one.
+    #[schemars(length(max = 255))]
     after: Option<String>,
     /// Entries on the page.
     #[serde(default, deserialize_with = "number")]
     #[schemars(range(min = 1, max = 999))]
     n: Option<u32>,
     /// By whom.
+    #[schemars(length(max = 255))]
     actor: Option<String>,
     /// Of which account, namespace or repository.
+    #[schemars(length(max = 255))]
     subject: Option<String>,
 }
 

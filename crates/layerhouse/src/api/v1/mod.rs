@@ -16,6 +16,7 @@ mod path;
 mod problem;
 mod repositories;
 mod robots;
+mod search;
 mod server;
 mod session;
 mod sign_in;

@@ -140,15 +140,15 @@ fn path_parameter(name: &str) -> Value {
         ),
         "user" => (
             "The name of a user or robot.",
-            json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+            json!({ "type": "string", "minLength": 1, "maxLength": 129 }),
         ),
         "robot" => (
             "What stands behind the plus sign in the robot's name.",
-            json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+            json!({ "type": "string", "minLength": 1, "maxLength": 64 }),
         ),
         _ => (
             "A name.",
-            json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+            json!({ "type": "string", "minLength": 1, "maxLength": 64 }),
         ),
     };
     json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema })

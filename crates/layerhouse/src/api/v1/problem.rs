@@ -17,10 +17,13 @@ use crate::index::grants::GrantError;
 use crate::index::invitations::InvitationError;
 use crate::index::members::MemberError;
 use crate::index::organizations::OrganizationError;
+use crate::index::pages::PageError;
 use crate::index::passwords::PasswordError;
 use crate::index::repositories::RepositoryError;
 use crate::index::robots::RobotError;
+use crate::index::search::SearchError;
 use crate::index::sign_up::SignUpError;
+use crate::index::stars::StarError;
 use crate::index::teams::TeamError;
 use crate::index::tokens::TokenError;
 use crate::index::users::UserError;
@@ -177,10 +180,13 @@ sorted!(
     InvitationError,
     MemberError,
     OrganizationError,
+    PageError,
     PasswordError,
     RepositoryError,
     RobotError,
+    SearchError,
     SignUpError,
+    StarError,
     TeamError,
     TokenError,
     UserError,

@@ -1,5 +1,7 @@
 //! Repositories as people see them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,8 @@ use super::output::{Found, Page};
 use super::problem::Problem;
 use super::views::{Moment, Said, Visibility};
 use super::visit::Visit;
-use crate::auth::permits::{Asker, RepositoryPermit};
+use crate::auth::permits::{AccountPermit, Asker, RepositoryPermit};
+use crate::index::pages::PageChanges;
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Repository {
@@ -30,6 +33,28 @@ impl From<crate::index::repositories::Repository> for Repository {
     }
 }
 
+/// A repository with what people read of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RepositoryPage {
+    #[serde(flatten)]
+    about: Repository,
+    /// One line.
+    description: String,
+    /// Markdown, as it was written: whoever shows it makes it harmless.
+    readme: String,
+    /// Of the image that `latest`, or the newest tag, names.
+    labels: BTreeMap<String, String>,
+    /// Whether people wrote the description; else it is the image's.
+    is_described_by_people: bool,
+    pulls: i64,
+    pushes: i64,
+    stars: i64,
+    /// Whether who asks gave it one.
+    is_starred: bool,
+    last_pulled_at: Option<Moment>,
+    last_pushed_at: Option<Moment>,
+}
+
 /// What maintainers change; what is not there stays.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +63,24 @@ pub(super) struct Changes {
     /// Null for what the configuration says.
     #[serde(default)]
     visibility: Said<Visibility>,
+    /// One line; empty for what the image says.
+    description: Option<String>,
+    /// Markdown of at most 256 KiB.
+    readme: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Stars {
+    /// Those that the repository has then.
+    stars: i64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Starred")]
+pub(super) struct OwnStar {
+    repository: String,
+    visibility: Visibility,
+    starred_at: Moment,
 }
 
 /// Those that who asks may see.
@@ -60,26 +103,98 @@ pub(super) async fn list_of(
     }))
 }
 
+fn page(visit: &Visit, permit: &RepositoryPermit) -> Result<Found<RepositoryPage>, Problem> {
+    let about = visit.index.repository(permit)?.into();
+    let page = visit.index.page(permit)?;
+    Ok(Found(RepositoryPage {
+        about,
+        description: page.description,
+        readme: page.readme,
+        labels: page.labels,
+        is_described_by_people: page.is_of_people,
+        pulls: page.counts.pulls,
+        pushes: page.counts.pushes,
+        stars: page.counts.stars,
+        is_starred: visit.index.is_starred(permit)?,
+        last_pulled_at: page.counts.last_pulled_at.map(Moment),
+        last_pushed_at: page.counts.last_pushed_at.map(Moment),
+    }))
+}
+
 pub(super) async fn show(
     visit: Visit,
     permit: RepositoryPermit,
     _: Nothing,
-) -> Result<Found<Repository>, Problem> {
-    Ok(Found(visit.index.repository(&permit)?.into()))
+) -> Result<Found<RepositoryPage>, Problem> {
+    page(&visit, &permit)
 }
 
 pub(super) async fn update(
     visit: Visit,
     permit: RepositoryPermit,
     Body(changes): Body<Changes>,
-) -> Result<Found<Repository>, Problem> {
-    let repository = match changes.visibility {
-        Said::Nothing => visit.index.repository(&permit)?,
-        Said::Null => visit.index.set_visibility(&permit, None).await?,
-        Said::This(visibility) => {
-            let visibility = Some(visibility.into());
-            visit.index.set_visibility(&permit, visibility).await?
-        }
+) -> Result<Found<RepositoryPage>, Problem> {
+    // Texts may be refused; then nothing of it was done.
+    if changes.description.is_some() || changes.readme.is_some() {
+        let texts = PageChanges {
+            description: changes.description,
+            readme: changes.readme,
+        };
+        visit.index.describe(&permit, texts).await?;
+    }
+    let visibility = match changes.visibility {
+        Said::Nothing => return page(&visit, &permit),
+        Said::Null => None,
+        Said::This(visibility) => Some(visibility.into()),
     };
-    Ok(Found(repository.into()))
+    visit.index.set_visibility(&permit, visibility).await?;
+    page(&visit, &permit)
+}
+
+pub(super) async fn star(
+    visit: Visit,
+    permit: RepositoryPermit,
+    _: Nothing,
+) -> Result<Found<Stars>, Problem> {
+    let known = somebody(&permit)?;
+    let stars = visit.index.star(known).await?;
+    Ok(Found(Stars { stars }))
+}
+
+pub(super) async fn unstar(
+    visit: Visit,
+    permit: RepositoryPermit,
+    _: Nothing,
+) -> Result<Found<Stars>, Problem> {
+    let known = somebody(&permit)?;
+    let stars = visit.index.unstar(known).await?;
+    Ok(Found(Stars { stars }))
+}
+
+/// Anyone may see what is public; a star is somebody's.
+fn somebody(permit: &RepositoryPermit) -> Result<&RepositoryPermit, Problem> {
+    if permit.asker().is_nobody() {
+        return Err(Problem::unauthorized());
+    }
+    Ok(permit)
+}
+
+/// What who asks gave stars, and may still see.
+pub(super) async fn starred(
+    visit: Visit,
+    permit: AccountPermit,
+    Query(paging): Query<Paging>,
+) -> Result<Found<Page<OwnStar>>, Problem> {
+    let viewer = visit.index.directory().viewer(permit.asker().principal())?;
+    let (rows, after) = (paging.rows()?, paging.name());
+    let (found, next) = visit.index.starred(&permit, &viewer, after, rows)?;
+    let items = found.into_iter().map(|starred| OwnStar {
+        repository: starred.repository,
+        visibility: starred.visibility.into(),
+        starred_at: Moment(starred.starred_at),
+    });
+    Ok(Found(Page {
+        items: items.collect(),
+        next,
+    }))
 }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use super::endpoint::{Endpoint, delete, get, patch, post, put};
 use super::{
-    access, audit, grants, invitations, me, organizations, repositories, robots, server, sign_in,
-    teams, tokens, users,
+    access, audit, grants, invitations, me, organizations, repositories, robots, search, server,
+    sign_in, teams, tokens, users,
 };
 use crate::auth::rights::Deed::{Maintain, Own, Pull};
 use crate::auth::rights::Role::{Owner, Reader};
@@ -34,6 +34,7 @@ fn of_everyone() -> Vec<Endpoint> {
             "This API, as OpenAPI 3.1",
         )
         .anyone(server::openapi),
+        get("/search", "search", "Find repositories").anyone(search::find),
         post("/session", "beginSession", "Sign a browser in").anyone(sign_in::begin),
         delete("/session", "endSession", "Sign a browser out").anyone(sign_in::end),
         post("/users", "createUser", "Sign up, or make a user")
@@ -59,6 +60,7 @@ fn of_oneself() -> Vec<Endpoint> {
             "Where one is a member",
         )
         .signed_in(me::namespaces),
+        get("/me/stars", "listMyStars", "What one gave stars").signed_in(repositories::starred),
         get("/me/tokens", "listMyTokens", "One's own access tokens").signed_in(tokens::list),
         post("/me/tokens", "createMyToken", "Make an access token")
             .signed_in(tokens::create)
@@ -207,6 +209,7 @@ fn of_namespaces() -> Vec<Endpoint> {
 
 fn of_repositories() -> Vec<Endpoint> {
     const ONE: &str = "/repositories/{repository}";
+    const STAR: &str = "/repositories/{repository}/-/star";
     const ACCESS: &str = "/repositories/{repository}/-/access";
     const EXPLAIN: &str = "/repositories/{repository}/-/access/explain";
     vec![
@@ -217,6 +220,8 @@ fn of_repositories() -> Vec<Endpoint> {
             "Show, hide or describe a repository",
         )
         .repository(Maintain, repositories::update),
+        put(STAR, "star", "Give a repository a star").repository(Pull, repositories::star),
+        delete(STAR, "unstar", "Take a star back").repository(Pull, repositories::unstar),
         get(ACCESS, "listAccess", "Who has a role in a repository").repository(Own, access::list),
         get(
             EXPLAIN,

@@ -315,3 +315,62 @@ fn organizations_teams_grants_and_robots() {
     let list = world.get(&bob, "/namespaces/library/repositories");
     assert_eq!(list["items"][0]["name"], "nginx");
 }
+
+#[test]
+fn repositories_are_described_starred_and_found() {
+    let world = World::new("visibility: public");
+    for name in ["ann", "bob"] {
+        world.user(name);
+    }
+    let (ann, bob) = (Who::User("ann"), Who::User("bob"));
+    world.push(&ann, "ann/web");
+    let texts = json!({ "description": "A small gateway", "readme": "# Gateway" });
+    let page = world.does(&ann, "PATCH", "/repositories/ann/web", Some(&texts), 200);
+    assert_eq!(page["description"], "A small gateway");
+    assert_eq!(page["readme"], "# Gateway");
+    world.does(&bob, "PATCH", "/repositories/ann/web", Some(&texts), 403);
+    let long = json!({ "readme": "a".repeat((256 << 10) + 1), "visibility": "private" });
+    world.does(&ann, "PATCH", "/repositories/ann/web", Some(&long), 422);
+    let lines = json!({ "description": "two\nlines" });
+    world.does(&ann, "PATCH", "/repositories/ann/web", Some(&lines), 422);
+
+    let star = "/repositories/ann/web/-/star";
+    world.does(&Who::Nobody, "PUT", star, None, 401);
+    for _ in 0..2 {
+        assert_eq!(world.does(&bob, "PUT", star, None, 200)["stars"], 1);
+    }
+    let page = world.get(&bob, "/repositories/ann/web");
+    assert_eq!(
+        (&page["stars"], &page["is_starred"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(
+        world.get(&ann, "/repositories/ann/web")["is_starred"],
+        false
+    );
+    assert_eq!(
+        world.get(&bob, "/me/stars")["items"][0]["repository"],
+        "ann/web"
+    );
+
+    let found = world.get(&Who::Nobody, "/search?q=gateway");
+    assert_eq!(
+        (&found["count"], &found["items"][0]["name"]),
+        (&json!(1), &json!("ann/web"))
+    );
+    for query in ["page=0", "n=0", "n=101", "q=a&q=b", "sort=password"] {
+        world.does(&Who::Nobody, "GET", &format!("/search?{query}"), None, 422);
+    }
+    world.does(
+        &ann,
+        "PATCH",
+        "/repositories/ann/web",
+        Some(&json!({ "visibility": "private" })),
+        200,
+    );
+    // A private one is found, starred and listed by its own people alone.
+    assert_eq!(world.get(&bob, "/search?q=gateway")["count"], 0);
+    assert_eq!(world.get(&bob, "/me/stars")["items"], json!([]));
+    world.does(&bob, "DELETE", star, None, 404);
+    assert_eq!(world.get(&ann, "/search?q=gateway")["count"], 1);
+}

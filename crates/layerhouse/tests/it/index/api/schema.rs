@@ -132,8 +132,20 @@ impl Description {
                     })
             }
             "additionalProperties" => {
-                assert!(matches!(said, Value::Bool(_)), "{said}");
-                None
+                let object = value.as_object()?;
+                let named = schema.get("properties").and_then(Value::as_object);
+                let is_named = |name: &String| named.is_some_and(|named| named.contains_key(name));
+                let others = object.iter().filter(|(name, _)| !is_named(name));
+                match said {
+                    Value::Bool(true) => None,
+                    Value::Bool(false) => {
+                        let other = others.map(|(name, _)| name).next();
+                        other.and_then(|name| failed(format!("unknown {name}")))
+                    }
+                    schema => others
+                        .map(|(_, value)| value)
+                        .find_map(|value| self.problem(schema, value)),
+                }
             }
             "items" => value
                 .as_array()?
