@@ -164,16 +164,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         setup_code = index.setup_code().await.map_err(OpenError::from)?;
         let directory = index.directory().clone();
         jobs.spawn(jobs::accounts::run(directory, jobs_are_stopping.clone()));
-        jobs.spawn(jobs::index_repositories::follow(
-            Arc::clone(&registry),
-            index.clone(),
-            jobs_are_stopping.clone(),
-        ));
-        jobs.spawn(jobs::index_repositories::write_counts(
-            Arc::clone(&registry),
-            index,
-            jobs_are_stopping.clone(),
-        ));
+        jobs::index_repositories::start(&mut jobs, &registry, &index, &jobs_are_stopping);
     }
     jobs.spawn(jobs::checks::run(
         Arc::clone(&registry),

@@ -5,6 +5,8 @@
     reason = "a measurement that cannot go on has failed"
 )]
 
+use std::fmt::Write as _;
+
 use super::counts::Tally;
 use super::search::document;
 use super::search::{Query, find};
@@ -172,9 +174,9 @@ fn page(dice: &mut Dice, number: usize) -> Page {
     let mut readme = String::from("# How to run this\n");
     for _ in 0..150 {
         let word = dice.word();
-        readme += &format!("the {word} and {word}{} ", dice.roll(20_000));
+        let _ = write!(readme, "the {word} and {word}{} ", dice.roll(20_000));
     }
-    readme += &format!("unique{number} ");
+    let _ = write!(readme, "unique{number} ");
     Page {
         description,
         readme,

@@ -19,7 +19,8 @@ use crate::meta::{counts, repositories, stars};
 pub(crate) struct Starred {
     pub(crate) repository: String,
     pub(crate) visibility: Visibility,
-    pub(crate) starred_at: Timestamp,
+    /// When.
+    pub(crate) at: Timestamp,
 }
 
 /// Why a star was neither given nor taken back.
@@ -105,7 +106,7 @@ impl Index {
                     seen.push(Starred {
                         visibility: self.directory().visibility(own),
                         repository: found.name,
-                        starred_at: found.starred_at,
+                        at: found.at,
                     });
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::fault::Fault;
 use crate::index::Index;
@@ -17,8 +18,22 @@ const COUNTS_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two rounds: pushes that wait for the same writer go first.
 const ROUND_PAUSE: Duration = Duration::from_millis(2);
 
+/// Starts both jobs; each stops soon after `stop` becomes true.
+pub(crate) fn start(
+    jobs: &mut JoinSet<()>,
+    registry: &Arc<Registry>,
+    index: &Index,
+    stop: &watch::Receiver<bool>,
+) {
+    let with = || (Arc::clone(registry), index.clone(), stop.clone());
+    let (of, what, until) = with();
+    jobs.spawn(follow(of, what, until));
+    let (of, what, until) = with();
+    jobs.spawn(write_counts(of, what, until));
+}
+
 /// Keeps what can be found as it was pushed. What is left at the stop is done after the next start.
-pub(crate) async fn follow(registry: Arc<Registry>, index: Index, mut stop: watch::Receiver<bool>) {
+async fn follow(registry: Arc<Registry>, index: Index, mut stop: watch::Receiver<bool>) {
     loop {
         let has_more = match round(&registry, &index).await {
             Ok(has_more) => has_more,
@@ -61,11 +76,7 @@ async fn round(registry: &Arc<Registry>, index: &Index) -> Result<bool, Fault> {
 }
 
 /// Writes what was counted; the last time after the stop, when nobody pulls any more.
-pub(crate) async fn write_counts(
-    registry: Arc<Registry>,
-    index: Index,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn write_counts(registry: Arc<Registry>, index: Index, mut stop: watch::Receiver<bool>) {
     loop {
         let is_last = *stop.borrow();
         if let Err(fault) = index.write_counts().await {

@@ -53,7 +53,8 @@ pub(crate) struct Starred {
     pub(crate) name: String,
     /// Its own, if it has one.
     pub(crate) visibility: Option<String>,
-    pub(crate) starred_at: Timestamp,
+    /// When.
+    pub(crate) at: Timestamp,
 }
 
 /// What an account gave stars, after `after` in byte order, at most `limit` of them.
@@ -78,7 +79,7 @@ pub(crate) fn of_account(
                 repository: RepositoryId(row.int(0)?),
                 name: row.text(1)?,
                 visibility: row.optional_text(2)?,
-                starred_at: Timestamp(row.int(3)?),
+                at: Timestamp(row.int(3)?),
             })
         },
     )
