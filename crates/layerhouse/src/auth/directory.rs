@@ -75,6 +75,10 @@ impl RepositoryRights {
 
 /// What somebody may see of lists, put together once for many repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, and none implies another"
+)]
 pub(crate) struct Viewer {
     sees_all: bool,
     sees_public: bool,

@@ -66,7 +66,12 @@ fn source() -> RequestSource {
 fn settings(sign_up: SignUp) -> crate::config::meaning::index::Index {
     let mut surroundings = Surroundings::default();
     let variables = &mut surroundings.variables;
-    variables.insert("LAYERHOUSE_INDEX__SIGNUP".into(), sign_up.as_str().into());
+    let word = match sign_up {
+        SignUp::Closed => "closed",
+        SignUp::Invitation => "invitation",
+        SignUp::Open => "open",
+    };
+    variables.insert("LAYERHOUSE_INDEX__SIGNUP".into(), word.into());
     let config = Config::load(&Arguments::default(), &surroundings).expect("it is valid");
     config.index.expect("what is configured is on")
 }

@@ -191,7 +191,7 @@ pub(super) async fn starred(
     let items = found.into_iter().map(|starred| OwnStar {
         repository: starred.repository,
         visibility: starred.visibility.into(),
-        starred_at: Moment(starred.starred_at),
+        starred_at: Moment(starred.at),
     });
     Ok(Found(Page {
         items: items.collect(),

@@ -75,11 +75,11 @@ fn signed(claims: &Value, key: &SigningKey) -> Result<Vec<u8>, Fault> {
 
 /// Reads the claims of a token that one of our keys signed; `None` if it is not as we write them.
 pub(super) fn read(claims: &Object) -> Option<Contents> {
-    let date = |name| match claims.get(name)? {
-        Json::Unsigned(seconds) => {
-            Some(Timestamp(i64::try_from(*seconds).ok()?.checked_mul(1000)?))
-        }
-        _ => None,
+    let date = |name| {
+        let Json::Unsigned(seconds) = claims.get(name)? else {
+            return None;
+        };
+        Some(Timestamp(i64::try_from(*seconds).ok()?.checked_mul(1000)?))
     };
     let own = optional(claims, OWN, as_object).ok()?;
     let number = |value| as_text(value)?.parse::<i64>().ok();

@@ -265,7 +265,7 @@ mod tests {
         let (old, next) = (id(&first, 0), id(&first, 1));
         assert_eq!(first.signer().expect("one signs").public.ids[0], old);
 
-        clock.advance(30 * DAY - Duration::from_millis(1));
+        clock.advance((30 * DAY).saturating_sub(Duration::from_millis(1)));
         let same = keys.current().await.expect("they are there");
         assert_eq!((id(&same, 0), id(&same, 1)), (old.clone(), next.clone()));
         clock.advance(Duration::from_millis(1));

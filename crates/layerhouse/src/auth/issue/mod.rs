@@ -41,6 +41,10 @@ pub(crate) struct TokenRequest<'a> {
 
 /// What it gets.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "issued_at is what the specification calls it"
+)]
 pub(crate) struct Issued {
     pub(crate) token: Secret,
     pub(crate) issued_at: Timestamp,
