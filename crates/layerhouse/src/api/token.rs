@@ -230,16 +230,25 @@ async fn issue(
         let message = error.to_string();
         match error {
             IssueError::UnknownService => bad(message),
-            IssueError::Nobody | IssueError::Ended => refused(index),
+            IssueError::Nobody => challenged(index, ApiError::unauthorized()),
+            IssueError::Ended => refused(index),
             IssueError::Fault(fault) => fault.into(),
         }
     })
 }
 
-/// The one answer to credentials that are not good.
+/// The one answer to credentials that are not good. Docker shows its message behind "unauthorized", unless
+/// that is the registry's usual one.
 fn refused(index: &Indexed) -> ApiError {
+    let message = "wrong user name, password or token";
+    challenged(
+        index,
+        ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message),
+    )
+}
+
+fn challenged(index: &Indexed, refusal: ApiError) -> ApiError {
     let challenge = index.challenge_of_token_service();
-    let refusal = ApiError::unauthorized();
     match HeaderValue::from_bytes(challenge.as_bytes()) {
         Ok(challenge) => refusal.with(header::WWW_AUTHENTICATE, challenge),
         Err(_) => refusal,

@@ -282,7 +282,7 @@ fn what_is_not_asked_for_well() {
     );
     check("grant_type=password&password=x", 400, "username is missing");
     check("grant_type=refresh_token", 400, "refresh_token is missing");
-    let refused = "authentication required";
+    let refused = "wrong user name, password or token";
     check("grant_type=refresh_token&refresh_token=x", 401, refused);
     check("grant_type=password&username=ann&password=x", 401, refused);
     check(
@@ -335,7 +335,7 @@ fn sec_s14_wrong_credentials() {
     );
     assert_eq!(
         refused.text(),
-        "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}\n"
+        "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"wrong user name, password or token\"}]}\n"
     );
     let token = fixture.token(Some("ann"), &[]);
     for authorization in [
