@@ -10,7 +10,7 @@ use super::{Environment, Running, StartError, start};
 use crate::api::console::client::{Client, Reply};
 use crate::api::console::path;
 use crate::blobs::OpenError;
-use crate::config::meaning::{Config, Listen};
+use crate::config::meaning::{Config, Listen, Log};
 
 /// A console that can be asked.
 #[derive(Debug)]
@@ -74,6 +74,11 @@ impl Console {
             listen: Listen::Nowhere,
             tls: None,
             debug: None,
+            // Standard output is the command's.
+            log: Log {
+                has_access_log: false,
+                ..config.log.clone()
+            },
             ..config.clone()
         };
         let started = start(&config, Environment::system()).await;

@@ -463,3 +463,23 @@ fn sec_s16_a_fresh_server_has_no_default_administrator() {
     let (output, _) = server.outputs();
     assert_eq!(code_of(&output), None, "there is an administrator");
 }
+
+/// With the file of a registry:2, requests are logged to standard output: a command's is its own.
+#[test]
+fn nothing_is_printed_beside_what_was_asked_for() {
+    let machine = Machine::new();
+    let config = machine.directory.path().join("config.yml");
+    let root = machine.root();
+    let storage = format!(
+        "storage: {{filesystem: {{rootdirectory: {}}}}}",
+        root.display()
+    );
+    fs::write(&config, format!("version: 0.1\n{storage}\n")).unwrap();
+    let with = |line: &str| format!("{line} --config {}", config.display());
+    machine.does(&with("user create root --admin"), PASSWORD);
+    let secret = machine.does(&with("token create root laptop"), "");
+    let is_alone = secret.starts_with("lhp_") && secret.trim_end().len() == 56;
+    assert!(is_alone, "{secret}");
+    let shown = machine.does(&with("user show root -o json"), "");
+    assert!(serde_json::from_str::<Value>(&shown).is_ok(), "{shown}");
+}
