@@ -23,7 +23,7 @@ pub(super) struct Fixture {
     _directory: TempDir,
 }
 
-pub(super) fn line(user: &str, password: &str) -> String {
+pub(crate) fn line(user: &str, password: &str) -> String {
     htpasswd_line(user, password, 4, &Random::seeded(3)).unwrap()
 }
 

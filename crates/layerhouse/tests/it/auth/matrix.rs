@@ -8,46 +8,10 @@ use tempfile::TempDir;
 use super::basic;
 use super::service::{Signer, claims, on};
 use super::undated;
+use crate::harness::endpoints::{self, Endpoint};
 use crate::harness::http::Response;
 use crate::harness::images;
 use crate::harness::server::Server;
-
-const UPLOAD: &str = "00000000-0000-4000-8000-000000000000";
-
-/// Every endpoint below a repository, and the rights that it needs.
-fn endpoints() -> Vec<(&'static str, String, &'static [&'static str])> {
-    const PULL: &[&str] = &["pull"];
-    const PUSH: &[&str] = &["pull", "push"];
-    const DELETE: &[&str] = &["delete"];
-    let digest = images::digest("abcd");
-    vec![
-        ("GET", "tags/list".to_owned(), PULL),
-        ("HEAD", "tags/list".to_owned(), PULL),
-        ("GET", format!("referrers/{digest}"), PULL),
-        ("GET", "manifests/v1".to_owned(), PULL),
-        ("HEAD", "manifests/v1".to_owned(), PULL),
-        ("GET", format!("manifests/{digest}"), PULL),
-        ("GET", format!("blobs/{digest}"), PULL),
-        ("HEAD", format!("blobs/{digest}"), PULL),
-        ("PUT", "manifests/v2".to_owned(), PUSH),
-        ("PUT", format!("manifests/{digest}"), PUSH),
-        ("POST", "blobs/uploads/".to_owned(), PUSH),
-        ("POST", format!("blobs/uploads/?digest={digest}"), PUSH),
-        ("POST", format!("blobs/uploads/?mount={digest}"), PUSH),
-        ("GET", format!("blobs/uploads/{UPLOAD}"), PUSH),
-        ("HEAD", format!("blobs/uploads/{UPLOAD}"), PUSH),
-        ("PATCH", format!("blobs/uploads/{UPLOAD}"), PUSH),
-        (
-            "PUT",
-            format!("blobs/uploads/{UPLOAD}?digest={digest}"),
-            PUSH,
-        ),
-        ("DELETE", format!("blobs/uploads/{UPLOAD}"), PUSH),
-        ("DELETE", "manifests/v1".to_owned(), DELETE),
-        ("DELETE", format!("manifests/{digest}"), DELETE),
-        ("DELETE", format!("blobs/{digest}"), DELETE),
-    ]
-}
 
 struct Fixture {
     server: Server,
@@ -91,7 +55,12 @@ impl Fixture {
 fn sec_s02_every_route_with_every_right() {
     const ACTIONS: [&str; 4] = ["pull", "push", "delete", "*"];
     let fixture = Fixture::new();
-    for (method, rest, needed) in endpoints() {
+    for Endpoint {
+        method,
+        rest,
+        needed,
+    } in endpoints::all()
+    {
         let path = format!("/v2/acme/web/{rest}");
         for set in 0..16_usize {
             let actions: Vec<&str> = (0..4)
@@ -146,7 +115,12 @@ fn sec_s02_every_route_without_a_right() {
     let fixture = Fixture::new();
     let client = &fixture.server.client;
     let users = super::htpasswd::Fixture::new("layerhouse: {auth: {anonymous: pull}}");
-    for (method, rest, needed) in endpoints() {
+    for Endpoint {
+        method,
+        rest,
+        needed,
+    } in endpoints::all()
+    {
         let path = format!("/v2/acme/web/{rest}");
         let plain = basic("ann", "x");
         for headers in [
@@ -192,7 +166,12 @@ fn sec_s17_forbidden_looks_like_missing() {
             .status,
         201
     );
-    for (method, rest, needed) in endpoints() {
+    for Endpoint {
+        method,
+        rest,
+        needed,
+    } in endpoints::all()
+    {
         let elsewhere = on("acme/own", &["*"]);
         let partly = |name| {
             let actions = ["pull", "push", "delete"];

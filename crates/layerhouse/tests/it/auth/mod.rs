@@ -1,7 +1,7 @@
 //! Signing in, and what it lets do.
 
 mod command;
-mod htpasswd;
+pub(crate) mod htpasswd;
 mod matrix;
 mod secrecy;
 pub(crate) mod service;
@@ -18,7 +18,7 @@ pub(crate) fn basic(user: &str, password: &str) -> String {
 }
 
 /// An answer without the date, to be compared with another.
-pub(super) fn undated(mut answer: Response) -> Response {
+pub(crate) fn undated(mut answer: Response) -> Response {
     answer.headers.retain(|(name, _)| name != "date");
     answer
 }

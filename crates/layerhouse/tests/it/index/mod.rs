@@ -1,5 +1,6 @@
 //! The index: accounts, tokens, visibility, search.
 
+mod absent;
 mod api;
 mod command;
 mod counts;
