@@ -1,6 +1,6 @@
 //! A server as a process of its own: the binary that users run, to be killed and started again.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -15,10 +15,13 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) client: Client,
     log: Option<JoinHandle<String>>,
-    /// What of the log was read so far.
-    logged: Arc<(Mutex<String>, Condvar)>,
+    /// What of the log was read so far, and of what it said behind its first line.
+    logged: Shared,
+    said: Shared,
     output: Option<JoinHandle<String>>,
 }
+
+type Shared = Arc<(Mutex<String>, Condvar)>;
 
 /// Runs a command of the binary to its end: its status, and what it said to either side.
 pub(crate) fn output(arguments: &[&str], variables: &[(&str, &str)]) -> (ExitStatus, String) {
@@ -65,18 +68,8 @@ impl Process {
             .spawn()
             .expect("the binary was built with the tests");
         let log = BufReader::new(child.stderr.take().expect("it is piped"));
-        let logged = Arc::<(Mutex<String>, Condvar)>::default();
-        let own_logged = Arc::clone(&logged);
-        let log = std::thread::spawn(move || {
-            for line in log.split(b'\n').map_while(Result::ok) {
-                let mut logged = own_logged.0.lock().expect("nobody panics with it");
-                logged.push_str(&String::from_utf8_lossy(&line));
-                logged.push('\n');
-                own_logged.1.notify_all();
-            }
-            let logged = own_logged.0.lock().expect("nobody panics with it");
-            logged.clone()
-        });
+        let logged = Shared::default();
+        let log = follow(log, &logged);
         let mut first = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
         let _ = out.read_line(&mut first);
@@ -92,12 +85,14 @@ impl Process {
             });
         };
         // Kept reading, or the process would find its output closed.
-        let output = std::thread::spawn(move || read(&mut out));
+        let said = Shared::default();
+        let output = follow(out, &said);
         Ok(Self {
             child,
             client: Client::new(address),
             log: Some(log),
             logged,
+            said,
             output: Some(output),
         })
     }
@@ -189,21 +184,41 @@ impl Process {
 
     /// Waits until it logged a line with all of these texts.
     pub(crate) fn wait_for_log(&self, texts: &[&str]) {
-        let has_all = |line: &str| texts.iter().all(|text| line.contains(text));
-        let is_missing = |logged: &mut String| !logged.lines().any(has_all);
-        let (logged, changed) = &*self.logged;
-        let logged = logged.lock().expect("nobody panics with it");
-        let (logged, waited) = changed
-            .wait_timeout_while(logged, Duration::from_secs(30), is_missing)
-            .expect("nobody panics with it");
-        assert!(!waited.timed_out(), "no line has {texts:?}:\n{logged}");
+        wait_for(&self.logged, texts);
+    }
+
+    /// Waits until it said a line with this text, which is not logged; the line.
+    pub(crate) fn wait_for_output(&self, text: &str) -> String {
+        wait_for(&self.said, &[text])
     }
 }
 
-fn read(from: &mut impl Read) -> String {
-    let mut text = Vec::new();
-    let _ = from.read_to_end(&mut text);
-    String::from_utf8_lossy(&text).into_owned()
+/// Reads to the end, lines as they come.
+fn follow(from: impl BufRead + Send + 'static, into: &Shared) -> JoinHandle<String> {
+    let into = Arc::clone(into);
+    std::thread::spawn(move || {
+        for line in from.split(b'\n').map_while(Result::ok) {
+            let mut text = into.0.lock().expect("nobody panics with it");
+            text.push_str(&String::from_utf8_lossy(&line));
+            text.push('\n');
+            into.1.notify_all();
+        }
+        let text = into.0.lock().expect("nobody panics with it");
+        text.clone()
+    })
+}
+
+fn wait_for(shared: &Shared, texts: &[&str]) -> String {
+    let has_all = |line: &&str| texts.iter().all(|text| line.contains(text));
+    let is_missing = |text: &mut String| !text.lines().any(|line| has_all(&line));
+    let (text, changed) = &**shared;
+    let text = text.lock().expect("nobody panics with it");
+    let (text, waited) = changed
+        .wait_timeout_while(text, Duration::from_secs(30), is_missing)
+        .expect("nobody panics with it");
+    assert!(!waited.timed_out(), "no line has {texts:?}:\n{text}");
+    let line = text.lines().find(has_all).expect("it was there");
+    line.to_owned()
 }
 
 impl Drop for Process {

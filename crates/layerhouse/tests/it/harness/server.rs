@@ -120,8 +120,12 @@ impl Server {
 
     /// What makes the first administrator (`layerhouse.index`).
     pub(crate) fn setup_code(&self) -> String {
-        let running = self.running.as_ref().expect("it runs");
-        running.setup_code().expect("it has no administrator yet")
+        self.offered_code().expect("it has no administrator yet")
+    }
+
+    /// The same, while there is none.
+    pub(crate) fn offered_code(&self) -> Option<String> {
+        self.running.as_ref().expect("it runs").setup_code()
     }
 
     pub(crate) fn advance(&self, by: Duration) {

@@ -1,14 +1,22 @@
 //! The index: accounts, tokens, visibility, search.
 
 mod absent;
+mod apart;
 mod api;
+mod changes;
 mod command;
 mod counts;
+mod hidden;
+mod house;
 mod ldap;
+mod limits;
+mod matrix;
+mod model;
 mod mtls;
 mod oidc;
 mod outside;
 mod registry2;
 mod search;
+mod secrecy;
 mod token_service;
 mod workload;
