@@ -9,6 +9,7 @@
     reason = "a measurement that cannot go on has failed"
 )]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write, stdout};
 use std::net::{SocketAddr, TcpStream};
@@ -160,12 +161,12 @@ impl Connection {
     ) -> Vec<u8> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: registry\r\n");
         if let Some(authorization) = authorization {
-            request += &format!("Authorization: {authorization}\r\n");
+            let _ = write!(request, "Authorization: {authorization}\r\n");
         }
         if method == "PUT" {
             request += "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n";
         }
-        request += &format!("Content-Length: {}\r\n\r\n", body.len());
+        let _ = write!(request, "Content-Length: {}\r\n\r\n", body.len());
         let request = [request.as_bytes(), body].concat();
         self.0.get_mut().write_all(&request).unwrap();
         let mut line = String::new();
