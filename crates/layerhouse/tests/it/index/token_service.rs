@@ -545,6 +545,7 @@ fn tokens_for_other_registries() {
 
 /// S01: what our own keys did not sign, for us, in this time.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of forgeries")]
 fn sec_s01_forged_tokens_of_our_own() {
     let fixture = Fixture::new("");
     fixture.push("ann", "ann/web");

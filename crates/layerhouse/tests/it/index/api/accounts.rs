@@ -170,6 +170,7 @@ fn tokens_are_shown_once_and_limited() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 fn organizations_teams_grants_and_robots() {
     let world = World::new("");
     for name in ["ann", "bob"] {

@@ -53,7 +53,7 @@ fn references(document: &Value, value: &Value) {
                 .for_each(|value| references(document, value));
         }
         Value::Array(values) => values.iter().for_each(|value| references(document, value)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

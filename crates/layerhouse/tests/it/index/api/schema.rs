@@ -83,10 +83,10 @@ impl Description {
 
     /// What is wrong with a value.
     pub(super) fn problem(&self, schema: &Value, value: &Value) -> Option<String> {
-        let schema = match schema {
-            Value::Bool(true) => return None,
-            other => other.as_object().unwrap(),
-        };
+        if *schema == Value::Bool(true) {
+            return None;
+        }
+        let schema = schema.as_object().unwrap();
         schema
             .iter()
             .find_map(|(word, said)| self.word(schema, word, said, value))
@@ -142,9 +142,13 @@ impl Description {
                         let other = others.map(|(name, _)| name).next();
                         other.and_then(|name| failed(format!("unknown {name}")))
                     }
-                    schema => others
+                    Value::Null
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Array(_)
+                    | Value::Object(_) => others
                         .map(|(_, value)| value)
-                        .find_map(|value| self.problem(schema, value)),
+                        .find_map(|value| self.problem(said, value)),
                 }
             }
             "items" => value
