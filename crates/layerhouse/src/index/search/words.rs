@@ -62,9 +62,12 @@ pub(super) fn of(text: &str, limit: usize) -> BTreeSet<String> {
 }
 
 /// What stands for a word where its first letters say enough: so `gateways` is found by `gateway`, and
-/// `configuration` by `configure`. Who looks for a shorter one means just that.
+/// `configuration` by `configure`. Who looks for a shorter one, or for one with a number, means just that.
 pub(super) fn stem(word: &str) -> &str {
     const STEM_CHARS: usize = 6;
+    if word.chars().any(char::is_numeric) {
+        return word;
+    }
     let end = word.char_indices().nth(STEM_CHARS);
     end.map_or(word, |(end, _)| &word[..end])
 }
@@ -219,6 +222,7 @@ mod tests {
     fn stems_are_beginnings() {
         assert_eq!(stem("gateways"), stem("gateway"));
         assert_eq!(stem("web"), "web");
+        assert_eq!(stem("cve20241234"), "cve20241234");
         assert_eq!(stem("ärgerliches"), "ärgerl");
     }
 
