@@ -331,9 +331,11 @@ impl Call {
             return Box::pin(token::serve(&self, endpoint, request)).await;
         }
         if let Some(endpoint) = oidc::Endpoint::of(path, &settings) {
+            rate::request(&self)?;
             return Box::pin(oidc::serve(&self, endpoint, &request)).await;
         }
         if let Some(endpoint) = search::Endpoint::of(path, &settings) {
+            rate::request(&self)?;
             return Box::pin(search::serve(self, endpoint, &request)).await;
         }
         let mut route = Route::parse(request.method().as_str(), path)?;

@@ -249,21 +249,21 @@ mod tests {
     #[test]
     fn windows_begin_with_the_first_request() {
         let windows = Windows::default();
-        let take = |who, cost, second: i64| {
+        let count = |who, cost, second: i64| {
             let now = Timestamp(1_800_000_000_000 + second * 1000);
             let (left, wait) = windows.take(account(who), RATE, cost, now);
             (left, wait.map(|wait| wait.as_secs()))
         };
-        assert_eq!(take("ann", 0, 0), (3, None));
-        assert_eq!(take("ann", 1, 0), (2, None));
-        assert_eq!(take("ann", 1, 20), (1, None));
-        assert_eq!(take("ann", 1, 30), (0, None));
-        assert_eq!(take("ann", 0, 31), (0, None), "a look is free");
-        assert_eq!(take("ann", 1, 40), (0, Some(20)));
-        assert_eq!(take("bob", 1, 40), (2, None), "each has their own");
-        assert_eq!(take("ann", 1, 59), (0, Some(1)), "to be refused is free");
-        assert_eq!(take("ann", 1, 60), (2, None));
-        assert_eq!(take("ann", 1, -1000), (2, None), "the clock was set back");
+        assert_eq!(count("ann", 0, 0), (3, None));
+        assert_eq!(count("ann", 1, 0), (2, None));
+        assert_eq!(count("ann", 1, 20), (1, None));
+        assert_eq!(count("ann", 1, 30), (0, None));
+        assert_eq!(count("ann", 0, 31), (0, None), "a look is free");
+        assert_eq!(count("ann", 1, 40), (0, Some(20)));
+        assert_eq!(count("bob", 1, 40), (2, None), "each has their own");
+        assert_eq!(count("ann", 1, 59), (0, Some(1)), "to be refused is free");
+        assert_eq!(count("ann", 1, 60), (2, None));
+        assert_eq!(count("ann", 1, -1000), (2, None), "the clock was set back");
     }
 
     #[test]

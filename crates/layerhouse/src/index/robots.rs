@@ -166,10 +166,9 @@ impl Index {
         let (secret, hash) = self.fresh();
         let rotated = self.change(audit, move |tx| {
             let robot = find_robot(tx, &whole)?;
-            for kind in TokenKind::ALL {
-                tokens::delete_kind(tx, robot.id, kind)?;
-            }
-            tokens::create(tx, &robot_token(robot.id, hash, expires_at), now)?;
+            // Before the old ones go, so that it cannot be given the id of one, which access tokens name.
+            let new = tokens::create(tx, &robot_token(robot.id, hash, expires_at), now)?;
+            tokens::delete_others(tx, robot.id, new)?;
             show(tx, robot)
         });
         Ok((rotated.await?, secret))

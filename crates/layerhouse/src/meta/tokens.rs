@@ -197,6 +197,19 @@ pub(crate) fn delete_kind(
     )
 }
 
+/// Removes all tokens that an account has but one.
+pub(crate) fn delete_others(
+    tx: &Transaction<'_>,
+    account: AccountId,
+    kept: TokenId,
+) -> Result<(), Fault> {
+    tx.execute(
+        "DELETE FROM tokens WHERE account_id = $1 AND id <> $2",
+        &[account.0.into(), kept.0.into()],
+    )
+    .map(|_| ())
+}
+
 /// Removes those tokens of a kind that were used longest ago, so that an account has at most `rows`; how many.
 pub(crate) fn delete_beyond(
     tx: &Transaction<'_>,

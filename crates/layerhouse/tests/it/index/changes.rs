@@ -148,8 +148,7 @@ fn sec_s11_index_a_robot_loses_its_secret_or_goes() {
     let first = hold(&house, basic("acme+ci", &secret));
     first.may(&house, ALL);
     let path = "/namespaces/acme/robots/ci";
-    // Ids are of the millisecond.
-    house.server.advance(Duration::from_millis(1));
+    // In the same millisecond, of which ids are made.
     let renewed = house.rule("POST", &format!("{path}/secret"), &json!({}), 201);
     first.is_over(&house);
     let second = super::house::text(&renewed["secret"]);
