@@ -304,15 +304,16 @@ fn greet(server: &Running, config: &Config) {
         env!("CARGO_PKG_VERSION"),
         root.display(),
     ));
-    greet_first(server, &format!("{scheme}://{host}"));
+    greet_first(server, &format!("{scheme}://{host}"), root);
 }
 
 /// The index has no administrator yet.
-fn greet_first(server: &Running, url: &str) {
+fn greet_first(server: &Running, url: &str, root: &Path) {
     if let Some(code) = server.setup_code() {
+        let root = root.display();
         say(&format!(
             "\nThere is no administrator yet. Make one on this machine:\n\
-             \x20 layerhouse user create NAME --admin\n\
+             \x20 layerhouse user create NAME --admin --root {root}\n\
              or from anywhere, with the code that is good once, until the next start:\n\
              \x20 curl {url}/api/v1/users -H 'Content-Type: application/json' \\\n\
              \x20   -d '{{\"name\": \"NAME\", \"password\": \"…\", \"code\": \"{code}\"}}'\n"
