@@ -27,6 +27,24 @@ fn sec_s05_a_blob_is_there_only_where_it_is_linked() {
     );
 }
 
+/// S06 (CVE-2026-35172): a link that was deleted stays deleted, whoever else has the blob and reads it.
+#[test]
+fn sec_s06_a_deleted_link_does_not_come_back() {
+    Transcript::start().run(
+        "POST   /v2/a/blobs/uploads/?digest=$sha256(abcd)  'abcd'            201
+         POST   /v2/b/blobs/uploads/?mount=$sha256(abcd)&from=a              201
+         GET    /v2/a/blobs/$sha256(abcd)                                    200  'abcd'
+         GET    /v2/b/blobs/$sha256(abcd)                                    200  'abcd'
+         DELETE /v2/a/blobs/$sha256(abcd)                                    202
+         GET    /v2/b/blobs/$sha256(abcd)                                    200  'abcd'
+         GET    /v2/a/blobs/$sha256(abcd)                                    404  BLOB_UNKNOWN
+         HEAD   /v2/a/blobs/$sha256(abcd)                                    404
+         GET    /v2/b/blobs/$sha256(abcd)                                    200  'abcd'
+         HEAD   /v2/a/blobs/$sha256(abcd)                                    404
+         POST   /v2/a/blobs/uploads/?mount=$sha256(abcd)&from=a              202",
+    );
+}
+
 /// S09 (CVE-2026-32589): a session belongs to its repository; elsewhere it is not there.
 #[test]
 fn sec_s09_a_session_is_of_its_repository() {
