@@ -87,9 +87,7 @@ pub(super) async fn enter(
         Handler::Repository(deed, handle) => {
             let name = named::<RepositoryName>(&visit, &asker)?;
             let rights = directory.rights(asker.principal(), &name)?;
-            // Who gives rights away may ask about those in what is not pushed yet.
-            let is_there = rights.exists() || *deed == Deed::Own;
-            if !is_there || !rights.allows(Deed::Pull) {
+            if !rights.exists() || !rights.allows(Deed::Pull) {
                 return Err(hidden(&asker, false));
             }
             let permit = RepositoryPermit::of(directory, &asker, name, *deed)?;
