@@ -229,27 +229,6 @@ impl Shape {
 }
 
 impl Route {
-    /// The repository that it is about, to be given another name.
-    pub fn repository_mut(&mut self) -> Option<&mut RepositoryName> {
-        match self {
-            Self::Base | Self::Catalog | Self::Preflight => None,
-            Self::ListTags { repository }
-            | Self::ListReferrers { repository, .. }
-            | Self::PullManifest { repository, .. }
-            | Self::PushManifest { repository, .. }
-            | Self::DeleteManifest { repository, .. }
-            | Self::PullBlob { repository, .. }
-            | Self::DeleteBlob { repository, .. }
-            | Self::StartUpload { repository }
-            | Self::UploadStatus { repository, .. }
-            | Self::PushChunk { repository, .. }
-            | Self::FinishUpload { repository, .. }
-            | Self::CancelUpload { repository, .. } => Some(repository),
-        }
-    }
-}
-
-impl Route {
     /// What `method` and `path` ask for; `path` is percent-encoded and without its query.
     ///
     /// The path is decoded once and before it is split, so `%2F` is a slash and `%252F` none that
@@ -273,9 +252,8 @@ impl Route {
         (endpoint.route)(&names)
     }
 
-    /// The repository that it is about, if it is about one.
-    #[must_use]
-    pub fn repository(&self) -> Option<&RepositoryName> {
+    /// The repository that it is about, if it is about one; it may be given another name.
+    pub fn repository_mut(&mut self) -> Option<&mut RepositoryName> {
         match self {
             Self::Base | Self::Catalog | Self::Preflight => None,
             Self::ListTags { repository }

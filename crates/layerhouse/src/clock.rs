@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -16,6 +18,19 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// As RFC 3339 has it, in UTC and without zeros at the end of a fraction; `None` beyond the year 9999.
+    #[must_use]
+    pub fn rfc3339(self) -> Option<String> {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
+        at.ok()?.format(&Rfc3339).ok()
+    }
+
+    /// The whole second that it is in.
+    #[must_use]
+    pub fn second(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(1000)))
     }
 }
 

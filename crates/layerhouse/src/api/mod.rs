@@ -3,6 +3,7 @@
 
 mod access_log;
 mod authenticate;
+mod beside;
 mod blobs;
 mod body;
 mod connection;
@@ -37,6 +38,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use authenticate::Application;
+use beside::Beside;
 use body::ResponseBody;
 use error::ApiError;
 use futures_util::FutureExt;
@@ -314,29 +316,14 @@ impl Call {
             .http
             .path_behind_prefix(request.uri().path())
             .ok_or(RouteError::NotFound)?;
-        if settings.index.is_some()
-            && let Some(rest) = v1::path_below(path)
-        {
-            let rest = rest.to_owned();
-            return Ok(Box::pin(v1::answer(self, &rest, request)).await);
+        if let Some(beside) = Beside::of(path, &settings) {
+            return Box::pin(beside.serve(self, request)).await;
         }
         if path == TOKEN_PATH && is_read {
             let credentials = authenticate::credentials(request.headers());
             if let Some(answer) = authenticate::token(&self, credentials).await {
                 return answer;
             }
-        }
-        if let Some(endpoint) = token::Endpoint::of(path, &settings) {
-            rate::request(&self)?;
-            return Box::pin(token::serve(&self, endpoint, request)).await;
-        }
-        if let Some(endpoint) = oidc::Endpoint::of(path, &settings) {
-            rate::request(&self)?;
-            return Box::pin(oidc::serve(&self, endpoint, &request)).await;
-        }
-        if let Some(endpoint) = search::Endpoint::of(path, &settings) {
-            rate::request(&self)?;
-            return Box::pin(search::serve(self, endpoint, &request)).await;
         }
         let mut route = Route::parse(request.method().as_str(), path)?;
         if let Some(repository) = route.repository_mut() {

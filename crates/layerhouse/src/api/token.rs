@@ -8,12 +8,10 @@ use hyper::body::Incoming;
 use layerhouse_oci::error_code::Code;
 use layerhouse_oci::route::RouteError;
 use serde_json::json;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::body::RequestBody;
 use super::error::ApiError;
-use super::{Answer, Call, Settings, authenticate};
+use super::{Answer, Call, authenticate};
 use crate::auth::authenticator::INDEX_TOKEN_PATH;
 use crate::auth::credentials::{Credentials, Secret};
 use crate::auth::indexed::Indexed;
@@ -22,7 +20,6 @@ use crate::auth::issue::{IssueError, Issued, TokenRequest};
 use crate::auth::passwords::Busy;
 use crate::auth::principal::Principal;
 use crate::auth::sign_in::SignInError;
-use crate::clock::Timestamp;
 use crate::registry::receive::Incoming as _;
 
 /// Largest form: scopes, and a password that may be a token of some KiB of another service.
@@ -39,15 +36,14 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// What a path is of; nothing where there is no index.
-    pub(super) fn of(path: &str, settings: &Settings) -> Option<Self> {
-        let endpoint = match path {
-            INDEX_TOKEN_PATH => Self::Token,
-            "/auth/jwks.json" => Self::Jwks,
-            "/auth/certificate.pem" => Self::Certificates,
-            _ => return None,
-        };
-        settings.authenticator.indexed().map(|_| endpoint)
+    /// What a path is of.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path {
+            INDEX_TOKEN_PATH => Some(Self::Token),
+            "/auth/jwks.json" => Some(Self::Jwks),
+            "/auth/certificate.pem" => Some(Self::Certificates),
+            _ => None,
+        }
     }
 }
 
@@ -271,7 +267,7 @@ fn answer(issued: &Issued, refresh: Option<&Secret>, says_scope: bool) -> Answer
         "token": token,
         "access_token": token,
         "expires_in": issued.lifetime.as_secs(),
-        "issued_at": rfc3339(issued.issued_at),
+        "issued_at": issued.issued_at.rfc3339().unwrap_or_default(),
     });
     if let Some(refresh) = refresh {
         content["refresh_token"] = json!(text(refresh));
@@ -285,11 +281,4 @@ fn answer(issued: &Issued, refresh: Option<&Secret>, says_scope: bool) -> Answer
     let no_store = HeaderValue::from_static("no-store");
     answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
     answer
-}
-
-fn rfc3339(at: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000))
-        .ok()
-        .and_then(|at| at.format(&Rfc3339).ok())
-        .unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use layerhouse_oci::digest::{Algorithm, Digest};
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::namespace::NamespaceName;
 
@@ -61,6 +62,11 @@ impl RepositoryRights {
         }
         // A token may be limited, but not to less than nobody at all.
         self.limits.is_some() && may(Standing::Anonymous, self.place, deed)
+    }
+
+    /// Of which, by its one name.
+    pub(crate) fn repository(&self) -> &RepositoryName {
+        &self.repository
     }
 
     /// Of a repository that is there.
@@ -508,9 +514,7 @@ pub(crate) fn tokens_of(text: &[u8]) -> Option<(TokenKind, String)> {
 
 /// What is stored of a secret: hex of its SHA-256. It has 256 random bits, so nothing slower is needed.
 pub(crate) fn secret_hash(text: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
-    let hex = |hex: String, byte: &u8| hex + &format!("{byte:02x}");
-    digest.as_ref().iter().fold(String::with_capacity(64), hex)
+    Digest::of(Algorithm::Sha256, text).hex().to_owned()
 }
 
 /// A secret of 256 random bits behind a prefix, in letters that no shell and no URL minds.

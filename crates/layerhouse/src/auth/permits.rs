@@ -6,7 +6,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::namespace::NamespaceName;
 
 use super::RequestSource;
-use super::directory::Directory;
+use super::directory::{Directory, RepositoryRights};
 use super::principal::{AccountRef, Means, Principal};
 use super::rights::{Deed, Role};
 use crate::fault::Fault;
@@ -133,23 +133,13 @@ impl NamespacePermit {
 }
 
 impl RepositoryPermit {
-    /// For who may do this there.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub(crate) fn of(
-        directory: &Directory,
-        asker: &Asker,
-        repository: RepositoryName,
-        deed: Deed,
-    ) -> Result<Option<Self>, Fault> {
-        let repository = repository.canonical();
-        let rights = directory.rights(asker.principal(), &repository)?;
-        Ok(rights.allows(deed).then(|| Self {
+    /// For who may do this there, by their rights there as they were just found.
+    pub(crate) fn of(asker: &Asker, rights: &RepositoryRights, deed: Deed) -> Option<Self> {
+        rights.allows(deed).then(|| Self {
             asker: asker.clone(),
-            repository,
+            repository: rights.repository().clone(),
             deed,
-        }))
+        })
     }
 
     pub(crate) fn asker(&self) -> &Asker {

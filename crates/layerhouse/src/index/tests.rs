@@ -145,9 +145,9 @@ impl Bench {
     }
 
     fn repository(&self, name: &str, deed: Deed) -> RepositoryPermit {
-        let name = name.parse().expect("a name");
-        RepositoryPermit::of(self.index.directory(), &Self::console(), name, deed)
-            .expect("it reads")
+        let (name, console) = (name.parse().expect("a name"), Self::console());
+        let rights = self.index.directory().rights(console.principal(), &name);
+        RepositoryPermit::of(&console, &rights.expect("it reads"), deed)
             .expect("the console may all")
     }
 

@@ -5,8 +5,6 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -130,10 +128,7 @@ impl Write for Capped {
 }
 
 fn instant(now: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(now.0) * 1_000_000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
+    now.rfc3339().unwrap_or_default()
 }
 
 /// Names that a line has of itself; a field of the same name is called `fields.<name>`, as in logrus.

@@ -90,7 +90,7 @@ pub(super) async fn enter(
             if !rights.exists() || !rights.allows(Deed::Pull) {
                 return Err(hidden(&asker, false));
             }
-            let permit = RepositoryPermit::of(directory, &asker, name, *deed)?;
+            let permit = RepositoryPermit::of(&asker, &rights, *deed);
             let permit = permit.ok_or_else(|| hidden(&asker, true))?;
             handle(visit, permit, unread).await
         }

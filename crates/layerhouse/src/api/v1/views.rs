@@ -115,9 +115,7 @@ pub(super) struct Moment(pub(super) Timestamp);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = OffsetDateTime::from_unix_timestamp(self.0.0.div_euclid(1000))
-            .ok()
-            .and_then(|at| at.format(&Rfc3339).ok());
+        let text = self.0.second().rfc3339();
         serializer.serialize_str(&text.unwrap_or_default())
     }
 }

@@ -4,10 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use layerhouse::clock::Clock;
+use layerhouse::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// `ORGANIZATION/TEAM`.
 #[derive(Clone, Debug)]
@@ -137,12 +135,10 @@ impl Lasting {
         let Some(Self(duration)) = lasting else {
             return Value::Null;
         };
-        let now = Clock::system().now().0.div_euclid(1000);
-        let end = now.saturating_add_unsigned(duration.as_secs());
-        OffsetDateTime::from_unix_timestamp(end)
-            .ok()
-            .and_then(|end| end.format(&Rfc3339).ok())
-            .map_or(Value::Null, Value::from)
+        let lasting_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let end = Clock::system().now().0.saturating_add_unsigned(lasting_ms);
+        let end = Timestamp(end).second().rfc3339();
+        end.map_or(Value::Null, Value::from)
     }
 }
 

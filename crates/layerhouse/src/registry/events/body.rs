@@ -3,8 +3,6 @@
 use layerhouse_oci::descriptor::Descriptor;
 use layerhouse_oci::digest::Digest;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::{Target, Teller, Thing};
 use crate::auth::Identity;
@@ -126,9 +124,7 @@ pub(super) fn write(teller: &Teller, target: &Target<'_>) -> String {
 
 /// As Go writes it: fractions of a second without zeros at their end.
 fn rfc3339(at: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000)
-        .ok()
-        .and_then(|at| at.format(&Rfc3339).ok())
+    at.rfc3339()
         // A clock that stands beyond the year 9999.
         .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
 }
