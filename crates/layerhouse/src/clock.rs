@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
+
+/// What moments of this process are counted from.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,10 +30,44 @@ impl Timestamp {
         at.ok()?.format(&Rfc3339).ok()
     }
 
+    /// This long before it.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let duration_ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(duration_ms))
+    }
+
+    /// This long after it.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let duration_ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(duration_ms))
+    }
+
     /// The whole second that it is in.
     #[must_use]
     pub fn second(self) -> Self {
         Self(self.0.saturating_sub(self.0.rem_euclid(1000)))
+    }
+}
+
+/// A moment of this process, in milliseconds since an unknown one: it never goes back, and does not jump when
+/// somebody sets the machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    #[cfg(test)]
+    pub(crate) const ZERO: Self = Self(0);
+
+    /// This long after `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        Self(self.0 + u64::try_from(duration.as_millis()).expect("a short time"))
     }
 }
 
@@ -71,6 +108,19 @@ impl Clock {
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or(Duration::ZERO);
                 Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
+    /// The present moment, for what is measured within this process.
+    pub(crate) fn moment(&self) -> Moment {
+        match &*self.0 {
+            Source::Manual { now_ms, .. } => {
+                Moment(u64::try_from(now_ms.load(Ordering::SeqCst)).unwrap_or(0))
+            }
+            Source::System => {
+                let since_start = BEGINNING.elapsed().as_millis();
+                Moment(u64::try_from(since_start).unwrap_or(u64::MAX))
             }
         }
     }

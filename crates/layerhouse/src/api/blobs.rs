@@ -25,7 +25,10 @@ pub(super) async fn pull<B>(
     let is_head = request.method() == Method::HEAD;
     let is_known = request::is_known(headers, digest.as_str());
     if is_head || is_known {
-        let size_bytes = registry.blob_size(pull, digest)?.ok_or_else(unknown)?;
+        let size_bytes = registry
+            .blob_size(pull, digest)
+            .await?
+            .ok_or_else(unknown)?;
         let status = if is_known {
             StatusCode::NOT_MODIFIED
         } else {

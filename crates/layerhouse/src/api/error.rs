@@ -9,8 +9,8 @@ use super::body::ResponseBody;
 use super::{Answer, json};
 use crate::auth::Refusal;
 use crate::fault::{Fault, FaultKind};
-use crate::registry::blobs::DeleteBlobError;
-use crate::registry::manifests::{DeleteManifestError, PushManifestError};
+use crate::registry::deletion::{DeleteBlobError, DeleteManifestError};
+use crate::registry::manifests::PushManifestError;
 use crate::registry::uploads::{FinishUploadError, OpenUploadError, PushChunkError};
 
 /// An answer that is not what the client asked for.

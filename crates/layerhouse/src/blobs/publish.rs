@@ -76,6 +76,19 @@ impl Store {
         let _ = fs::remove_dir(directory);
     }
 
+    /// Removes the files of collected blobs; the caller holds their leases, and no row names them. Blocks.
+    ///
+    /// # Errors
+    /// A planned failure of a test.
+    pub(crate) fn remove_collected(&self, digests: &[Digest]) -> Result<(), Fault> {
+        for digest in digests {
+            let stepped = self.steps.take("collect.unlink");
+            stepped.map_err(|error| self.note(Fault::io("removing a collected blob", error)))?;
+            self.unpublish(digest);
+        }
+        Ok(())
+    }
+
     /// Takes a damaged file out of service, if it is still the one that was hashed; the caller holds
     /// the digest's lease. The next push of the digest puts a good one there.
     pub(crate) fn quarantine(&self, digest: &Digest, hashed: FileVersion) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod checks;
+mod collection;
 pub(crate) mod index_repositories;
 mod notifications;
 
@@ -32,6 +33,9 @@ pub(crate) fn start(
     let mut jobs = JoinSet::new();
     jobs.spawn(write_links(Arc::clone(registry), stop.clone()));
     jobs.spawn(purge_uploads(Arc::clone(registry), stop.clone()));
+    if registry.collects() {
+        jobs.spawn(collection::run(Arc::clone(registry), stop.clone()));
+    }
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
         Arc::clone(registry),

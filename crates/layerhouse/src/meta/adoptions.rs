@@ -54,7 +54,8 @@ pub(crate) struct Linked {
 /// What the rows of a repository link.
 pub(crate) fn linked(tx: &Transaction<'_>, repository: RepositoryId) -> Result<Linked, Fault> {
     let id = [repository.0.into()];
-    let layers = "SELECT digest FROM repository_blobs WHERE repository_id = $1";
+    let layers =
+        "SELECT digest FROM repository_blobs WHERE repository_id = $1 AND removed_at IS NULL";
     let manifests = "SELECT digest FROM manifests WHERE repository_id = $1";
     let tags = "SELECT name, digest FROM tags WHERE repository_id = $1";
     let tags = tx.query(tags, &id, |row| Ok((row.parsed(0)?, row.parsed(1)?)))?;
@@ -82,6 +83,24 @@ pub(crate) fn note_blob(
         &[digest.as_str().into(), size(size_bytes).into()],
     )?;
     Ok(rows == 1)
+}
+
+/// Links bytes as the tree does: nobody was told of them now, and what needs them is still to be read.
+pub(crate) fn link(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let rows = tx.execute(
+        "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES ($1, $2, $3)
+         ON CONFLICT (repository_id, digest) DO NOTHING",
+        &[repository.0.into(), digest.as_str().into(), now.0.into()],
+    )?;
+    if rows == 1 {
+        super::blobs::count_bytes(tx, repository, digest)?;
+    }
+    Ok(())
 }
 
 /// A tag of the repository that points at this manifest, if one does.

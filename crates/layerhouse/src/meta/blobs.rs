@@ -7,7 +7,7 @@ use super::repositories::RepositoryId;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 
-/// Records bytes that are durable under `digest`, verified `now`.
+/// Records bytes that are durable under `digest`, verified `now`: whatever was there, they are whole.
 pub(crate) fn put(
     tx: &Transaction<'_>,
     digest: &Digest,
@@ -16,37 +16,143 @@ pub(crate) fn put(
 ) -> Result<(), Fault> {
     tx.execute(
         "INSERT INTO blobs (digest, size, verified_at) VALUES ($1, $2, $3)
-         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, verified_at = excluded.verified_at",
+         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, verified_at = excluded.verified_at,
+                                            damaged_at = NULL",
         &[digest.as_str().into(), size(size_bytes).into(), now.0.into()],
     )?;
     Ok(())
 }
 
 /// Makes the blob exist in a repository; whether it was not linked there before.
+///
+/// A client was told that it is there: it is kept for a while from `now`, and then reviewed.
 pub(crate) fn link(
     tx: &Transaction<'_>,
     repository: RepositoryId,
     digest: &Digest,
     now: Timestamp,
 ) -> Result<bool, Fault> {
+    let values = [repository.0.into(), digest.as_str().into(), now.0.into()];
     let rows = tx.execute(
-        "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES ($1, $2, $3)
-         ON CONFLICT (repository_id, digest) DO NOTHING",
+        "INSERT INTO repository_blobs (repository_id, digest, linked_at, review_since)
+         VALUES ($1, $2, $3, $3) ON CONFLICT (repository_id, digest) DO NOTHING",
+        &values,
+    )?;
+    if rows == 1 {
+        count_bytes(tx, repository, digest)?;
+        return Ok(true);
+    }
+    let was_there = is_linked(tx, repository, digest)?;
+    tx.execute(
+        "UPDATE repository_blobs SET linked_at = $3, removed_at = NULL
+         WHERE repository_id = $1 AND digest = $2",
+        &values,
+    )?;
+    Ok(!was_there)
+}
+
+/// Removes a link for callers and keeps it for deleted manifests that need it; whether there was one.
+pub(crate) fn hide(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "UPDATE repository_blobs SET removed_at = $3
+         WHERE repository_id = $1 AND digest = $2 AND removed_at IS NULL",
         &[repository.0.into(), digest.as_str().into(), now.0.into()],
     )?;
     Ok(rows == 1)
 }
 
-/// Removes a link; whether there was one. The caller made sure that no manifest needs it.
-pub(crate) fn unlink(
+/// Removes every link of a repository for callers, and has those reviewed that no deleted manifest needs.
+pub(crate) fn hide_all(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let values = [repository.0.into(), now.0.into()];
+    tx.execute(
+        "UPDATE repository_blobs SET removed_at = $2 WHERE repository_id = $1 AND removed_at IS NULL",
+        &values,
+    )?;
+    tx.execute(
+        "UPDATE repository_blobs SET review_since = $2
+         WHERE repository_id = $1 AND review_since IS NULL AND NOT EXISTS
+             (SELECT 1 FROM deleted_manifest_blobs AS needs
+              WHERE needs.repository_id = $1 AND needs.digest = repository_blobs.digest)",
+        &values,
+    )?;
+    Ok(())
+}
+
+/// Links again what was removed for callers and is still there; whether it is linked now.
+pub(crate) fn unhide(
     tx: &Transaction<'_>,
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<bool, Fault> {
     let rows = tx.execute(
-        "DELETE FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
+        "UPDATE repository_blobs SET removed_at = NULL WHERE repository_id = $1 AND digest = $2",
         &[repository.0.into(), digest.as_str().into()],
     )?;
+    Ok(rows == 1)
+}
+
+/// Whether a deleted manifest of the repository needs this blob to come back.
+pub(crate) fn is_needed_by_deleted(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM deleted_manifest_blobs WHERE repository_id = $1 AND digest = $2 LIMIT 1",
+        &[repository.0.into(), digest.as_str().into()],
+    )
+}
+
+/// The size of a blob that was just linked belongs to what its repository holds.
+pub(super) fn count_bytes(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE repositories
+         SET linked_bytes = linked_bytes + (SELECT size FROM blobs WHERE blobs.digest = $2)
+         WHERE id = $1",
+        &[repository.0.into(), digest.as_str().into()],
+    )
+    .map(|_| ())
+}
+
+/// Removes a link; whether there was one. The caller made sure that no manifest needs it, deleted ones
+/// that can come back included. If it was the last one, the blob itself is reviewed from `since` on.
+pub(crate) fn unlink(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    since: Timestamp,
+) -> Result<bool, Fault> {
+    let values = [repository.0.into(), digest.as_str().into()];
+    let rows = tx.execute(
+        "DELETE FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
+        &values,
+    )?;
+    if rows == 1 {
+        tx.execute(
+            "UPDATE repositories
+             SET linked_bytes = linked_bytes - (SELECT size FROM blobs WHERE blobs.digest = $2)
+             WHERE id = $1",
+            &values,
+        )?;
+        tx.execute(
+            "UPDATE blobs SET review_since = $2 WHERE digest = $1 AND NOT EXISTS
+                 (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)",
+            &[digest.as_str().into(), since.0.into()],
+        )?;
+    }
     Ok(rows == 1)
 }
 
@@ -70,7 +176,8 @@ pub(crate) fn is_linked(
     digest: &Digest,
 ) -> Result<bool, Fault> {
     tx.exists(
-        "SELECT 1 FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
+        "SELECT 1 FROM repository_blobs
+         WHERE repository_id = $1 AND digest = $2 AND removed_at IS NULL",
         &[repository.0.into(), digest.as_str().into()],
     )
 }
@@ -85,7 +192,8 @@ pub(crate) fn size_in(
         "SELECT blobs.size FROM repositories
          JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
          JOIN blobs ON blobs.digest = repository_blobs.digest
-         WHERE repositories.name = $1 AND repository_blobs.digest = $2",
+         WHERE repositories.name = $1 AND repository_blobs.digest = $2
+           AND repository_blobs.removed_at IS NULL",
         &[repository.into(), digest.as_str().into()],
         |row| Ok(bytes(row.int(0)?)),
     )
@@ -96,7 +204,7 @@ pub(crate) fn size_anywhere(tx: &Transaction<'_>, digest: &Digest) -> Result<Opt
     tx.query_one(
         "SELECT blobs.size FROM blobs
          JOIN repository_blobs ON repository_blobs.digest = blobs.digest
-         WHERE blobs.digest = $1 LIMIT 1",
+         WHERE blobs.digest = $1 AND repository_blobs.removed_at IS NULL LIMIT 1",
         &[digest.as_str().into()],
         |row| Ok(bytes(row.int(0)?)),
     )

@@ -182,7 +182,8 @@ pub(crate) fn state(
         Link::Layer(_) => tx.exists(
             "SELECT 1 FROM repositories
              JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
-             WHERE repositories.name = $1 AND repository_blobs.digest = $2",
+             WHERE repositories.name = $1 AND repository_blobs.digest = $2
+               AND repository_blobs.removed_at IS NULL",
             &values,
         )?,
         Link::Manifest(_) => tx.exists(

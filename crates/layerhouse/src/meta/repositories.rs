@@ -12,6 +12,13 @@ use crate::fault::Fault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RepositoryId(pub(super) i64);
 
+impl RepositoryId {
+    #[cfg(test)]
+    pub(crate) fn for_tests(id: i64) -> Self {
+        Self(id)
+    }
+}
+
 /// The repository called `name`, if anything was ever pushed to it.
 pub(crate) fn find(
     tx: &Transaction<'_>,
@@ -24,13 +31,22 @@ pub(crate) fn find(
     )
 }
 
-/// The repository called `name`, made now if need be.
+/// The repository called `name`, made now if need be. One that was deleted is there again, with nothing of
+/// what it had.
 pub(crate) fn find_or_create(
     tx: &Transaction<'_>,
     name: &RepositoryName,
     now: Timestamp,
 ) -> Result<RepositoryId, Fault> {
-    if let Some(id) = find(tx, name)? {
+    let found = tx.query_one(
+        "SELECT id, deleted_at FROM repositories WHERE name = $1",
+        &[name.as_str().into()],
+        |row| Ok((RepositoryId(row.int(0)?), row.optional_int(1)?)),
+    )?;
+    if let Some((id, deleted_at)) = found {
+        if deleted_at.is_some() {
+            set_deleted(tx, id, None)?;
+        }
         return Ok(id);
     }
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM repositories", now)?;
@@ -47,6 +63,32 @@ pub(crate) fn find_or_create(
         ],
     )?;
     Ok(RepositoryId(id))
+}
+
+/// When the repository was deleted, if it is.
+pub(crate) fn deleted_at(
+    tx: &Transaction<'_>,
+    id: RepositoryId,
+) -> Result<Option<Timestamp>, Fault> {
+    let found = tx.query_one(
+        "SELECT deleted_at FROM repositories WHERE id = $1",
+        &[id.0.into()],
+        |row| row.optional_int(0),
+    )?;
+    Ok(found.flatten().map(Timestamp))
+}
+
+/// Says that a repository was deleted, or that it was not.
+pub(crate) fn set_deleted(
+    tx: &Transaction<'_>,
+    id: RepositoryId,
+    at: Option<Timestamp>,
+) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE repositories SET deleted_at = $2 WHERE id = $1",
+        &[id.0.into(), at.map(|at| at.0).into()],
+    )
+    .map(|_| ())
 }
 
 /// Gives a repository another name, which must be free.

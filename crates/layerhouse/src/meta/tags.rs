@@ -129,6 +129,80 @@ pub(crate) fn remove_pointing_at(
     )
 }
 
+/// Removes every tag of a repository.
+pub(crate) fn remove_all(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let id = repository.0.into();
+    tx.execute(
+        "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)
+         SELECT $2 + ROW_NUMBER() OVER (ORDER BY name), repository_id, name, digest, NULL, $3, $4
+         FROM tags WHERE repository_id = $1",
+        &[
+            id,
+            (next_event(tx, now)? - 1).into(),
+            actor.into(),
+            now.0.into(),
+        ],
+    )?;
+    tx.execute("DELETE FROM tags WHERE repository_id = $1", &[id])?;
+    Ok(())
+}
+
+/// What a tag pointed at before its last move or removal: `None` if it never was, `Some(None)` if it was new
+/// then.
+pub(crate) fn left_last(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    tag: &Tag,
+) -> Result<Option<Option<Digest>>, Fault> {
+    tx.query_one(
+        "SELECT from_digest FROM tag_events WHERE repository_id = $1 AND tag = $2
+         ORDER BY id DESC LIMIT 1",
+        &[repository.0.into(), tag.as_str().into()],
+        |row| match row.optional_text(0)? {
+            None => Ok(None),
+            Some(_) => row.parsed(0).map(Some),
+        },
+    )
+}
+
+/// Tags that were removed at just this time, and what each pointed at then: with one manifest if it is
+/// given, else with their repository.
+pub(crate) fn removed_at(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: Option<&Digest>,
+    at: Timestamp,
+) -> Result<Vec<(Tag, Digest)>, Fault> {
+    let read = |row: &super::Row<'_>| Ok((row.parsed(0)?, row.parsed(1)?));
+    match manifest {
+        Some(manifest) => tx.query(
+            "SELECT tag, from_digest FROM tag_events
+             WHERE repository_id = $1 AND from_digest = $2 AND to_digest IS NULL AND happened_at = $3
+             ORDER BY id",
+            &[
+                repository.0.into(),
+                manifest.as_str().into(),
+                at.0.into(),
+            ],
+            read,
+        ),
+        None => tx.query(
+            "SELECT tag, from_digest FROM tag_events
+             WHERE repository_id = $1 AND to_digest IS NULL AND happened_at = $2
+               AND id >= $3 AND from_digest IS NOT NULL
+             ORDER BY id",
+            // An id is never below the time that it was given at.
+            &[repository.0.into(), at.0.into(), (at.0 << 20).into()],
+            read,
+        ),
+    }
+}
+
 /// Tags after `after` in byte order, at most `limit` of them.
 pub(crate) fn list(
     tx: &Transaction<'_>,

@@ -113,7 +113,8 @@ pub(crate) fn each_link(
 ) -> Result<(), Fault> {
     tx.each(
         "SELECT repositories.name, repository_blobs.digest FROM repository_blobs
-         JOIN repositories ON repositories.id = repository_blobs.repository_id",
+         JOIN repositories ON repositories.id = repository_blobs.repository_id
+         WHERE repository_blobs.removed_at IS NULL",
         &[],
         |row| look(row.parsed(0)?, row.parsed(1)?),
     )

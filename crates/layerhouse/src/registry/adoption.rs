@@ -81,7 +81,10 @@ impl Registry {
             skipped: changes.skipped,
         };
         let now = self.clock.now();
-        bulk.finish(|tx| meta::adoptions::finish(tx, adopted, now))?;
+        bulk.finish(|tx| {
+            meta::adoptions::finish(tx, adopted, now)?;
+            queue_unneeded(tx, adopted.skipped, now)
+        })?;
         if !names.is_empty() {
             let Adopted {
                 manifests,
@@ -99,6 +102,19 @@ impl Registry {
         }
         Ok(())
     }
+}
+
+/// Has reviewed what nothing needs. What was skipped may need it: then all of it stays, until an operator says
+/// otherwise.
+pub(super) fn queue_unneeded(
+    tx: &meta::Transaction<'_>,
+    skipped: u64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if skipped == 0 {
+        meta::reviews::queue_unneeded(tx, now)?;
+    }
+    Ok(())
 }
 
 /// What became of an entry, in words.
@@ -261,7 +277,7 @@ impl Writer<'_> {
             layers.iter().try_for_each(|(digest, size_bytes)| {
                 // Nobody hashed it yet: the first read will.
                 meta::adoptions::note_blob(tx, digest, *size_bytes)?;
-                meta::blobs::link(tx, id, digest, now).map(|_| ())
+                meta::adoptions::link(tx, id, digest, now)
             })
         })?;
         self.changes.layers_added += layers.len() as u64;
@@ -354,10 +370,10 @@ impl Writer<'_> {
     /// Takes the link of damaged bytes away, unless a manifest needs them that was adopted before.
     fn damaged(&mut self, place: &Place, damaged: &Damaged) -> Result<(), Fault> {
         let Some(id) = place.id else { return Ok(()) };
-        let (name, digest) = (&place.name, &damaged.digest);
+        let (name, digest, now) = (&place.name, &damaged.digest, self.now);
         let is_unlinked = self.bulk.change(|tx| {
             let is_needed = meta::blobs::needed_by(tx, id, digest)?.is_some();
-            Ok(!is_needed && meta::blobs::unlink(tx, id, digest)?)
+            Ok(!is_needed && meta::blobs::unlink(tx, id, digest, now)?)
         })?;
         if is_unlinked && damaged.was_given {
             self.changes.layers_added -= 1;
@@ -372,6 +388,7 @@ impl Writer<'_> {
     /// Removes blobs without bytes and the manifests that need them, as if they were adopted only now.
     fn lost(&mut self, place: &Place, lost: &[Digest]) -> Result<(), Fault> {
         let Some(id) = place.id else { return Ok(()) };
+        let now = self.now;
         for blob in lost {
             let manifests = self
                 .bulk
@@ -387,7 +404,7 @@ impl Writer<'_> {
                 self.remove_manifest(place, id, &manifest, &why)?;
             }
             self.bulk
-                .change(|tx| meta::blobs::unlink(tx, id, blob).map(drop))?;
+                .change(|tx| meta::blobs::unlink(tx, id, blob, now).map(drop))?;
             self.changes.layers_removed += 1;
             let name = &place.name;
             self.note(Change::Removed(format!("blob {blob} of {name}")));
@@ -434,7 +451,7 @@ impl Writer<'_> {
     /// that stay. The link files of those are written again at the next start.
     fn gone(&mut self, place: &Place, gone: Gone) -> Result<(), Fault> {
         let Some(id) = place.id else { return Ok(()) };
-        let name = &place.name;
+        let (name, now) = (&place.name, self.now);
         for tag in gone.tags {
             self.remove_tag(place, id, &tag)?;
         }
@@ -452,7 +469,7 @@ impl Writer<'_> {
         for digest in gone.layers {
             let (needed_by, was_linked) = self.bulk.change(|tx| {
                 let by = meta::blobs::needed_by(tx, id, &digest)?;
-                let was_linked = by.is_none() && meta::blobs::unlink(tx, id, &digest)?;
+                let was_linked = by.is_none() && meta::blobs::unlink(tx, id, &digest, now)?;
                 Ok((by, was_linked))
             })?;
             if let Some(by) = needed_by {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::cache::Key;
 use super::events::{Action, Target, Thing};
 use super::{Registry, blocking};
-use crate::auth::{Delete, Granted, GrantedBrowse, Pull, Push};
+use crate::auth::{Granted, GrantedBrowse, Pull, Push};
 use crate::blobs::read::{BlobFile, Window};
 use crate::blobs::stretch::Stretch;
 use crate::fault::{Fault, FaultKind};
@@ -31,17 +31,6 @@ pub(crate) struct BlobContent {
     file: BlobFile,
     /// It must be hashed while it is read.
     is_unverified: bool,
-}
-
-/// Why a blob's link was not removed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DeleteBlobError {
-    #[error("there is no such blob in this repository")]
-    Unknown,
-    #[error("manifest {manifest} of this repository needs the blob; delete the manifest first")]
-    Needed { manifest: Digest },
-    #[error(transparent)]
-    Fault(#[from] Fault),
 }
 
 impl Registry {
@@ -83,16 +72,22 @@ impl Registry {
         }))
     }
 
-    /// The size in bytes of a blob in a repository; `None` as [`Registry::pull_blob`].
+    /// The size in bytes of a blob in a repository; `None` as [`Registry::pull_blob`]. Whoever is told that it
+    /// is there can rely on it for a while: it is not collected.
     ///
     /// # Errors
     /// The disk or the database failed.
-    pub(crate) fn blob_size(
+    pub(crate) async fn blob_size(
         &self,
         pull: &Granted<Pull>,
         digest: &Digest,
     ) -> Result<Option<u64>, Fault> {
-        match self.linked_size(pull.repository(), digest)? {
+        let repository = pull.repository();
+        // Before the look: a review sees the promise, or is seen by it.
+        while !self.promises.give(repository, digest, self.clock.moment()) {
+            let _lease = self.leases.take(digest).await;
+        }
+        match self.linked_size(repository, digest)? {
             Some(size_bytes) if self.is_whole(digest, size_bytes)? => Ok(Some(size_bytes)),
             _ => Ok(None),
         }
@@ -239,47 +234,6 @@ impl Registry {
         }
         self.links_wanted.notify_one();
         Ok(is_mounted)
-    }
-
-    /// Removes a blob from a repository (end-10). Its bytes stay, as in registry:2, until they are
-    /// collected.
-    ///
-    /// # Errors
-    /// As [`DeleteBlobError`] says.
-    pub(crate) async fn delete_blob(
-        &self,
-        delete: &Granted<Delete>,
-        digest: &Digest,
-    ) -> Result<(), DeleteBlobError> {
-        self.store.check_healthy()?;
-        self.make_room_for_delete();
-        let (repository, digest) = (delete.repository().clone(), digest.clone());
-        let teller = self.delete_teller(delete, self.clock.now());
-        let told = teller.clone();
-        self.database
-            .write(move |tx| {
-                let repository_id =
-                    meta::repositories::find(tx, &repository)?.ok_or(DeleteBlobError::Unknown)?;
-                if let Some(manifest) = meta::blobs::needed_by(tx, repository_id, &digest)? {
-                    return Err(DeleteBlobError::Needed { manifest });
-                }
-                if !meta::blobs::unlink(tx, repository_id, &digest)? {
-                    return Err(DeleteBlobError::Unknown);
-                }
-                if let Some(teller) = &teller {
-                    let thing = Thing::Gone { digest: &digest };
-                    teller.append(tx, &Target::new(&repository, thing))?;
-                }
-                Ok(meta::links::mark_stale(
-                    tx,
-                    &repository,
-                    &Link::Layer(digest),
-                )?)
-            })
-            .await?;
-        self.told(told.as_ref());
-        self.links_wanted.notify_one();
-        Ok(())
     }
 }
 

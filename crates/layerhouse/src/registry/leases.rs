@@ -39,6 +39,31 @@ impl Leases {
     }
 }
 
+impl Lease {
+    /// Whose lease it is.
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
+impl Leases {
+    /// The lease, if nobody holds it or waits for it.
+    pub(super) fn try_take(&self, digest: &Digest) -> Option<Lease> {
+        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.contains_key(digest) {
+            return None;
+        }
+        let held = Held::default();
+        let guard = Arc::clone(&held).try_lock_owned().ok()?;
+        leases.insert(digest.clone(), held);
+        Some(Lease {
+            digest: digest.clone(),
+            guard: Some(guard),
+            leases: Arc::clone(&self.0),
+        })
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);

@@ -115,12 +115,7 @@ impl Registry {
     async fn remove_manifest_copy(&self, digest: &Digest) -> Result<(), Fault> {
         // The same bytes may be published as a blob right now: its row counts, under the lease.
         let _lease = self.leases.take(digest).await;
-        let is_used = self.database.read(|tx| {
-            Ok::<_, Fault>(
-                meta::manifests::exists_anywhere(tx, digest)? || meta::blobs::exists(tx, digest)?,
-            )
-        })?;
-        if !is_used {
+        if !self.is_known(digest)? {
             let (store, digest) = (Arc::clone(&self.store), digest.clone());
             blocking(move || store.unpublish(&digest)).await?;
         }

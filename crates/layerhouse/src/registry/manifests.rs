@@ -15,7 +15,7 @@ use super::cache::Key;
 use super::events::{Action, Target, Thing};
 use super::manifest_rules::{ManifestRules, RuleError};
 use super::{Registry, blocking};
-use crate::auth::{Delete, Granted, Pull, Push};
+use crate::auth::{Granted, Pull, Push};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
@@ -51,17 +51,6 @@ pub(crate) enum PushManifestError {
         list(missing)
     )]
     Missing { missing: Vec<Digest> },
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-/// Why a manifest or tag was not removed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DeleteManifestError {
-    #[error("there is no such manifest or tag in this repository")]
-    Unknown,
-    #[error("index {index} of this repository needs the manifest; delete the index first")]
-    Needed { index: Digest },
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -235,66 +224,6 @@ impl Registry {
         self.told(told.as_ref());
         Ok(())
     }
-
-    /// Removes a tag alone, or a manifest by digest and every tag that points at it (end-9).
-    ///
-    /// # Errors
-    /// As [`DeleteManifestError`] says.
-    pub(crate) async fn delete_manifest(
-        &self,
-        delete: &Granted<Delete>,
-        reference: &Reference,
-    ) -> Result<(), DeleteManifestError> {
-        self.store.check_healthy()?;
-        self.make_room_for_delete();
-        let now = self.clock.now();
-        let (repository, reference) = (delete.repository().clone(), reference.clone());
-        let actor = delete.identity().clone();
-        let teller = self.delete_teller(delete, now);
-        let told = teller.clone();
-        self.database
-            .write(move |tx| {
-                let repository_id = meta::repositories::find(tx, &repository)?
-                    .ok_or(DeleteManifestError::Unknown)?;
-                if let Some(teller) = &teller {
-                    teller.append_delete(tx, &repository, repository_id, &reference)?;
-                }
-                let is_found = match reference {
-                    Reference::Tag(tag) => {
-                        let removed =
-                            meta::tags::remove(tx, repository_id, &tag, actor.name(), now)?;
-                        meta::links::mark_stale(tx, &repository, &Link::Tag(tag))?;
-                        removed.is_some()
-                    }
-                    Reference::Digest(digest) => {
-                        let needed_by = meta::manifests::needed_by(tx, repository_id, &digest)?;
-                        if let Some(index) = needed_by {
-                            return Err(DeleteManifestError::Needed { index });
-                        }
-                        meta::links::mark_tags_stale(tx, &repository, repository_id, &digest)?;
-                        meta::tags::remove_pointing_at(
-                            tx,
-                            repository_id,
-                            &digest,
-                            actor.name(),
-                            now,
-                        )?;
-                        let removed = meta::manifests::remove(tx, repository_id, &digest)?;
-                        meta::links::mark_stale(tx, &repository, &Link::Manifest(digest))?;
-                        removed
-                    }
-                };
-                if is_found {
-                    Ok(())
-                } else {
-                    Err(DeleteManifestError::Unknown)
-                }
-            })
-            .await?;
-        self.told(told.as_ref());
-        self.links_wanted.notify_one();
-        Ok(())
-    }
 }
 
 /// What must be in the repository for a manifest to be readable.
@@ -318,6 +247,8 @@ pub(super) fn write_rows(
 ) -> Result<(), Fault> {
     let digest = &manifest.digest;
     meta::manifests::put(tx, repository, manifest, now)?;
+    // Deleted before, it is there again.
+    meta::deleted::forget(tx, repository, digest)?;
     for blob in &needs.blobs {
         meta::manifests::need_blob(tx, repository, digest, blob)?;
     }

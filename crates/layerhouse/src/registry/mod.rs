@@ -4,6 +4,8 @@
 mod adoption;
 pub(crate) mod blobs;
 mod cache;
+pub(crate) mod collection;
+pub(crate) mod deletion;
 mod description;
 pub(crate) mod events;
 mod leases;
@@ -12,11 +14,13 @@ pub(crate) mod manifest_rules;
 pub(crate) mod manifests;
 mod official;
 pub(crate) mod pages;
+mod promises;
 pub(crate) mod rebuild;
 pub(crate) mod receive;
 pub(crate) mod recovery;
 mod sessions;
 mod tree;
+pub(crate) mod undelete;
 pub(crate) mod uploads;
 mod verified;
 pub(crate) mod verify;
@@ -53,9 +57,24 @@ pub(crate) struct Limits {
     pub(crate) blob_bytes_max: u64,
     /// Uploads are refused when fewer bytes are free on the disk.
     pub(crate) free_bytes_min: u64,
+    /// When space comes back.
+    pub(crate) collection: Collecting,
     /// Published files that stay open between pulls, so that the kernel can send them by itself; 0 for
     /// reading them into memory.
     pub(crate) open_files_max: usize,
+}
+
+/// `layerhouse.collection`: when what nobody needs goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Collecting {
+    /// The server collects by itself.
+    pub(crate) is_enabled: bool,
+    /// What lost all that needed it is kept for this long.
+    pub(crate) grace: Duration,
+    /// What a client was told is there is kept for it for this long.
+    pub(crate) promise: Duration,
+    /// What was deleted can be restored for this long.
+    pub(crate) undelete: Duration,
 }
 
 /// What there is.
@@ -77,6 +96,8 @@ pub(crate) struct Registry {
     limits: Limits,
     cache: cache::Cache,
     leases: leases::Leases,
+    promises: promises::Promises,
+    collector: collection::Collector,
     sessions: sessions::Sessions,
     verified: verified::Verified,
     /// Whole files hashed at once: hashing must leave cores for those who wait for nothing.
@@ -107,7 +128,10 @@ impl Registry {
             limits.open_files_max,
         )?;
         let database = Database::open(&store.layout().database(), steps, health)?;
+        let promises = promises::Promises::new(limits.collection.promise, clock.moment());
         let registry = Self {
+            promises,
+            collector: collection::Collector::default(),
             store: Arc::new(store),
             database,
             clock,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use super::adoption::{Change, Changes, Writer};
+use super::adoption::{Change, Changes, Writer, queue_unneeded};
 use super::tree::Tree;
 use crate::blobs::layout::Layout;
 use crate::blobs::{OpenError, Store};
@@ -214,6 +214,7 @@ fn compare(store: &Store, database: &Database, kind: Rebuild) -> Result<RebuildR
     if !is_dry_run {
         // A tree that was never read into rows, or half, is now.
         bulk.finish(|tx| {
+            queue_unneeded(tx, changes.skipped, now)?;
             if meta::adoptions::is_finished(tx)? {
                 return Ok(());
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use layerhouse_oci::digest::Algorithm;
+use layerhouse_oci::digest::{Algorithm, Digest};
 
 use super::Registry;
 use super::sessions::Owner;
@@ -35,6 +35,7 @@ impl Registry {
                 session.set_held_bytes(file.size_bytes);
             }
         }
+        self.finish_removals()?;
         for file in staged.into_values() {
             if file.is_linked {
                 self.settle_publication(&file)?;
@@ -49,18 +50,39 @@ impl Registry {
         Ok(())
     }
 
+    /// The process died while it removed the files of collected blobs. One that was pushed again has a row.
+    fn finish_removals(&self) -> Result<(), Fault> {
+        let removals = self.database.read(meta::reviews::removals)?;
+        if removals.is_empty() {
+            return Ok(());
+        }
+        for digest in &removals {
+            if !self.is_known(digest)? {
+                self.store.unpublish(digest);
+            }
+        }
+        self.database.bulk()?.finish(|tx| {
+            removals
+                .iter()
+                .try_for_each(|digest| meta::reviews::end_removal(tx, digest))
+        })
+    }
+
+    /// Whether a row says that there are bytes of this digest.
+    pub(super) fn is_known(&self, digest: &Digest) -> Result<bool, Fault> {
+        self.database.read(|tx| {
+            Ok::<_, Fault>(
+                meta::blobs::exists(tx, digest)? || meta::manifests::exists_anywhere(tx, digest)?,
+            )
+        })
+    }
+
     /// The process died while it published a staged file. If the row was not committed, nobody was
     /// told that the blob exists, and no row will ever account for the file: take it back.
     fn settle_publication(&self, file: &StagedFile) -> Result<(), Fault> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let digest = self.store.staged_digest(&file.upload, algorithm)?;
-            let is_known = self.database.read(|tx| {
-                Ok::<_, Fault>(
-                    meta::blobs::exists(tx, &digest)?
-                        || meta::manifests::exists_anywhere(tx, &digest)?,
-                )
-            })?;
-            if !is_known {
+            if !self.is_known(&digest)? {
                 self.store.unpublish(&digest);
             }
         }

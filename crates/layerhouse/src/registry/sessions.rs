@@ -1,6 +1,6 @@
 //! The upload sessions that are open: whose they are, how far they came, and who writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -166,6 +166,14 @@ impl Sessions {
 
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
         self.lock().values().cloned().collect()
+    }
+
+    /// The repositories that somebody pushes to.
+    pub(super) fn repositories(&self) -> HashSet<RepositoryName> {
+        let open = self.lock();
+        open.values()
+            .map(|session| session.repository.clone())
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Arc<Session>>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::meaning::{Network, Purging, Timeouts};
 use crate::config::reader::Section;
-use crate::registry::Limits;
+use crate::registry::{Collecting, Limits};
 
 pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) -> Limits {
     let uploads = ours.section("uploads");
@@ -21,6 +21,7 @@ pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) ->
         upload_age_max: uploads.duration_above_zero("age", Duration::from_hours(7 * 24)),
         blob_bytes_max: uploads.size("blob", 256 << 30),
         purging,
+        collection: collecting(ours),
         free_bytes_min: storage.size("reserve", 16 << 20),
         open_files_max: if storage.flag("mapped", true) {
             open_files_max(descriptors_max())
@@ -38,6 +39,17 @@ pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) ->
         );
     }
     limits
+}
+
+/// When space comes back.
+fn collecting(ours: &Section<'_>) -> Collecting {
+    let collection = ours.section("collection");
+    Collecting {
+        is_enabled: collection.flag("enabled", true),
+        grace: collection.duration("grace", Duration::from_hours(1)),
+        promise: collection.duration("promise", Duration::from_hours(1)),
+        undelete: collection.duration("undelete", Duration::from_hours(7 * 24)),
+    }
 }
 
 /// What is said of connections: time-outs, how many, and how long a stop waits.

@@ -1,0 +1,117 @@
+//! Collects what nothing needs, all the time and a little at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::{Moment, Timestamp};
+use crate::registry::Registry;
+use crate::registry::collection::How;
+
+/// Between two rounds.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// A machine that slept, or whose clock was set: more than rounds are apart.
+const JUMP_MIN: Duration = Duration::from_mins(10);
+/// Somebody may set the clock back when they see it: what the jump would end lives on for so long.
+const CAUTION: Duration = Duration::from_hours(1);
+/// Longest pause after a piece of work, whatever it took.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// Collects until it is told to stop.
+pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
+    let mut watch = Watch::new(registry.clock().moment(), registry.clock().now());
+    loop {
+        tokio::select! {
+            () = registry.clock().sleep(INTERVAL) => {}
+            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+        }
+        let (moment, now) = (registry.clock().moment(), registry.clock().now());
+        if let Some(jump) = watch.look(moment, now) {
+            tracing::warn!(
+                seconds = jump.as_secs(),
+                "the clock went forward; nothing is collected for an hour, in case it goes back"
+            );
+        }
+        if watch.is_cautious(moment) {
+            continue;
+        }
+        let collecting = registry.collect(How::default(), pause);
+        let collected = tokio::select! {
+            collected = collecting => collected,
+            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+        };
+        match collected {
+            Ok(collected) if 0 < collected.blobs + collected.manifests => tracing::info!(
+                manifests = collected.manifests,
+                links = collected.links,
+                blobs = collected.blobs,
+                size_bytes = collected.bytes,
+                "what nobody needs was collected"
+            ),
+            Ok(_) => {}
+            Err(fault) => tracing::warn!(%fault, "collection goes on at the next round"),
+        }
+    }
+}
+
+/// Half of the time is the others'.
+fn pause(worked: Duration) -> Duration {
+    worked.min(PAUSE_MAX)
+}
+
+/// Notices that the machine's clock does not go as time does.
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    moment: Moment,
+    now: Timestamp,
+    cautious_since: Option<Moment>,
+}
+
+impl Watch {
+    fn new(moment: Moment, now: Timestamp) -> Self {
+        Self {
+            moment,
+            now,
+            cautious_since: None,
+        }
+    }
+
+    /// How far the clock jumped forward since the last look, if that is far.
+    fn look(&mut self, moment: Moment, now: Timestamp) -> Option<Duration> {
+        let expected = self.now.after(moment.since(self.moment));
+        let jump = now.since(expected);
+        (self.moment, self.now) = (moment, now);
+        let jump = (JUMP_MIN <= jump).then_some(jump);
+        if jump.is_some() {
+            self.cautious_since = Some(moment);
+        }
+        jump
+    }
+
+    fn is_cautious(&self, moment: Moment) -> bool {
+        self.cautious_since
+            .is_some_and(|since| moment.since(since) < CAUTION)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_is_not_believed_for_an_hour() {
+        let minute = Duration::from_mins(1);
+        let start = Timestamp(1_000_000_000);
+        let mut watch = Watch::new(Moment::ZERO, start);
+        let at = |minutes| Moment::ZERO.after(minute * minutes);
+        assert_eq!(watch.look(at(1), start.after(minute)), None);
+        let year = Duration::from_hours(365 * 24);
+        let jumped = start.after(year);
+        assert!(watch.look(at(2), jumped.after(minute * 2)).is_some());
+        assert!(watch.is_cautious(at(2)) && watch.is_cautious(at(61)));
+        assert!(!watch.is_cautious(at(62)));
+        // Back again: nothing seems old by that.
+        assert_eq!(watch.look(at(63), start.after(minute * 63)), None);
+    }
+}

@@ -1,0 +1,329 @@
+//! Manifests that were deleted and can be had again until their time is over.
+
+use bytes::Bytes;
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+
+use super::blobs::bytes;
+use super::repositories::RepositoryId;
+use super::{Row, Transaction, limit};
+use crate::clock::Timestamp;
+use crate::fault::Fault;
+
+/// Why a manifest was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Somebody asked for it.
+    Request,
+    /// A policy keeps none of its tags.
+    Retention,
+    /// A policy removes what has no tag.
+    Untagged,
+    /// The index or the subject that it came with was deleted, and nothing else names it.
+    Orphan,
+    /// Its repository was deleted.
+    Repository,
+}
+
+impl Why {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Request,
+        Self::Retention,
+        Self::Untagged,
+        Self::Orphan,
+        Self::Repository,
+    ];
+
+    /// As it is stored and shown.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Retention => "retention",
+            Self::Untagged => "untagged",
+            Self::Orphan => "orphan",
+            Self::Repository => "repository",
+        }
+    }
+}
+
+/// A deleted manifest, without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deleted {
+    pub(crate) repository_id: RepositoryId,
+    pub(crate) repository: RepositoryName,
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) pushed_at: Timestamp,
+    pub(crate) deleted_at: Timestamp,
+    pub(crate) deleted_by: String,
+    pub(crate) why: String,
+}
+
+/// Who deletes, why, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deed<'a> {
+    pub(crate) by: &'a str,
+    pub(crate) why: Why,
+    pub(crate) at: Timestamp,
+}
+
+/// Moves a manifest to the deleted ones; whether it was there. The caller removed its tags and made sure
+/// that no index needs it.
+pub(crate) fn discard(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    deed: Deed<'_>,
+) -> Result<bool, Fault> {
+    let values = [
+        repository.0.into(),
+        digest.as_str().into(),
+        deed.at.0.into(),
+        deed.by.into(),
+        deed.why.as_str().into(),
+    ];
+    let rows = tx.execute(
+        "INSERT INTO deleted_manifests (repository_id, digest, media_type, size, subject, artifact_type,
+                                        annotations, pushed_at, content, deleted_at, deleted_by, why)
+         SELECT repository_id, digest, media_type, size, subject, artifact_type, annotations, pushed_at,
+                content, $3, $4, $5
+         FROM manifests WHERE repository_id = $1 AND digest = $2",
+        &values,
+    )?;
+    if rows == 0 {
+        return Ok(false);
+    }
+    tx.execute(
+        "INSERT INTO deleted_manifest_blobs (repository_id, manifest, digest)
+         SELECT repository_id, manifest, digest FROM manifest_blobs
+         WHERE repository_id = $1 AND manifest = $2",
+        &values[..2],
+    )?;
+    tx.execute(
+        "INSERT INTO deleted_manifest_children (repository_id, manifest, digest)
+         SELECT repository_id, manifest, digest FROM manifest_children
+         WHERE repository_id = $1 AND manifest = $2",
+        &values[..2],
+    )?;
+    super::manifests::remove(tx, repository, digest)
+}
+
+/// Moves every manifest of a repository to the deleted ones; how many. The caller removed its tags.
+pub(crate) fn discard_all(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    deed: Deed<'_>,
+) -> Result<usize, Fault> {
+    let values = [
+        repository.0.into(),
+        deed.at.0.into(),
+        deed.by.into(),
+        deed.why.as_str().into(),
+    ];
+    let rows = tx.execute(
+        "INSERT INTO deleted_manifests (repository_id, digest, media_type, size, subject, artifact_type,
+                                        annotations, pushed_at, content, deleted_at, deleted_by, why)
+         SELECT repository_id, digest, media_type, size, subject, artifact_type, annotations, pushed_at,
+                content, $2, $3, $4
+         FROM manifests WHERE repository_id = $1",
+        &values,
+    )?;
+    let id = [values[0]];
+    tx.execute(
+        "INSERT INTO deleted_manifest_blobs (repository_id, manifest, digest)
+         SELECT repository_id, manifest, digest FROM manifest_blobs WHERE repository_id = $1",
+        &id,
+    )?;
+    tx.execute(
+        "INSERT INTO deleted_manifest_children (repository_id, manifest, digest)
+         SELECT repository_id, manifest, digest FROM manifest_children WHERE repository_id = $1",
+        &id,
+    )?;
+    // Before the manifests, for a child may stand before its index.
+    tx.execute(
+        "DELETE FROM manifest_children WHERE repository_id = $1",
+        &id,
+    )?;
+    tx.execute("DELETE FROM manifests WHERE repository_id = $1", &id)?;
+    Ok(rows)
+}
+
+/// Its content and the type that it was pushed with; and when that was.
+pub(crate) fn content(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<(Bytes, String, Timestamp)>, Fault> {
+    tx.query_one(
+        "SELECT content, media_type, pushed_at FROM deleted_manifests
+         WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| Ok((row.bytes(0)?.into(), row.text(1)?, Timestamp(row.int(2)?))),
+    )
+}
+
+/// The manifests that a deleted index needed.
+pub(crate) fn children(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Vec<Digest>, Fault> {
+    tx.query(
+        "SELECT digest FROM deleted_manifest_children WHERE repository_id = $1 AND manifest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| row.parsed(0),
+    )
+}
+
+/// Forgets a deleted manifest, for it is there again or its time is over; whether it was there.
+pub(crate) fn forget(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "DELETE FROM deleted_manifests WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+    )?;
+    Ok(rows == 1)
+}
+
+/// Those that were deleted at `until` or before, in that order, behind `after`, at most `rows`.
+pub(crate) fn until(
+    tx: &Transaction<'_>,
+    until: Timestamp,
+    after: Option<&Deleted>,
+    rows: usize,
+) -> Result<Vec<Deleted>, Fault> {
+    let (at, repository, digest) = after.map_or((i64::MIN, i64::MIN, ""), |after| {
+        (
+            after.deleted_at.0,
+            after.repository_id.0,
+            after.digest.as_str(),
+        )
+    });
+    tx.query(
+        "SELECT deleted.repository_id, repositories.name, deleted.digest, deleted.media_type,
+                deleted.pushed_at, deleted.deleted_at, deleted.deleted_by, deleted.why
+         FROM deleted_manifests AS deleted
+         JOIN repositories ON repositories.id = deleted.repository_id
+         WHERE deleted.deleted_at <= $1
+           AND (deleted.deleted_at, deleted.repository_id, deleted.digest) > ($2, $3, $4)
+         ORDER BY deleted.deleted_at, deleted.repository_id, deleted.digest LIMIT $5",
+        &[
+            until.0.into(),
+            at.into(),
+            repository.into(),
+            digest.into(),
+            limit(rows),
+        ],
+        read,
+    )
+}
+
+/// Those of a repository by digest, behind `after`, at most `rows`.
+pub(crate) fn of_repository(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    after: Option<&Digest>,
+    rows: usize,
+) -> Result<Vec<Deleted>, Fault> {
+    tx.query(
+        "SELECT deleted.repository_id, repositories.name, deleted.digest, deleted.media_type,
+                deleted.pushed_at, deleted.deleted_at, deleted.deleted_by, deleted.why
+         FROM deleted_manifests AS deleted
+         JOIN repositories ON repositories.id = deleted.repository_id
+         WHERE deleted.repository_id = $1 AND deleted.digest > $2
+         ORDER BY deleted.digest LIMIT $3",
+        &[
+            repository.0.into(),
+            after.map_or("", Digest::as_str).into(),
+            limit(rows),
+        ],
+        read,
+    )
+}
+
+fn read(row: &Row<'_>) -> Result<Deleted, Fault> {
+    Ok(Deleted {
+        repository_id: RepositoryId(row.int(0)?),
+        repository: row.parsed(1)?,
+        digest: row.parsed(2)?,
+        media_type: row.text(3)?,
+        pushed_at: Timestamp(row.int(4)?),
+        deleted_at: Timestamp(row.int(5)?),
+        deleted_by: row.text(6)?,
+        why: row.text(7)?,
+    })
+}
+
+/// When a manifest was deleted, if it was and can still come back.
+pub(crate) fn deleted_at(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<Timestamp>, Fault> {
+    tx.query_one(
+        "SELECT deleted_at FROM deleted_manifests WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| Ok(Timestamp(row.int(0)?)),
+    )
+}
+
+/// Has the links reviewed that a deleted manifest needed, counted from `since`; before it is forgotten.
+pub(crate) fn queue_needs(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    since: Timestamp,
+) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE repository_blobs SET review_since = $3 WHERE repository_id = $1 AND digest IN
+             (SELECT digest FROM deleted_manifest_blobs WHERE repository_id = $1 AND manifest = $2)",
+        &[repository.0.into(), digest.as_str().into(), since.0.into()],
+    )
+    .map(|_| ())
+}
+
+/// Manifests that came with a deleted one, as images of an index or as referrers, and that nothing names any
+/// more: pushed before it was deleted, never tagged, in no index, also none that can come back.
+pub(crate) fn orphans(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    deleted_at: Timestamp,
+) -> Result<Vec<Digest>, Fault> {
+    tx.query(
+        "SELECT digest FROM manifests AS orphan
+         WHERE orphan.repository_id = $1 AND orphan.pushed_at <= $3
+           AND (orphan.subject = $2 OR (orphan.subject IS NULL AND orphan.digest IN
+                   (SELECT digest FROM deleted_manifest_children
+                    WHERE repository_id = $1 AND manifest = $2)))
+           AND NOT EXISTS (SELECT 1 FROM tags
+                           WHERE tags.repository_id = $1 AND tags.digest = orphan.digest)
+           AND NOT EXISTS (SELECT 1 FROM tag_events
+                           WHERE tag_events.repository_id = $1
+                             AND tag_events.from_digest = orphan.digest)
+           AND NOT EXISTS (SELECT 1 FROM manifest_children AS children
+                           WHERE children.repository_id = $1 AND children.digest = orphan.digest)
+           AND NOT EXISTS (SELECT 1 FROM deleted_manifest_children AS children
+                           WHERE children.repository_id = $1 AND children.digest = orphan.digest
+                             AND children.manifest <> $2)",
+        &[
+            repository.0.into(),
+            digest.as_str().into(),
+            deleted_at.0.into(),
+        ],
+        |row| row.parsed(0),
+    )
+}
+
+/// How many there are, and the bytes of their contents.
+pub(crate) fn totals(tx: &Transaction<'_>) -> Result<(u64, u64), Fault> {
+    let counted = tx.query_one(
+        "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM deleted_manifests",
+        &[],
+        |row| Ok((bytes(row.int(0)?), bytes(row.int(1)?))),
+    )?;
+    Ok(counted.unwrap_or_default())
+}

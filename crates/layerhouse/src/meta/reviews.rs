@@ -1,0 +1,268 @@
+//! What collection looks at: links of blobs that nothing may need, and blobs that nothing may link. Both are
+//! queues in the order in which their wait began (`review_since`).
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+
+use super::blobs::bytes;
+use super::repositories::RepositoryId;
+use super::{Row, Transaction, limit};
+use crate::clock::Timestamp;
+use crate::fault::Fault;
+
+/// A link of a blob that is to be reviewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QueuedLink {
+    pub(crate) repository_id: RepositoryId,
+    pub(crate) repository: RepositoryName,
+    pub(crate) digest: Digest,
+    pub(crate) size_bytes: u64,
+    pub(crate) since: Timestamp,
+    /// When a client was last told that the repository has it.
+    pub(crate) linked_at: Timestamp,
+    /// A manifest of the repository needs it, or a deleted one that can come back.
+    pub(crate) is_needed: bool,
+}
+
+/// A blob that is to be reviewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QueuedBlob {
+    pub(crate) digest: Digest,
+    pub(crate) size_bytes: u64,
+    pub(crate) since: Timestamp,
+    /// Some repository links it.
+    pub(crate) is_linked: bool,
+}
+
+/// Where a page of the queue of links begins: behind this one.
+pub(crate) type AfterLink<'a> = Option<&'a QueuedLink>;
+
+/// Links whose wait began at `until` or before, in that order, at most `rows`.
+pub(crate) fn links(
+    tx: &Transaction<'_>,
+    until: Timestamp,
+    after: AfterLink<'_>,
+    rows: usize,
+) -> Result<Vec<QueuedLink>, Fault> {
+    let (since, repository, digest) = after.map_or((i64::MIN, i64::MIN, ""), |after| {
+        (after.since.0, after.repository_id.0, after.digest.as_str())
+    });
+    tx.query(
+        "SELECT queued.repository_id, repositories.name, queued.digest, blobs.size,
+                queued.review_since, queued.linked_at,
+                EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                        WHERE needs.repository_id = queued.repository_id
+                          AND needs.digest = queued.digest)
+                OR EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           WHERE needs.repository_id = queued.repository_id
+                             AND needs.digest = queued.digest)
+         FROM repository_blobs AS queued
+         JOIN repositories ON repositories.id = queued.repository_id
+         JOIN blobs ON blobs.digest = queued.digest
+         WHERE queued.review_since IS NOT NULL AND queued.review_since <= $1
+           AND (queued.review_since, queued.repository_id, queued.digest) > ($2, $3, $4)
+         ORDER BY queued.review_since, queued.repository_id, queued.digest LIMIT $5",
+        &[
+            until.0.into(),
+            since.into(),
+            repository.into(),
+            digest.into(),
+            limit(rows),
+        ],
+        read_link,
+    )
+}
+
+/// The links of one blob, whether they are to be reviewed or not; `since` of the others is `now`.
+pub(crate) fn links_of(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<Vec<QueuedLink>, Fault> {
+    tx.query(
+        "SELECT links.repository_id, repositories.name, links.digest, blobs.size,
+                COALESCE(links.review_since, $2), links.linked_at,
+                links.review_since IS NULL
+                OR EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest)
+                OR EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest)
+         FROM repository_blobs AS links
+         JOIN repositories ON repositories.id = links.repository_id
+         JOIN blobs ON blobs.digest = links.digest
+         WHERE links.digest = $1",
+        &[digest.as_str().into(), now.0.into()],
+        read_link,
+    )
+}
+
+fn read_link(row: &Row<'_>) -> Result<QueuedLink, Fault> {
+    Ok(QueuedLink {
+        repository_id: RepositoryId(row.int(0)?),
+        repository: row.parsed(1)?,
+        digest: row.parsed(2)?,
+        size_bytes: bytes(row.int(3)?),
+        since: Timestamp(row.int(4)?),
+        linked_at: Timestamp(row.int(5)?),
+        is_needed: row.int(6)? != 0,
+    })
+}
+
+/// The link as it is now, if it is still to be reviewed.
+pub(crate) fn link(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<QueuedLink>, Fault> {
+    tx.query_one(
+        "SELECT queued.repository_id, repositories.name, queued.digest, blobs.size,
+                queued.review_since, queued.linked_at,
+                EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                        WHERE needs.repository_id = queued.repository_id
+                          AND needs.digest = queued.digest)
+                OR EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           WHERE needs.repository_id = queued.repository_id
+                             AND needs.digest = queued.digest)
+         FROM repository_blobs AS queued
+         JOIN repositories ON repositories.id = queued.repository_id
+         JOIN blobs ON blobs.digest = queued.digest
+         WHERE queued.repository_id = $1 AND queued.digest = $2 AND queued.review_since IS NOT NULL",
+        &[repository.0.into(), digest.as_str().into()],
+        read_link,
+    )
+}
+
+/// Has a link reviewed, counted from `since`, or not any more.
+pub(crate) fn set_link(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    since: Option<Timestamp>,
+) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE repository_blobs SET review_since = $3 WHERE repository_id = $1 AND digest = $2",
+        &[
+            repository.0.into(),
+            digest.as_str().into(),
+            since.map(|since| since.0).into(),
+        ],
+    )
+    .map(|_| ())
+}
+
+/// Blobs whose wait began at `until` or before, in that order, behind `after`, at most `rows`.
+pub(crate) fn blobs(
+    tx: &Transaction<'_>,
+    until: Timestamp,
+    after: Option<&QueuedBlob>,
+    rows: usize,
+) -> Result<Vec<QueuedBlob>, Fault> {
+    let (since, digest) = after.map_or((i64::MIN, ""), |after| {
+        (after.since.0, after.digest.as_str())
+    });
+    tx.query(
+        "SELECT digest, size, review_since,
+                EXISTS (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)
+         FROM blobs
+         WHERE review_since IS NOT NULL AND review_since <= $1 AND (review_since, digest) > ($2, $3)
+         ORDER BY review_since, digest LIMIT $4",
+        &[until.0.into(), since.into(), digest.into(), limit(rows)],
+        read_blob,
+    )
+}
+
+/// The blob as it is now, if it is still to be reviewed.
+pub(crate) fn blob(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<QueuedBlob>, Fault> {
+    tx.query_one(
+        "SELECT digest, size, review_since,
+                EXISTS (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)
+         FROM blobs WHERE digest = $1 AND review_since IS NOT NULL",
+        &[digest.as_str().into()],
+        read_blob,
+    )
+}
+
+fn read_blob(row: &Row<'_>) -> Result<QueuedBlob, Fault> {
+    Ok(QueuedBlob {
+        digest: row.parsed(0)?,
+        size_bytes: bytes(row.int(1)?),
+        since: Timestamp(row.int(2)?),
+        is_linked: row.int(3)? != 0,
+    })
+}
+
+/// Reviews a blob no more: something links it.
+pub(crate) fn settle_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE blobs SET review_since = NULL WHERE digest = $1",
+        &[digest.as_str().into()],
+    )
+    .map(|_| ())
+}
+
+/// Forgets a blob that nothing links; its file is removed next.
+pub(crate) fn remove_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
+    let digest = [digest.as_str().into()];
+    tx.execute("DELETE FROM blobs WHERE digest = $1", &digest)?;
+    tx.execute(
+        "INSERT INTO removals (digest) VALUES ($1) ON CONFLICT DO NOTHING",
+        &digest,
+    )
+    .map(|_| ())
+}
+
+/// The files of these blobs were to be removed, and it is not known that they were.
+pub(crate) fn removals(tx: &Transaction<'_>) -> Result<Vec<Digest>, Fault> {
+    tx.query("SELECT digest FROM removals", &[], |row| row.parsed(0))
+}
+
+/// The file of a blob is removed.
+pub(crate) fn end_removal(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
+    tx.execute(
+        "DELETE FROM removals WHERE digest = $1",
+        &[digest.as_str().into()],
+    )
+    .map(|_| ())
+}
+
+/// Has everything reviewed, counted from `since`, that nothing needs and that is in no queue: what was read
+/// from a tree. How many links and blobs.
+pub(crate) fn queue_unneeded(tx: &Transaction<'_>, since: Timestamp) -> Result<usize, Fault> {
+    let links = tx.execute(
+        "UPDATE repository_blobs SET review_since = $1 WHERE review_since IS NULL
+           AND NOT EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                           WHERE needs.repository_id = repository_blobs.repository_id
+                             AND needs.digest = repository_blobs.digest)
+           AND NOT EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           WHERE needs.repository_id = repository_blobs.repository_id
+                             AND needs.digest = repository_blobs.digest)",
+        &[since.0.into()],
+    )?;
+    let blobs = tx.execute(
+        "UPDATE blobs SET review_since = $1 WHERE review_since IS NULL AND NOT EXISTS
+             (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)",
+        &[since.0.into()],
+    )?;
+    Ok(links + blobs)
+}
+
+/// What nothing needs and nothing will review, in links and blobs: it is there only where a tree was not
+/// read whole.
+pub(crate) fn count_unqueued(tx: &Transaction<'_>) -> Result<u64, Fault> {
+    let links = tx.count(
+        "SELECT COUNT(*) FROM repository_blobs AS links WHERE links.review_since IS NULL
+           AND NOT EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest)
+           AND NOT EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest)",
+    )?;
+    let blobs = tx.count(
+        "SELECT COUNT(*) FROM blobs WHERE review_since IS NULL AND NOT EXISTS
+             (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)",
+    )?;
+    Ok(links + blobs)
+}

@@ -1,0 +1,466 @@
+//! Collection: what nothing needs goes, while clients push and pull. Nothing is marked and swept: whatever
+//! loses what needed it is queued in the transaction that took it away, and reviewed when it has waited.
+//!
+//! A round has three stages, each of small transactions: deleted manifests whose time is over are forgotten,
+//! links of blobs that no manifest needs are removed, and blobs that no repository links. Every decision is
+//! made again where it is carried out: in the transaction, under the digest's lease. Bytes go last.
+
+mod plan;
+pub(crate) mod verdict;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, RwLock};
+
+pub(crate) use self::plan::{Entry, Plan, Sort};
+use self::verdict::{Kept, Verdict};
+use super::{Collecting, Registry, blocking};
+use crate::clock::Timestamp;
+use crate::fault::{Fault, FaultKind};
+use crate::meta;
+use crate::meta::deleted::{Deed, Deleted, Why};
+use crate::meta::links::Link;
+use crate::meta::reviews::{QueuedBlob, QueuedLink};
+use crate::meta::sqlite::Durability;
+
+/// Reviewed in one transaction, at some 20 µs each: the writer is not held for longer than a push holds it.
+const REVIEWED_TOGETHER: usize = 128;
+/// Files removed under one set of leases.
+const REMOVED_TOGETHER: usize = 64;
+
+/// How a collection goes about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct How {
+    /// Without grace and promises: for a directory that nobody pushes to, or an operator who takes it that
+    /// pushes under way are refused once.
+    pub(crate) is_now: bool,
+    /// Deleted manifests go, too, although they could still be restored.
+    pub(crate) empties_deleted: bool,
+    /// What an adopted tree had beside what its manifests need goes, too, although not all could be read.
+    pub(crate) includes_adopted: bool,
+}
+
+/// What was collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Collected {
+    /// Links and blobs that were looked at.
+    pub(crate) reviewed: u64,
+    /// Deleted manifests that can be restored no more.
+    pub(crate) manifests: u64,
+    /// Links of blobs that no manifest needed.
+    pub(crate) links: u64,
+    pub(crate) blobs: u64,
+    /// Bytes of the files of those blobs.
+    pub(crate) bytes: u64,
+}
+
+impl Collected {
+    fn add(&mut self, more: Self) {
+        self.reviewed += more.reviewed;
+        self.manifests += more.manifests;
+        self.links += more.links;
+        self.blobs += more.blobs;
+        self.bytes += more.bytes;
+    }
+}
+
+/// What the collector remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    /// One collection at a time.
+    running: AsyncMutex<()>,
+    /// Whoever reads it keeps the bytes of all blobs on the disk.
+    bytes: Arc<RwLock<()>>,
+    state: Mutex<State>,
+}
+
+/// How collection goes, for those who look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) is_running: bool,
+    pub(crate) last_ended_at: Option<Timestamp>,
+    /// What the last one that ended collected.
+    pub(crate) last: Collected,
+    /// What all of this process collected.
+    pub(crate) total: Collected,
+}
+
+/// Keeps the bytes of all blobs on the disk as long as it lives.
+#[derive(Debug)]
+pub(crate) struct BytesHold {
+    _held: OwnedRwLockReadGuard<()>,
+}
+
+impl Collector {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    /// Keeps the bytes of all blobs on the disk while the hold lives: for a backup.
+    pub(crate) async fn hold_bytes(&self) -> BytesHold {
+        BytesHold {
+            _held: Arc::clone(&self.collector.bytes).read_owned().await,
+        }
+    }
+
+    /// How collection goes.
+    pub(crate) fn collection(&self) -> State {
+        *self.collector.state()
+    }
+
+    /// Whether the server collects by itself.
+    pub(crate) fn collects(&self) -> bool {
+        self.limits.collection.is_enabled
+    }
+
+    /// Collects all that may go. `pause` says how long to leave the disk and the database to others after a
+    /// piece of work that took so long.
+    ///
+    /// # Errors
+    /// The disk or the database failed; what was not collected is, the next time.
+    pub(crate) async fn collect(
+        self: &Arc<Self>,
+        how: How,
+        pause: fn(Duration) -> Duration,
+    ) -> Result<Collected, Fault> {
+        let _one = self.collector.running.lock().await;
+        self.collector.state().is_running = true;
+        let mut collected = Collected::default();
+        let result = self.collect_all(how, pause, &mut collected).await;
+        let mut state = self.collector.state();
+        state.is_running = false;
+        state.total.add(collected);
+        state.last = collected;
+        state.last_ended_at = Some(self.clock.now());
+        drop(state);
+        result.map(|()| collected)
+    }
+
+    async fn collect_all(
+        self: &Arc<Self>,
+        how: How,
+        pause: fn(Duration) -> Duration,
+        collected: &mut Collected,
+    ) -> Result<(), Fault> {
+        self.store.check_healthy()?;
+        let rules = self.rules(how);
+        if how.includes_adopted {
+            let since = self.clock.now().before(rules.grace);
+            self.database
+                .write(move |tx| meta::reviews::queue_unneeded(tx, since))
+                .await?;
+        }
+        let mut resting = Resting::new(pause);
+        let mut after = None;
+        while let Some(last) = self.forget_deleted(rules, after, collected).await? {
+            after = Some(last);
+            resting.rest().await;
+        }
+        let mut after = None;
+        while let Some(last) = self.review_links(rules, how, after, collected).await? {
+            after = Some(last);
+            resting.rest().await;
+        }
+        let mut after = None;
+        while let Some(last) = self.review_blobs(rules, after, collected).await? {
+            after = Some(last);
+            resting.rest().await;
+        }
+        Ok(())
+    }
+
+    /// The rules of a collection.
+    fn rules(&self, how: How) -> Collecting {
+        let mut rules = self.limits.collection;
+        if how.is_now {
+            rules.grace = Duration::ZERO;
+            rules.promise = Duration::ZERO;
+        }
+        if how.empties_deleted {
+            rules.undelete = Duration::ZERO;
+        }
+        rules
+    }
+
+    /// What keeps a link although nothing needs it; `pushed_to` are the repositories with open uploads.
+    fn kept(&self, link: &QueuedLink, pushed_to: &HashSet<RepositoryName>, how: How) -> Kept {
+        if how.is_now || link.is_needed {
+            return Kept::default();
+        }
+        let moment = self.clock.moment();
+        Kept {
+            is_promised: self
+                .promises
+                .is_given(&link.repository, &link.digest, moment),
+            has_uploads: pushed_to.contains(&link.repository),
+        }
+    }
+
+    /// Forgets a page of deleted manifests whose time is over; the last of them, if there may be more.
+    async fn forget_deleted(
+        &self,
+        rules: Collecting,
+        after: Option<Deleted>,
+        collected: &mut Collected,
+    ) -> Result<Option<Deleted>, Fault> {
+        let now = self.clock.now();
+        let until = now.before(rules.undelete);
+        let page = self
+            .database
+            .read(|tx| meta::deleted::until(tx, until, after.as_ref(), REVIEWED_TOGETHER))?;
+        let Some(last) = page.last().cloned() else {
+            return Ok(None);
+        };
+        let forgotten = self
+            .database
+            .write_lasting(Durability::ProcessDeath, move |tx| {
+                let mut forgotten = 0;
+                for deleted in &page {
+                    forgotten += u64::from(forget(tx, deleted, rules, now)?);
+                }
+                Ok::<_, Fault>(forgotten)
+            })
+            .await?;
+        collected.manifests += forgotten;
+        self.links_wanted.notify_one();
+        Ok(Some(last))
+    }
+
+    /// Reviews a page of links; the last of them, if there may be more.
+    async fn review_links(
+        &self,
+        rules: Collecting,
+        how: How,
+        after: Option<QueuedLink>,
+        collected: &mut Collected,
+    ) -> Result<Option<QueuedLink>, Fault> {
+        let (now, moment) = (self.clock.now(), self.clock.moment());
+        let until = now.before(rules.grace);
+        let page = self
+            .database
+            .read(|tx| meta::reviews::links(tx, until, after.as_ref(), REVIEWED_TOGETHER))?;
+        let Some(last) = page.last().cloned() else {
+            return Ok(None);
+        };
+        collected.reviewed += page.len() as u64;
+        let pushed_to = self.sessions.repositories();
+        let mut leaving = self.promises.leaving();
+        let mut leases = HashMap::new();
+        let mut decided = Vec::new();
+        for link in page {
+            let kept = self.kept(&link, &pushed_to, how);
+            let verdict = verdict::of_link(&link, kept, rules, now);
+            if verdict == Verdict::Goes {
+                if !leases.contains_key(&link.digest) {
+                    // Somebody works with it; the next round is soon enough.
+                    let Some(lease) = self.leases.try_take(&link.digest) else {
+                        continue;
+                    };
+                    leases.insert(link.digest.clone(), lease);
+                }
+                let (repository, digest) = (&link.repository, &link.digest);
+                if !how.is_now
+                    && !self
+                        .promises
+                        .take_back(&mut leaving, repository, digest, moment)
+                {
+                    continue;
+                }
+            }
+            decided.push((link, verdict));
+        }
+        let removed = self
+            .database
+            .write_lasting(Durability::ProcessDeath, move |tx| {
+                let mut removed = 0;
+                for (link, verdict) in &decided {
+                    removed += u64::from(settle_link(tx, link, *verdict, rules, now)?);
+                }
+                Ok::<_, Fault>(removed)
+            })
+            .await?;
+        drop(leaving);
+        drop(leases);
+        collected.links += removed;
+        if 0 < removed {
+            self.links_wanted.notify_one();
+        }
+        Ok(Some(last))
+    }
+
+    /// Reviews a page of blobs and removes the bytes of those that go; the last of them, if there may be more.
+    async fn review_blobs(
+        self: &Arc<Self>,
+        rules: Collecting,
+        after: Option<QueuedBlob>,
+        collected: &mut Collected,
+    ) -> Result<Option<QueuedBlob>, Fault> {
+        // Held by a backup: the next round is soon enough.
+        let Ok(removing) = Arc::clone(&self.collector.bytes).try_write_owned() else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let until = now.before(rules.grace);
+        let page = self
+            .database
+            .read(|tx| meta::reviews::blobs(tx, until, after.as_ref(), REMOVED_TOGETHER))?;
+        let Some(last) = page.last().cloned() else {
+            return Ok(None);
+        };
+        collected.reviewed += page.len() as u64;
+        let leases: Vec<_> = page
+            .iter()
+            .filter_map(|blob| self.leases.try_take(&blob.digest))
+            .collect();
+        let held: Vec<Digest> = leases.iter().map(|lease| lease.digest().clone()).collect();
+        let removed = self
+            .database
+            .write(move |tx| {
+                let mut removed = Vec::new();
+                for digest in held {
+                    // As it is now, for it was looked at before its lease was held.
+                    let Some(blob) = meta::reviews::blob(tx, &digest)? else {
+                        continue;
+                    };
+                    match verdict::of_blob(&blob, rules, now) {
+                        Verdict::Stays => meta::reviews::settle_blob(tx, &digest)?,
+                        Verdict::Waits { .. } => {}
+                        Verdict::Goes => {
+                            meta::reviews::remove_blob(tx, &digest)?;
+                            removed.push(blob);
+                        }
+                    }
+                }
+                Ok::<_, Fault>(removed)
+            })
+            .await?;
+        collected.blobs += removed.len() as u64;
+        collected.bytes += removed.iter().map(|blob| blob.size_bytes).sum::<u64>();
+        if !removed.is_empty() {
+            // A task of its own: who gives up waiting must not let go of the leases too early.
+            let registry = Arc::clone(self);
+            let task = tokio::spawn(async move {
+                let result = registry.remove_files(removed).await;
+                drop(leases);
+                drop(removing);
+                result
+            });
+            let joined = task.await;
+            joined.map_err(|error| Fault::new(FaultKind::Other, "removing blobs", error))??;
+        }
+        Ok(Some(last))
+    }
+
+    /// Removes the files of blobs that have no rows any more, whose leases are held.
+    async fn remove_files(&self, removed: Vec<QueuedBlob>) -> Result<(), Fault> {
+        // The same bytes may be a manifest's.
+        let mut gone = Vec::new();
+        for blob in &removed {
+            if !self.is_known(&blob.digest)? {
+                gone.push(blob.digest.clone());
+            }
+        }
+        let store = Arc::clone(&self.store);
+        blocking(move || store.remove_collected(&gone)).await??;
+        self.database
+            .write_lasting(Durability::ProcessDeath, move |tx| {
+                removed
+                    .iter()
+                    .try_for_each(|blob| meta::reviews::end_removal(tx, &blob.digest))
+            })
+            .await
+    }
+}
+
+/// Leaves the disk and the database to others between pieces of work. What a piece takes is not measured with
+/// the clock of the registry, which tests stop.
+struct Resting {
+    pause: fn(Duration) -> Duration,
+    begun: Instant,
+}
+
+impl Resting {
+    fn new(pause: fn(Duration) -> Duration) -> Self {
+        Self {
+            pause,
+            begun: Instant::now(),
+        }
+    }
+
+    async fn rest(&mut self) {
+        let rest = (self.pause)(self.begun.elapsed());
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
+        self.begun = Instant::now();
+    }
+}
+
+/// Forgets one deleted manifest, if its time is over; what came with it and is needed by nothing is deleted
+/// with it, and what it needed is reviewed.
+fn forget(
+    tx: &meta::Transaction<'_>,
+    deleted: &Deleted,
+    rules: Collecting,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let (id, digest) = (deleted.repository_id, &deleted.digest);
+    // It may have come back, or have been deleted again since it was listed.
+    let Some(deleted_at) = meta::deleted::deleted_at(tx, id, digest)? else {
+        return Ok(false);
+    };
+    if verdict::of_deleted(deleted_at, rules, now) != Verdict::Goes {
+        return Ok(false);
+    }
+    let deed = Deed {
+        by: &deleted.deleted_by,
+        why: Why::Orphan,
+        // It waited as long as what it came with.
+        at: deleted_at,
+    };
+    for orphan in meta::deleted::orphans(tx, id, digest, deleted_at)? {
+        super::deletion::discard(tx, &deleted.repository, id, &orphan, deed)?;
+    }
+    // The window was their grace, too.
+    meta::deleted::queue_needs(tx, id, digest, now.before(rules.grace))?;
+    meta::deleted::forget(tx, id, digest)
+}
+
+/// Carries out what was decided of a link, if it is still so; whether it was removed.
+fn settle_link(
+    tx: &meta::Transaction<'_>,
+    link: &QueuedLink,
+    verdict: Verdict,
+    rules: Collecting,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let (id, digest) = (link.repository_id, &link.digest);
+    let Some(current) = meta::reviews::link(tx, id, digest)? else {
+        return Ok(false);
+    };
+    let verdict = match verdict {
+        // Promises and uploads were looked at, and nobody could give one since.
+        Verdict::Goes | Verdict::Stays => verdict::of_link(&current, Kept::default(), rules, now),
+        Verdict::Waits { .. } => verdict,
+    };
+    match verdict {
+        Verdict::Stays => meta::reviews::set_link(tx, id, digest, None)?,
+        Verdict::Waits { until } => {
+            meta::reviews::set_link(tx, id, digest, Some(until.before(rules.grace)))?;
+        }
+        Verdict::Goes => {
+            let since = now.before(rules.grace);
+            let removed = meta::blobs::unlink(tx, id, digest, since)?;
+            let link_file = Link::Layer(digest.clone());
+            meta::links::mark_stale(tx, &current.repository, &link_file)?;
+            return Ok(removed);
+        }
+    }
+    Ok(false)
+}
