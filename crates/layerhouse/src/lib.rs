@@ -36,5 +36,5 @@ pub use blobs::OpenError;
 pub use index::measured;
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
-pub use server::console::{Console, ConsoleError};
+pub use server::console::{Console, ConsoleError, Needs};
 pub use server::{Environment, Running, StartError, check, start};

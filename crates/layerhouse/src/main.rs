@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::configuration::{CheckArguments, ConfigCommand};
+use commands::console::{Alone, Group};
 use commands::htpasswd::HtpasswdArguments;
-use commands::index::Group;
 use commands::index::acl::AclCommand;
 use commands::index::audit::AuditCommand;
 use commands::index::invitation::InvitationCommand;
@@ -20,7 +20,8 @@ use commands::index::robot::RobotCommand;
 use commands::index::team::TeamCommand;
 use commands::index::token::TokenCommand;
 use commands::index::user::UserCommand;
-use commands::{configuration, htpasswd, index, reload};
+use commands::registry::tags::TagsCommand;
+use commands::{configuration, htpasswd, reload};
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{Address, Environment, Rebuild, Running, rebuild, start, verify};
@@ -79,6 +80,8 @@ enum Command {
     Invitation(Group<InvitationCommand>),
     /// See who changed what
     Audit(Group<AuditCommand>),
+    /// List the tags of a repository, with what they point at
+    Tags(Alone<TagsCommand>),
     /// Not built yet: it says so, and collects nothing
     GarbageCollect {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -130,15 +133,16 @@ fn main() -> ExitCode {
         Some(Command::Check(arguments)) => return configuration::check(arguments),
         Some(Command::Config(command)) => return configuration::run(command),
         Some(Command::Htpasswd(arguments)) => htpasswd::run(&arguments),
-        Some(Command::User(group)) => return index::run(group),
-        Some(Command::Org(group)) => return index::run(group),
-        Some(Command::Team(group)) => return index::run(group),
-        Some(Command::Robot(group)) => return index::run(group),
-        Some(Command::Token(group)) => return index::run(group),
-        Some(Command::Acl(group)) => return index::run(group),
-        Some(Command::Repo(group)) => return index::run(group),
-        Some(Command::Invitation(group)) => return index::run(group),
-        Some(Command::Audit(group)) => return index::run(group),
+        Some(Command::User(group)) => return group.run(),
+        Some(Command::Org(group)) => return group.run(),
+        Some(Command::Team(group)) => return group.run(),
+        Some(Command::Robot(group)) => return group.run(),
+        Some(Command::Token(group)) => return group.run(),
+        Some(Command::Acl(group)) => return group.run(),
+        Some(Command::Repo(group)) => return group.run(),
+        Some(Command::Invitation(group)) => return group.run(),
+        Some(Command::Audit(group)) => return group.run(),
+        Some(Command::Tags(alone)) => return alone.run(),
         Some(Command::GarbageCollect { .. }) => Err(NO_COLLECTOR.to_owned()),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve_bare(line.serve),

@@ -226,14 +226,14 @@ async fn serve(
     })
 }
 
-/// The console of a server with accounts. Without it, all else goes on.
+/// The console. Without it, all else goes on.
 async fn open_console(config: &Config) -> Option<api::console::Console> {
-    if config.index.is_none() || config.listen == Listen::Nowhere {
+    if config.listen == Listen::Nowhere {
         return None;
     }
     let opened = api::console::Console::open(&config.root).await;
     let warn = |problem| {
-        tracing::warn!("commands such as `layerhouse user` need the server stopped: {problem}");
+        tracing::warn!("commands such as `layerhouse gc` need the server stopped: {problem}");
     };
     opened.map_err(warn).ok()
 }

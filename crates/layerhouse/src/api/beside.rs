@@ -1,10 +1,12 @@
-//! What the index answers beside the registry: which path is whose. Nothing, where it is off.
+//! What is answered beside the registry: which path is whose. Where the index is off that is nothing, but for
+//! the API at the console.
 
 use http::Request;
 use hyper::body::Incoming;
 
 use super::error::ApiError;
 use super::{Answer, Call, Settings, oidc, rate, search, token, v1};
+use crate::auth::ClientAddress;
 
 /// Who answers a path outside `/v2/`.
 #[derive(Debug)]
@@ -17,18 +19,23 @@ pub(super) enum Beside {
 }
 
 impl Beside {
-    /// What a path is of, if it is any of these.
-    pub(super) fn of(path: &str, settings: &Settings) -> Option<Self> {
+    /// What a path is of, if it is any of these to who asks from `address`.
+    pub(super) fn of(path: &str, settings: &Settings, address: ClientAddress) -> Option<Self> {
         // Before all else: pulls and pushes come by here.
-        let index = settings
-            .index
-            .as_ref()
-            .filter(|_| !path.starts_with("/v2/"));
-        index?;
+        if path.starts_with("/v2/") {
+            return None;
+        }
+        let has_index = settings.index.is_some();
+        if !has_index && address != ClientAddress::Console {
+            return None;
+        }
         let api = || v1::path_below(path).map(str::to_owned).map(Self::Api);
         let token = || token::Endpoint::of(path).map(Self::Token);
         let oidc = || oidc::Endpoint::of(path, settings).map(Self::Oidc);
         let search = || search::Endpoint::of(path).map(Self::Search);
+        if !has_index {
+            return api();
+        }
         api().or_else(token).or_else(oidc).or_else(search)
     }
 

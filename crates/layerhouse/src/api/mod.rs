@@ -53,7 +53,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::auth::access::Access;
 use crate::auth::authenticator::{AuthError, Authenticator, TOKEN_PATH};
 use crate::auth::indexed::Indexed;
-use crate::auth::{Caller, Identity, Policy};
+use crate::auth::{Caller, ClientAddress, Identity, Policy};
 use crate::clock::Clock;
 use crate::config::meaning::rate::RateLimits;
 use crate::config::meaning::{Auth, Config, Http, Timeouts};
@@ -224,6 +224,7 @@ impl Api {
         let method = request.method().clone();
         let ends_connection = request::ends_connection(&request);
         let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let is_console = peer.is_console;
         // Until `admit` has found out who asks, nobody does, and nobody may do anything.
         let call = Call {
             caller: Arc::new(Caller {
@@ -245,7 +246,9 @@ impl Api {
             self.registry.clock().now(),
         );
         let is_probe = matches!(path, "/healthz" | "/readyz");
-        let result = if self.observers.checks.is_failing() && !is_probe {
+        // Who looks after the server is let in all the same: to see what is wrong, and to make room.
+        let is_kept_out = self.observers.checks.is_failing() && !is_probe && !is_console;
+        let result = if is_kept_out {
             Ok(debug::unavailable())
         } else if is_read {
             caught(call.handle(request)).await
@@ -312,11 +315,18 @@ impl Call {
             "/readyz" => return self.ready().await,
             _ => {}
         }
-        let path = settings
-            .http
-            .path_behind_prefix(request.uri().path())
-            .ok_or(RouteError::NotFound)?;
-        if let Some(beside) = Beside::of(path, &settings) {
+        let address = self.caller.source.address;
+        let path = match address {
+            // No proxy stands before it.
+            ClientAddress::Console => request.uri().path(),
+            ClientAddress::Direct(_) | ClientAddress::Forwarded(_) | ClientAddress::Unix => {
+                settings
+                    .http
+                    .path_behind_prefix(request.uri().path())
+                    .ok_or(RouteError::NotFound)?
+            }
+        };
+        if let Some(beside) = Beside::of(path, &settings, address) {
             return Box::pin(beside.serve(self, request)).await;
         }
         if path == TOKEN_PATH && is_read {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::namespace::NamespaceName;
 
-use super::RequestSource;
+use super::access::{Access, Grants};
 use super::directory::{Directory, RepositoryRights};
+use super::needs::Action;
 use super::principal::{AccountRef, Means, Principal};
 use super::rights::{Deed, Role};
+use super::{Caller, ClientAddress, Identity, RequestSource};
 use crate::fault::Fault;
 
 /// Who does it, and from where: what the audit says.
@@ -31,6 +33,19 @@ impl Asker {
         &self.source
     }
 
+    /// As those who answer a request know who asks; `access` is what was decided that they may.
+    pub(crate) fn caller(&self, access: Access) -> Arc<Caller> {
+        Arc::new(Caller {
+            identity: if self.is_nobody() {
+                Identity::Anonymous
+            } else {
+                Identity::User(Arc::clone(&self.principal.name))
+            },
+            access,
+            source: Arc::clone(&self.source),
+        })
+    }
+
     /// Whether they did not sign in.
     pub(crate) fn is_nobody(&self) -> bool {
         self.principal.means == Means::Nobody
@@ -48,6 +63,22 @@ pub(crate) struct AccountPermit {
 #[derive(Clone, Debug)]
 pub(crate) struct AdminPermit {
     asker: Asker,
+}
+
+/// Proof of who looks after the server: the operator at the machine's console, with accounts and without, or
+/// an administrator.
+#[derive(Clone, Debug)]
+pub(crate) struct OperatorPermit {
+    #[allow(dead_code, reason = "changes tell who made them")]
+    asker: Asker,
+}
+
+/// Proof of what somebody may do with what a repository holds. Where there are accounts, that is decided as
+/// for [`RepositoryPermit`]; where there are none, the operator at the console may do anything.
+#[derive(Clone, Debug)]
+pub(crate) struct TendPermit {
+    repository: RepositoryName,
+    caller: Arc<Caller>,
 }
 
 /// Proof of a role in a namespace, which may not be there for administrators.
@@ -152,5 +183,48 @@ impl RepositoryPermit {
 
     pub(crate) fn deed(&self) -> Deed {
         self.deed
+    }
+}
+
+impl OperatorPermit {
+    pub(crate) fn of(asker: &Asker) -> Option<Self> {
+        asker.principal().is_admin().then(|| Self {
+            asker: asker.clone(),
+        })
+    }
+
+    #[allow(dead_code, reason = "changes tell who made them")]
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+}
+
+impl TendPermit {
+    /// For who may do this there, by their rights there as they were just found.
+    pub(crate) fn of(asker: &Asker, rights: &RepositoryRights, deed: Deed) -> Option<Self> {
+        let mut grants = Grants::default();
+        grants.add_rights(rights.repository(), rights, &[Action::Everything]);
+        rights.allows(deed).then(|| Self {
+            repository: rights.repository().clone(),
+            caller: asker.caller(Access::Listed(Arc::new(grants))),
+        })
+    }
+
+    /// For the operator at the console, where there are no accounts.
+    pub(crate) fn of_operator(asker: &Asker, repository: RepositoryName) -> Option<Self> {
+        let is_operator = asker.source().address == ClientAddress::Console;
+        is_operator.then(|| Self {
+            repository,
+            caller: asker.caller(Access::All),
+        })
+    }
+
+    pub(crate) fn repository(&self) -> &RepositoryName {
+        &self.repository
+    }
+
+    /// Who it is, for the registry's policy: what the configuration switched off is so for all.
+    pub(crate) fn caller(&self) -> &Arc<Caller> {
+        &self.caller
     }
 }

@@ -221,6 +221,51 @@ pub(crate) fn list(
     )
 }
 
+/// A tag with what it points at.
+#[derive(Clone, Debug)]
+pub(crate) struct Tagged {
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    pub(crate) media_type: String,
+    /// Of the manifest and of the blobs that it names.
+    pub(crate) size_bytes: u64,
+    pub(crate) moved_at: Timestamp,
+}
+
+/// The same with what they point at.
+pub(crate) fn list_tagged(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Tagged>, Fault> {
+    tx.query(
+        "SELECT tags.name, tags.digest, manifests.media_type, tags.moved_at, manifests.size + (
+             SELECT COALESCE(SUM(blobs.size), 0) FROM manifest_blobs
+             JOIN blobs ON blobs.digest = manifest_blobs.digest
+             WHERE manifest_blobs.repository_id = tags.repository_id
+             AND manifest_blobs.manifest = tags.digest
+         )
+         FROM tags JOIN manifests
+         ON manifests.repository_id = tags.repository_id AND manifests.digest = tags.digest
+         WHERE tags.repository_id = $1 AND tags.name > $2 ORDER BY tags.name LIMIT $3",
+        &[
+            repository.0.into(),
+            after.unwrap_or("").into(),
+            super::limit(limit),
+        ],
+        |row| {
+            Ok(Tagged {
+                name: row.text(0)?,
+                digest: row.text(1)?,
+                media_type: row.text(2)?,
+                moved_at: Timestamp(row.int(3)?),
+                size_bytes: u64::try_from(row.int(4)?).unwrap_or(0),
+            })
+        },
+    )
+}
+
 /// Adds a move or removal to the record of a tag.
 pub(crate) fn record(
     tx: &Transaction<'_>,

@@ -13,6 +13,7 @@ use crate::auth::{Granted, GrantedBrowse, Pull};
 use crate::fault::Fault;
 use crate::meta;
 use crate::meta::manifests::{Referrer, ReferrersQuery};
+use crate::meta::tags::Tagged;
 
 /// Which page of a list.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +94,24 @@ impl Registry {
                 return Ok(None);
             };
             let tags = meta::tags::list(tx, id, query.after, query.limit + 1)?;
+            Ok(Some(Page::cut(tags, query.limit)))
+        })
+    }
+
+    /// The same with what they point at.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn list_tagged(
+        &self,
+        pull: &Granted<Pull>,
+        query: PageQuery<'_>,
+    ) -> Result<Option<Page<Tagged>>, Fault> {
+        self.database.read(|tx| {
+            let Some(id) = meta::repositories::find(tx, pull.repository())? else {
+                return Ok(None);
+            };
+            let tags = meta::tags::list_tagged(tx, id, query.after, query.limit + 1)?;
             Ok(Some(Page::cut(tags, query.limit)))
         })
     }

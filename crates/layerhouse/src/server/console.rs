@@ -10,7 +10,16 @@ use super::{Environment, Running, StartError, start};
 use crate::api::console::client::{Client, Reply};
 use crate::api::console::path;
 use crate::blobs::OpenError;
-use crate::config::meaning::{Config, Listen, Log};
+use crate::config::meaning::{Auth, Config, Listen, Log};
+
+/// What a command needs of the server that it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Accounts, which are there with the index.
+    Accounts,
+    /// What every registry has.
+    Registry,
+}
 
 /// A console that can be asked.
 #[derive(Debug)]
@@ -34,8 +43,12 @@ pub enum ConsoleError {
     )]
     NotOperator { path: String },
     #[error(
-        "a server runs on {root}, but not with accounts, or its console cannot be reached ({path}): \
-         restart it with layerhouse.index in its configuration, or stop it"
+        "a server runs on {root}, but not with accounts: restart it with layerhouse.index in its \
+         configuration, or stop it"
+    )]
+    OffThere { root: String },
+    #[error(
+        "a server runs on {root}, and its console cannot be reached ({path}): restart it, or stop it"
     )]
     Unreachable { root: String, path: String },
     #[error("the server broke off: {0}")]
@@ -49,16 +62,20 @@ impl Console {
     ///
     /// # Errors
     /// [`ConsoleError`] says what to do.
-    pub async fn open(config: &Config) -> Result<Self, ConsoleError> {
+    pub async fn open(config: &Config, needs: Needs) -> Result<Self, ConsoleError> {
         let path = path(&config.root);
         let shown = || path.display().to_string();
         match UnixStream::connect(&path).await {
             Ok(stream) => {
                 let client = Client::over(stream).await.map_err(ConsoleError::Broken)?;
-                return Ok(Self {
+                let mut console = Self {
                     client,
                     server: None,
-                });
+                };
+                if needs == Needs::Accounts {
+                    console.ask_for_accounts(config).await?;
+                }
+                return Ok(console);
             }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(ConsoleError::NotOperator { path: shown() });
@@ -66,14 +83,20 @@ impl Console {
             // Nobody listens, or nobody did at the last start.
             Err(_) => {}
         }
-        if config.index.is_none() {
+        if config.index.is_none() && needs == Needs::Accounts {
             return Err(ConsoleError::Off);
         }
+        // Without accounts nobody signs in at the console: the files of who may need not be there.
+        let auth = match config.index {
+            Some(_) => config.auth.clone(),
+            None => Auth::None,
+        };
         // The same server, but nobody connects to it.
         let config = Config {
             listen: Listen::Nowhere,
             tls: None,
             debug: None,
+            auth,
             // Standard output is the command's.
             log: Log {
                 has_access_log: false,
@@ -97,6 +120,18 @@ impl Console {
             client,
             server: Some(server),
         })
+    }
+
+    /// Whether the server that runs has accounts.
+    async fn ask_for_accounts(&mut self, config: &Config) -> Result<(), ConsoleError> {
+        let reply = self.ask("GET", "/api/v1", None).await?;
+        match (reply.status, &config.index) {
+            (404, None) => Err(ConsoleError::Off),
+            (404, Some(_)) => Err(ConsoleError::OffThere {
+                root: config.root.display().to_string(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Asks the API as its administrator.

@@ -10,6 +10,7 @@ mod blobs;
 mod config;
 mod config_reload;
 mod connections;
+mod console;
 mod damage;
 mod deletes;
 mod differential;

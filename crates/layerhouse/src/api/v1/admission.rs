@@ -12,17 +12,20 @@ use super::input::Unread;
 use super::path::Parameters;
 use super::problem::Problem;
 use super::session::{Presented, presented};
-use super::visit::Visit;
+use super::visit::{AnyVisit, Visit};
 use crate::api::error::ApiError;
 use crate::api::{Answer, Call};
 use crate::auth::access::Access;
 use crate::auth::authenticator::Denied;
 use crate::auth::credentials::{Credentials, Secret};
-use crate::auth::permits::{AccountPermit, AdminPermit, Asker, NamespacePermit, RepositoryPermit};
-use crate::auth::principal::{Means, Principal};
+use crate::auth::permits::{
+    AccountPermit, AdminPermit, Asker, NamespacePermit, OperatorPermit, RepositoryPermit,
+    TendPermit,
+};
+use crate::auth::principal::Principal;
 use crate::auth::rights::{Deed, Role};
 use crate::auth::sign_in::{SignIn, SignInError};
-use crate::auth::{Caller, ClientAddress, Identity, RequestSource};
+use crate::auth::{ClientAddress, RequestSource};
 
 /// Has the endpoint's handler answer, if the caller may ask it.
 ///
@@ -36,26 +39,16 @@ pub(super) async fn enter(
     unread: Unread,
 ) -> Result<Answer, Problem> {
     let settings = Arc::clone(&call.settings);
-    let sign_in = settings
-        .authenticator
-        .indexed()
-        .ok_or_else(Problem::not_found)?
-        .sign_in();
-    let index = settings.index.clone().ok_or_else(Problem::not_found)?;
+    let indexed = settings.authenticator.indexed();
+    let (Some(indexed), Some(index)) = (indexed, settings.index.clone()) else {
+        return enter_console(call, endpoint, parameters, unread).await;
+    };
+    let sign_in = indexed.sign_in();
     let source = Arc::clone(&call.caller.source);
     let presented = presented(&unread.headers, &source, endpoint.verb.is_safe())?;
     let principal = Arc::new(identify(sign_in, presented, &source).await?);
-    call.caller = Arc::new(Caller {
-        identity: if principal.means == Means::Nobody {
-            Identity::Anonymous
-        } else {
-            Identity::User(Arc::clone(&principal.name))
-        },
-        access: Access::Nothing,
-        source: Arc::clone(&source),
-    });
-    let _ = call.admitted.set(Arc::clone(&call.caller));
     let asker = Asker::new(principal, source);
+    admit(&mut call, &asker);
     let visit = Visit {
         call,
         index,
@@ -94,7 +87,65 @@ pub(super) async fn enter(
             let permit = permit.ok_or_else(|| hidden(&asker, true))?;
             handle(visit, permit, unread).await
         }
+        Handler::Operator(handle) => {
+            let permit = OperatorPermit::of(&asker).ok_or_else(|| refused(&asker))?;
+            handle(visit.into(), permit, unread).await
+        }
+        Handler::Tended(deed, handle) => {
+            let name = named::<RepositoryName>(&visit, &asker)?;
+            let rights = directory.rights(asker.principal(), &name)?;
+            if !rights.exists() || !rights.allows(Deed::Pull) {
+                return Err(hidden(&asker, false));
+            }
+            let permit = TendPermit::of(&asker, &rights, *deed);
+            let permit = permit.ok_or_else(|| hidden(&asker, true))?;
+            handle(visit.into(), permit, unread).await
+        }
     }
+}
+
+/// The same where there is no index: only the operator at the console is let in, and only to what needs no
+/// accounts.
+async fn enter_console(
+    mut call: Call,
+    endpoint: &Endpoint,
+    parameters: Parameters,
+    unread: Unread,
+) -> Result<Answer, Problem> {
+    let source = Arc::clone(&call.caller.source);
+    if source.address != ClientAddress::Console {
+        return Err(Problem::not_found());
+    }
+    let asker = Asker::new(Arc::new(Principal::console()), source);
+    admit(&mut call, &asker);
+    let visit = AnyVisit {
+        call,
+        index: None,
+        parameters,
+    };
+    match &endpoint.handler {
+        Handler::Operator(handle) => {
+            let permit = OperatorPermit::of(&asker).ok_or_else(Problem::not_found)?;
+            handle(visit, permit, unread).await
+        }
+        Handler::Tended(_, handle) => {
+            let repository = visit.named("repository")?;
+            let permit = TendPermit::of_operator(&asker, repository);
+            let permit = permit.ok_or_else(Problem::not_found)?;
+            handle(visit, permit, unread).await
+        }
+        Handler::Anyone(_)
+        | Handler::SignedIn(_)
+        | Handler::Admin(_)
+        | Handler::Namespace(..)
+        | Handler::Repository(..) => Err(Problem::not_found()),
+    }
+}
+
+/// Takes note of who asks, for the log and for the handler.
+fn admit(call: &mut Call, asker: &Asker) {
+    call.caller = asker.caller(Access::Nothing);
+    let _ = call.admitted.set(Arc::clone(&call.caller));
 }
 
 /// Who asks: nobody, if nothing is said and if a session is over.

@@ -11,9 +11,12 @@ use super::input::{Input, Place, Unread};
 use super::output::Output;
 use super::path::Template;
 use super::problem::Problem;
-use super::visit::Visit;
+use super::visit::{AnyVisit, Visit};
 use crate::api::Answer;
-use crate::auth::permits::{AccountPermit, AdminPermit, Asker, NamespacePermit, RepositoryPermit};
+use crate::auth::permits::{
+    AccountPermit, AdminPermit, Asker, NamespacePermit, OperatorPermit, RepositoryPermit,
+    TendPermit,
+};
 use crate::auth::rights::{Deed, Role};
 
 /// Methods that the API knows.
@@ -51,7 +54,7 @@ impl Verb {
 type Handling = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send>>;
 
 /// Does what an endpoint is for, given the proof that the caller may.
-pub(super) type Handle<Proof> = Box<dyn Fn(Visit, Proof, Unread) -> Handling + Send + Sync>;
+pub(super) type Handle<Proof, V = Visit> = Box<dyn Fn(V, Proof, Unread) -> Handling + Send + Sync>;
 
 /// What an endpoint needs, and who does it when that is proved.
 pub(super) enum Handler {
@@ -63,6 +66,10 @@ pub(super) enum Handler {
     Namespace(Role, Handle<NamespacePermit>),
     /// A right to the repository that the path names.
     Repository(Deed, Handle<RepositoryPermit>),
+    /// To look after the server. There without the index, too, but then at the console alone, as what follows.
+    Operator(Handle<OperatorPermit, AnyVisit>),
+    /// A right to the repository that the path names, for what the registry holds of it.
+    Tended(Deed, Handle<TendPermit, AnyVisit>),
 }
 
 type Describe = fn(&mut SchemaGenerator) -> Option<Schema>;
@@ -183,6 +190,28 @@ impl Draft {
         self.done_by::<I, O>(Handler::Repository(deed, boxed(handle)))
     }
 
+    /// Done for who looks after the server.
+    pub(super) fn operator<I, O, F, Doing>(self, handle: F) -> Endpoint
+    where
+        I: Input,
+        O: Output,
+        F: Fn(AnyVisit, OperatorPermit, I) -> Doing + Copy + Send + Sync + 'static,
+        Doing: Future<Output = Result<O, Problem>> + Send + 'static,
+    {
+        self.done_by::<I, O>(Handler::Operator(boxed(handle)))
+    }
+
+    /// Done for who may do this with the repository that the path names, with the index and without.
+    pub(super) fn tended<I, O, F, Doing>(self, deed: Deed, handle: F) -> Endpoint
+    where
+        I: Input,
+        O: Output,
+        F: Fn(AnyVisit, TendPermit, I) -> Doing + Copy + Send + Sync + 'static,
+        Doing: Future<Output = Result<O, Problem>> + Send + 'static,
+    {
+        self.done_by::<I, O>(Handler::Tended(deed, boxed(handle)))
+    }
+
     fn done_by<I: Input, O: Output>(self, handler: Handler) -> Endpoint {
         Endpoint {
             verb: self.verb,
@@ -199,12 +228,13 @@ impl Draft {
 }
 
 /// Reads the input, has it handled, and writes the output.
-fn boxed<Proof, I, O, F, Doing>(handle: F) -> Handle<Proof>
+fn boxed<V, Proof, I, O, F, Doing>(handle: F) -> Handle<Proof, V>
 where
+    V: Send + 'static,
     Proof: Send + 'static,
     I: Input,
     O: Output,
-    F: Fn(Visit, Proof, I) -> Doing + Copy + Send + Sync + 'static,
+    F: Fn(V, Proof, I) -> Doing + Copy + Send + Sync + 'static,
     Doing: Future<Output = Result<O, Problem>> + Send + 'static,
 {
     Box::new(move |visit, proof, unread| {

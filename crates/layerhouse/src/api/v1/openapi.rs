@@ -110,9 +110,11 @@ fn need(handler: &Handler) -> Value {
     match handler {
         Handler::Anyone(_) => json!({ "kind": "anyone" }),
         Handler::SignedIn(_) => json!({ "kind": "signed-in" }),
-        Handler::Admin(_) => json!({ "kind": "admin" }),
+        Handler::Admin(_) | Handler::Operator(_) => json!({ "kind": "admin" }),
         Handler::Namespace(role, _) => json!({ "kind": "namespace", "role": role.as_str() }),
-        Handler::Repository(deed, _) => json!({ "kind": "repository", "deed": deed.as_str() }),
+        Handler::Repository(deed, _) | Handler::Tended(deed, _) => {
+            json!({ "kind": "repository", "deed": deed.as_str() })
+        }
     }
 }
 
@@ -122,7 +124,11 @@ fn security(handler: &Handler) -> Value {
         json!({ "token": [] }),
         json!({ "session": [] }),
     ];
-    if matches!(handler, Handler::Anyone(_) | Handler::Repository(..)) {
+    let is_open = matches!(
+        handler,
+        Handler::Anyone(_) | Handler::Repository(..) | Handler::Tended(..)
+    );
+    if is_open {
         means.insert(0, json!({}));
     }
     json!(means)

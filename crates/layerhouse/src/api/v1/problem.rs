@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::api::body::ResponseBody;
 use crate::api::error::ApiError;
 use crate::api::{Answer, json};
+use crate::auth::Refusal;
 use crate::auth::authenticator::Denied;
 use crate::fault::Fault;
 use crate::index::Sort;
@@ -195,6 +196,17 @@ sorted!(
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         ApiError::from(fault).into()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Forbidden => Self::denied("your role here is too low for this"),
+            Refusal::ReadOnly | Refusal::DeleteOff => {
+                Self::conflict(Code::Conflict, refusal.to_string())
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::endpoint::{Endpoint, delete, get, patch, post, put};
 use super::{
     access, audit, grants, invitations, me, organizations, repositories, robots, search, server,
-    sign_in, teams, tokens, users,
+    sign_in, storage, tags, teams, tokens, users,
 };
 use crate::auth::rights::Deed::{Maintain, Own, Pull};
 use crate::auth::rights::Role::{Owner, Reader};
@@ -211,6 +211,7 @@ fn of_repositories() -> Vec<Endpoint> {
     const ONE: &str = "/repositories/{repository}";
     const STAR: &str = "/repositories/{repository}/-/star";
     const ACCESS: &str = "/repositories/{repository}/-/access";
+    const TAGS: &str = "/repositories/{repository}/-/tags";
     const EXPLAIN: &str = "/repositories/{repository}/-/access/explain";
     vec![
         get(ONE, "getRepository", "A repository").repository(Pull, repositories::show),
@@ -220,6 +221,7 @@ fn of_repositories() -> Vec<Endpoint> {
             "Show, hide or describe a repository",
         )
         .repository(Maintain, repositories::update),
+        get(TAGS, "listTags", "Tags, with what they point at").tended(Pull, tags::list),
         put(STAR, "star", "Give a repository a star").repository(Pull, repositories::star),
         delete(STAR, "unstar", "Take a star back").repository(Pull, repositories::unstar),
         get(ACCESS, "listAccess", "Who has a role in a repository").repository(Own, access::list),
@@ -261,6 +263,12 @@ fn of_operators() -> Vec<Endpoint> {
         )
         .admin(grants::revoke_official),
         get("/audit", "listEvents", "What was changed, by whom").admin(audit::list),
+        get(
+            "/storage",
+            "getStorage",
+            "What is stored, and how much room there is",
+        )
+        .operator(storage::show),
     ]
 }
 
@@ -299,9 +307,12 @@ mod tests {
             let parameters: Vec<_> = endpoint.template.parameters().collect();
             let names = |name| parameters.contains(&name);
             let is_named = match endpoint.handler {
-                Handler::Anyone(_) | Handler::SignedIn(_) | Handler::Admin(_) => true,
+                Handler::Anyone(_)
+                | Handler::SignedIn(_)
+                | Handler::Admin(_)
+                | Handler::Operator(_) => true,
                 Handler::Namespace(..) => names("namespace") || names("organization"),
-                Handler::Repository(..) => names("repository"),
+                Handler::Repository(..) | Handler::Tended(..) => names("repository"),
             };
             assert!(is_named, "{}", endpoint.id);
             let is_of_body = matches!(endpoint.input.0, Place::Body);

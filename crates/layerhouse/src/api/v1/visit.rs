@@ -8,13 +8,26 @@ use crate::api::Call;
 use crate::index::Index;
 
 /// A request whose caller is known.
-pub(super) struct Visit {
+pub(super) struct Visit<I = Index> {
     pub(super) call: Call,
-    pub(super) index: Index,
+    pub(super) index: I,
     pub(super) parameters: Parameters,
 }
 
-impl Visit {
+/// A request to an endpoint that is there without the index, too.
+pub(super) type AnyVisit = Visit<Option<Index>>;
+
+impl From<Visit> for AnyVisit {
+    fn from(visit: Visit) -> Self {
+        Self {
+            call: visit.call,
+            index: Some(visit.index),
+            parameters: visit.parameters,
+        }
+    }
+}
+
+impl<I> Visit<I> {
     /// What the path says of a parameter. What cannot be such a thing is one that is not there.
     ///
     /// # Errors

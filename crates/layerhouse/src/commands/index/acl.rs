@@ -1,12 +1,13 @@
 //! `layerhouse acl`: who may do what, why, and granting it.
 
 use clap::{Args, Subcommand, ValueEnum};
+use layerhouse::Needs;
 use serde_json::{Value, json};
 
-use super::Act;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text};
 use super::words::{RoleWord, TeamName};
+use crate::commands::console::Act;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AclCommand {
@@ -137,6 +138,8 @@ fn grants(pattern: &str) -> String {
 }
 
 impl Act for AclCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Show { repository } => {

@@ -1,9 +1,11 @@
 //! `layerhouse audit`.
 
-use super::Act;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text};
 use clap::Subcommand;
+use layerhouse::Needs;
+
+use crate::commands::console::Act;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -37,6 +39,8 @@ const SHOWN: [Column; 6] = [
 ];
 
 impl Act for AuditCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         let Self::List { actor, subject, n } = self;
         let mut path = "/audit?".to_owned();

@@ -1,12 +1,13 @@
 //! `layerhouse invitation`.
 
 use clap::Subcommand;
+use layerhouse::Needs;
 use serde_json::json;
 
-use super::Act;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text, text_or};
 use super::words::Lasting;
+use crate::commands::console::Act;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text, text_or};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum InvitationCommand {
@@ -34,6 +35,8 @@ const SHOWN: [Column; 5] = [
 ];
 
 impl Act for InvitationCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Create { email, expires } => {

@@ -1,13 +1,14 @@
 //! `layerhouse org`.
 
 use clap::Subcommand;
+use layerhouse::Needs;
 use serde_json::{Value, json};
 
-use super::Act;
-use super::question::confirm;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text, text_or};
 use super::words::RoleWord;
+use crate::commands::console::Act;
+use crate::commands::console::question::confirm;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text, text_or};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OrgCommand {
@@ -97,6 +98,8 @@ fn path(name: &str) -> String {
 }
 
 impl Act for OrgCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Create {
@@ -135,6 +138,8 @@ impl Act for OrgCommand {
 }
 
 impl Act for MemberCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         let member = |name: &str, user: &str| format!("{}/members/{}", path(name), encoded(user));
         match self {

@@ -3,12 +3,13 @@
 use std::io::Read;
 
 use clap::Subcommand;
+use layerhouse::Needs;
 use serde_json::json;
 
-use super::Act;
 use super::org::VisibilityWord;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text};
+use crate::commands::console::Act;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepoCommand {
@@ -54,6 +55,8 @@ fn path(repository: &str) -> String {
 }
 
 impl Act for RepoCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::List { namespace } => {

@@ -1,13 +1,14 @@
 //! `layerhouse robot`.
 
 use clap::Subcommand;
+use layerhouse::Needs;
 use serde_json::{Value, json};
 
-use super::Act;
-use super::question::confirm;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text, text_or};
 use super::words::{Lasting, RobotName};
+use crate::commands::console::Act;
+use crate::commands::console::question::confirm;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text, text_or};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RobotCommand {
@@ -71,6 +72,8 @@ fn path(robot: &RobotName) -> String {
 }
 
 impl Act for RobotCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Create {

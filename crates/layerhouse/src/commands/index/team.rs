@@ -1,13 +1,14 @@
 //! `layerhouse team`.
 
 use clap::Subcommand;
+use layerhouse::Needs;
 use serde_json::json;
 
-use super::Act;
-use super::question::confirm;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text};
 use super::words::TeamName;
+use crate::commands::console::Act;
+use crate::commands::console::question::confirm;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TeamCommand {
@@ -71,6 +72,8 @@ fn shown(name: &TeamName) -> String {
 }
 
 impl Act for TeamCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Create { team, description } => {

@@ -1,12 +1,13 @@
 //! `layerhouse token`.
 
 use clap::Subcommand;
+use layerhouse::Needs;
 use serde_json::{Value, json};
 
-use super::Act;
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text, text_or};
 use super::words::{Lasting, LimitWord};
+use crate::commands::console::Act;
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text, text_or};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -56,6 +57,8 @@ fn tokens(user: &str) -> String {
 }
 
 impl Act for TokenCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Create {

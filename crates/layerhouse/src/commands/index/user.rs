@@ -1,12 +1,13 @@
 //! `layerhouse user`.
 
 use clap::Subcommand;
+use layerhouse::Needs;
 use serde_json::{Value, json};
 
-use super::Act;
-use super::question::{confirm, new_password};
-use super::session::{Failure, Session, encoded};
-use super::shown::{Column, text, text_or};
+use crate::commands::console::Act;
+use crate::commands::console::question::{confirm, new_password};
+use crate::commands::console::session::{Failure, Session, encoded};
+use crate::commands::console::shown::{Column, text, text_or};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
@@ -66,6 +67,8 @@ fn path(name: &str) -> String {
 }
 
 impl Act for UserCommand {
+    const NEEDS: Needs = Needs::Accounts;
+
     async fn act(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Create {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -14,11 +15,12 @@ pub(crate) fn quick_directory() -> TempDir {
         .expect("a temporary directory")
 }
 
-/// Every file below a directory and what is in it, without those of some names.
+/// Every file below a directory and what is in it, without those of some names. In a socket is nothing.
 pub(crate) fn tree(directory: &Path, without: &[&str]) -> BTreeMap<String, Vec<u8>> {
     fn walk(top: &Path, at: &Path, without: &[&str], found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(at).unwrap() {
-            let path = entry.unwrap().path();
+            let entry = entry.unwrap();
+            let path = entry.path();
             let name = path
                 .strip_prefix(top)
                 .unwrap()
@@ -30,6 +32,8 @@ pub(crate) fn tree(directory: &Path, without: &[&str]) -> BTreeMap<String, Vec<u
             if path.is_dir() {
                 found.insert(format!("{name}/"), Vec::new());
                 walk(top, &path, without, found);
+            } else if entry.file_type().unwrap().is_socket() {
+                found.insert(name, Vec::new());
             } else {
                 found.insert(name, fs::read(&path).unwrap());
             }

@@ -1,10 +1,12 @@
 //! What the tests stand on: a server of their own each, a client that hides nothing, and an end at which
 //! the data directory is proved sound.
 
+pub(crate) mod console;
 pub(crate) mod endpoints;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod images;
+pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod server;

@@ -2,107 +2,17 @@
 //! stopped, with the same outcome.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-use layerhouse::verify;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::auth::basic;
-use crate::harness::files::quick_directory;
 use crate::harness::images;
+use crate::harness::machine::{Machine, words};
 use crate::harness::process::Process;
 
-const ON: (&str, &str) = ("LAYERHOUSE_INDEX__ENABLED", "true");
 const PASSWORD: &str = "correct horse";
-
-/// A data directory, and who stands before it.
-struct Machine {
-    directory: TempDir,
-    is_on: bool,
-}
-
-/// How a command ended.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Machine {
-    fn new() -> Self {
-        Self {
-            directory: quick_directory(),
-            is_on: true,
-        }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.directory.path().join("root")
-    }
-
-    fn serve(&self) -> Process {
-        Process::start(&self.root(), &[ON])
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layerhouse"));
-        command.args(words).arg("--root").arg(self.root());
-        if self.is_on {
-            command.envs([ON]);
-        }
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, words: &[&str], input: &str) -> Ran {
-        let mut child = self.command(words).spawn().unwrap();
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran {
-            code: output.status.code(),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
-    }
-
-    /// Runs a line of words that must do what it says; what it printed.
-    fn does(&self, line: &str, input: &str) -> String {
-        let ran = self.run(&words(line), input);
-        assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
-        ran.out
-    }
-
-    /// The exit code of a line of words, which says why.
-    fn refuses(&self, line: &str, input: &str) -> (i32, String) {
-        let ran = self.run(&words(line), input);
-        assert!(ran.out.is_empty(), "{line}: {ran:?}");
-        assert!(!ran.err.is_empty(), "{line}: {ran:?}");
-        (ran.code.unwrap(), ran.err)
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if self.root().exists() && !std::thread::panicking() {
-            let report = verify(&self.root()).unwrap();
-            assert!(report.findings.is_empty(), "{report}");
-        }
-    }
-}
-
-fn words(line: &str) -> Vec<&str> {
-    line.split_whitespace().collect()
-}
 
 /// Pushes a small image with a name and a secret; the status of the last request.
 fn push(server: &Process, repository: &str, user: &str, secret: &str) -> u16 {
@@ -208,7 +118,7 @@ fn first_days(machine: &Machine, between: impl FnOnce(&str)) {
 
 #[test]
 fn on_a_server_that_runs() {
-    let machine = Machine::new();
+    let machine = Machine::with_accounts();
     let server = machine.serve();
     first_days(&machine, |secret| {
         assert_eq!(push(&server, "acme/web", "acme+ci", secret), 201);
@@ -222,7 +132,7 @@ fn on_a_server_that_runs() {
 
 #[test]
 fn on_a_server_that_is_stopped() {
-    let machine = Machine::new();
+    let machine = Machine::with_accounts();
     first_days(&machine, |secret| {
         let server = machine.serve();
         assert_eq!(push(&server, "acme/web", "acme+ci", secret), 201);
@@ -234,7 +144,7 @@ fn on_a_server_that_is_stopped() {
 /// A change holds for the server that runs at once: S11.
 #[test]
 fn sec_s11_what_is_taken_back_is_gone_at_once() {
-    let machine = Machine::new();
+    let machine = Machine::with_accounts();
     let server = machine.serve();
     machine.does("user create ann", PASSWORD);
     assert_eq!(push(&server, "ann/web", "ann", PASSWORD), 201);
@@ -256,7 +166,7 @@ fn sec_s11_what_is_taken_back_is_gone_at_once() {
 /// S50: a secret is shown to who made it, and nowhere and never again.
 #[test]
 fn sec_s50_secrets_are_shown_once() {
-    let machine = Machine::new();
+    let machine = Machine::with_accounts();
     machine.does("user create ann", PASSWORD);
     let shown = [
         machine.does("robot create ann+ci", ""),
@@ -289,7 +199,7 @@ fn sec_s50_secrets_are_shown_once() {
 
 #[test]
 fn it_says_what_is_wrong() {
-    let machine = Machine::new();
+    let machine = Machine::with_accounts();
     let server = machine.serve();
     machine.does("user create root --admin", PASSWORD);
     machine.does("user create ann", PASSWORD);
@@ -347,8 +257,8 @@ fn it_says_what_is_wrong() {
 
 #[test]
 fn without_the_index_it_says_how_to_switch_it_on() {
-    let mut machine = Machine::new();
-    machine.is_on = false;
+    let mut machine = Machine::with_accounts();
+    machine.has_accounts = false;
     let says = |machine: &Machine| {
         let (code, said) = machine.refuses("user list", "");
         assert_eq!(code, 1, "{said}");
@@ -361,9 +271,8 @@ fn without_the_index_it_says_how_to_switch_it_on() {
     assert!(!machine.root().exists(), "it makes nothing");
     let server = Process::start(&machine.root(), &[]);
     says(&machine);
-    assert!(!machine.root().join("layerhouse/admin.sock").exists());
     // As if it were on: the server that runs knows nothing of it.
-    machine.is_on = true;
+    machine.has_accounts = true;
     let (code, said) = machine.refuses("user list", "");
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("restart it with layerhouse.index"), "{said}");
@@ -372,7 +281,7 @@ fn without_the_index_it_says_how_to_switch_it_on() {
 
 #[test]
 fn the_console_is_the_operators() {
-    let machine = Machine::new();
+    let machine = Machine::with_accounts();
     let mut server = machine.serve();
     let socket = machine.root().join("layerhouse/admin.sock");
     let mode = fs::metadata(&socket).unwrap().permissions().mode();
@@ -386,7 +295,7 @@ fn the_console_is_the_operators() {
     if fs::metadata(machine.root()).unwrap().uid() == 0 {
         // Even where the file is open to all.
         for (path, mode) in [
-            (machine.directory.path(), 0o755),
+            (machine.directory(), 0o755),
             (&machine.root(), 0o755),
             (&machine.root().join("layerhouse"), 0o755),
             (&socket, 0o666),
@@ -410,7 +319,7 @@ fn the_console_is_the_operators() {
 /// S16: nothing begins with a password, and the code of the first start is good once.
 #[test]
 fn sec_s16_a_fresh_server_has_no_default_administrator() {
-    let machine = Machine::new();
+    let machine = Machine::with_accounts();
     let code_of = |output: &str| {
         let at = output.find("lhu_")?;
         Some(output[at..at + 56].to_owned())
@@ -467,8 +376,8 @@ fn sec_s16_a_fresh_server_has_no_default_administrator() {
 /// With the file of a registry:2, requests are logged to standard output: a command's is its own.
 #[test]
 fn nothing_is_printed_beside_what_was_asked_for() {
-    let machine = Machine::new();
-    let config = machine.directory.path().join("config.yml");
+    let machine = Machine::with_accounts();
+    let config = machine.directory().join("config.yml");
     let root = machine.root();
     let storage = format!(
         "storage: {{filesystem: {{rootdirectory: {}}}}}",

@@ -6,7 +6,7 @@ use super::session::Failure;
 use crate::commands::htpasswd::ask;
 
 /// A new password: typed twice at a terminal, else the first line of standard input.
-pub(super) fn new_password() -> Result<String, Failure> {
+pub(crate) fn new_password() -> Result<String, Failure> {
     let is_typed = io::stdin().is_terminal();
     let password = read("New password: ")?;
     if password.is_empty() {
@@ -25,7 +25,7 @@ fn read(question: &str) -> Result<String, Failure> {
 }
 
 /// Has who types confirm what cannot be taken back; without a terminal, `--yes` does.
-pub(super) fn confirm(what: &str, is_confirmed: bool) -> Result<(), Failure> {
+pub(crate) fn confirm(what: &str, is_confirmed: bool) -> Result<(), Failure> {
     if is_confirmed {
         return Ok(());
     }

@@ -20,21 +20,21 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// A command that did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(super) message: String,
-    pub(super) code: u8,
+    pub(crate) message: String,
+    pub(crate) code: u8,
 }
 
 impl Failure {
-    pub(super) fn failed(message: impl Into<String>) -> Self {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::coded(1, message)
     }
 
     /// What was typed cannot be.
-    pub(super) fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::coded(2, message)
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::coded(3, message)
     }
 
@@ -42,7 +42,7 @@ impl Failure {
         Self::coded(4, message)
     }
 
-    pub(super) fn refused(message: impl Into<String>) -> Self {
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self::coded(5, message)
     }
 
@@ -53,11 +53,12 @@ impl Failure {
         }
     }
 
-    pub(super) fn of_console(error: &ConsoleError) -> Self {
+    pub(crate) fn of_console(error: &ConsoleError) -> Self {
         let message = error.to_string();
         match error {
             ConsoleError::NotOperator { .. } => Self::not_allowed(message),
             ConsoleError::Off
+            | ConsoleError::OffThere { .. }
             | ConsoleError::Unreachable { .. }
             | ConsoleError::Broken(_)
             | ConsoleError::Start(_) => Self::failed(message),
@@ -89,11 +90,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(console: Console, form: Form) -> Self {
+    pub(crate) fn new(console: Console, form: Form) -> Self {
         Self { console, form }
     }
 
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.console.close().await;
     }
 
@@ -112,33 +113,33 @@ impl Session {
         Err(Failure::of_reply(&reply))
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
         self.ask("GET", path, None).await
     }
 
-    pub(super) async fn post(&mut self, path: &str, body: Value) -> Result<Value, Failure> {
+    pub(crate) async fn post(&mut self, path: &str, body: Value) -> Result<Value, Failure> {
         self.ask("POST", path, Some(&body)).await
     }
 
-    pub(super) async fn put(&mut self, path: &str, body: Value) -> Result<Value, Failure> {
+    pub(crate) async fn put(&mut self, path: &str, body: Value) -> Result<Value, Failure> {
         self.ask("PUT", path, Some(&body)).await
     }
 
     /// Makes it so that what the path names is there.
-    pub(super) async fn put_there(&mut self, path: &str) -> Result<Value, Failure> {
+    pub(crate) async fn put_there(&mut self, path: &str) -> Result<Value, Failure> {
         self.ask("PUT", path, None).await
     }
 
-    pub(super) async fn patch(&mut self, path: &str, body: Value) -> Result<Value, Failure> {
+    pub(crate) async fn patch(&mut self, path: &str, body: Value) -> Result<Value, Failure> {
         self.ask("PATCH", path, Some(&body)).await
     }
 
-    pub(super) async fn delete(&mut self, path: &str) -> Result<(), Failure> {
+    pub(crate) async fn delete(&mut self, path: &str) -> Result<(), Failure> {
         self.ask("DELETE", path, None).await.map(|_| ())
     }
 
     /// Every entry of a list, page by page, or at most so many.
-    pub(super) async fn list(
+    pub(crate) async fn list(
         &mut self,
         path: &str,
         entries_max: Option<usize>,
@@ -168,7 +169,7 @@ impl Session {
     }
 
     /// Shows entries, as a table of these columns or as the API gave them.
-    pub(super) fn show_all(&self, columns: &[Column], entries: Vec<Value>) -> Result<(), Failure> {
+    pub(crate) fn show_all(&self, columns: &[Column], entries: Vec<Value>) -> Result<(), Failure> {
         print(&match self.form {
             Form::Table => table(columns, &entries),
             Form::Json => json(&Value::Array(entries)),
@@ -176,7 +177,7 @@ impl Session {
     }
 
     /// Shows one thing, a line for each of its columns or as the API gave it.
-    pub(super) fn show(&self, columns: &[Column], entry: &Value) -> Result<(), Failure> {
+    pub(crate) fn show(&self, columns: &[Column], entry: &Value) -> Result<(), Failure> {
         print(&match self.form {
             Form::Table => shown_alone(columns, entry),
             Form::Json => json(entry),
@@ -184,7 +185,7 @@ impl Session {
     }
 
     /// Shows a secret: alone on its line, so that a script takes it as it is.
-    pub(super) fn show_secret(
+    pub(crate) fn show_secret(
         &self,
         entry: &Value,
         field: &str,
@@ -201,12 +202,12 @@ impl Session {
     }
 
     /// Whether people read what is shown.
-    pub(super) fn is_for_people(&self) -> bool {
+    pub(crate) fn is_for_people(&self) -> bool {
         self.form == Form::Table
     }
 
     /// Says what was done, unless a program reads it.
-    pub(super) fn done(&self, what: &str) {
+    pub(crate) fn done(&self, what: &str) {
         if self.form == Form::Table {
             super::remark(what);
         }
@@ -243,6 +244,6 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// A text as a segment of a path, or as a value of a query.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }

@@ -14,18 +14,18 @@ pub(crate) enum Form {
 
 /// A column of a table: its title, and where in an entry its text is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
-    pub(super) title: &'static str,
-    pub(super) show: fn(&Value) -> String,
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    pub(crate) show: fn(&Value) -> String,
 }
 
 impl Column {
-    pub(super) const fn new(title: &'static str, show: fn(&Value) -> String) -> Self {
+    pub(crate) const fn new(title: &'static str, show: fn(&Value) -> String) -> Self {
         Self { title, show }
     }
 
     /// Without what a terminal acts on: names and descriptions are others' words.
-    pub(super) fn text(&self, entry: &Value) -> String {
+    pub(crate) fn text(&self, entry: &Value) -> String {
         let shown = |character: char| {
             if character.is_control() {
                 char::REPLACEMENT_CHARACTER
@@ -38,7 +38,7 @@ impl Column {
 }
 
 /// The text of a field; empty for null.
-pub(super) fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -49,7 +49,7 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 /// The same, with a word for what there is none of.
-pub(super) fn text_or(value: &Value, none: &str) -> String {
+pub(crate) fn text_or(value: &Value, none: &str) -> String {
     if value.is_null() {
         none.to_owned()
     } else {
@@ -57,8 +57,29 @@ pub(super) fn text_or(value: &Value, none: &str) -> String {
     }
 }
 
+/// A number of bytes, in the largest unit of which there is one: 1.5 GiB.
+pub(crate) fn bytes(value: &Value) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let Some(exact) = value.as_u64() else {
+        return text(value);
+    };
+    let mut unit = None;
+    let (mut whole, mut rest) = (exact, 0);
+    for next in UNITS {
+        if whole < 1024 {
+            break;
+        }
+        (whole, rest) = (whole / 1024, whole % 1024);
+        unit = Some(next);
+    }
+    match unit {
+        None => format!("{exact} B"),
+        Some(unit) => format!("{whole}.{} {unit}", rest * 10 / 1024),
+    }
+}
+
 /// Columns as wide as their widest text, parted by two spaces.
-pub(super) fn table(columns: &[Column], entries: &[Value]) -> String {
+pub(crate) fn table(columns: &[Column], entries: &[Value]) -> String {
     let titles = columns.iter().map(|column| column.title.to_owned());
     let mut lines: Vec<Vec<String>> = vec![titles.collect()];
     for entry in entries {
@@ -85,6 +106,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn sizes_are_read_at_a_glance() {
+        let check = |size: u64, expected| assert_eq!(bytes(&json!(size)), expected);
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1024, "1.0 KiB");
+        check(1024 * 1024 - 1, "1023.9 KiB");
+        check((3 << 30) + (1 << 29), "3.5 GiB");
+        check(u64::MAX, "16383.9 PiB");
+        assert_eq!(bytes(&json!(null)), "");
+    }
 
     #[test]
     fn columns_are_as_wide_as_they_must_be() {

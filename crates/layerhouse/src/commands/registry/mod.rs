@@ -1,0 +1,3 @@
+//! What the registry holds, for who stands at the machine: with accounts and without.
+
+pub(crate) mod tags;
