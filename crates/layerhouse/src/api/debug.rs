@@ -194,6 +194,7 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
     Scrape {
         metrics: Arc::clone(&observers.metrics),
         storage: Arc::clone(registry.storage_actions()),
+        scrub: Arc::clone(registry.scrub_numbers()),
         uploads_active: registry.uploads_active(),
         storage_free_bytes: free_bytes,
         repositories: counts.map(|counts| counts.repositories),

@@ -82,6 +82,11 @@ impl Store {
         self.replace(&path, content)
     }
 
+    /// The bytes of a manifest's copy, if they can be read.
+    pub(crate) fn manifest_copy(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.read(&self.layout().blob(digest)).ok()
+    }
+
     /// Makes what was written here durable, before the marks go that would have it written again.
     ///
     /// # Errors

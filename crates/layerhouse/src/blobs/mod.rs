@@ -9,6 +9,7 @@ mod mapping;
 mod open_files;
 pub(crate) mod publish;
 pub(crate) mod read;
+pub(crate) mod reread;
 pub(crate) mod stage;
 pub(crate) mod stretch;
 pub(crate) mod survey;

@@ -1,14 +1,14 @@
 //! Publishing: staged, verified and synced bytes get their digest for a name; and the way back.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 
 use layerhouse_oci::digest::Digest;
 use rustix::io::Errno;
 
 use super::read::FileVersion;
 use super::stage::{Stage, VerifiedBlob};
-use super::{Store, sync_directory};
+use super::{Store, make_directories, sync_directory};
 use crate::fault::Fault;
 use crate::metrics::Action;
 
@@ -55,6 +55,26 @@ impl Store {
         publish().map_err(|error| self.note(Fault::io("publishing a blob", error)))
     }
 
+    /// Publishes bytes that were made again, durably; the caller holds the digest's lease and hashed them.
+    ///
+    /// # Errors
+    /// The disk is full or failed.
+    pub(crate) fn put_back(&self, digest: &Digest, content: &[u8]) -> Result<(), Fault> {
+        let _timed = self.actions.time(Action::PutContent);
+        let put = || -> io::Result<()> {
+            let directory = self.layout().blob_directory(digest);
+            let fresh = self.layout().scratch().join(digest.hex());
+            let mut file = File::create(&fresh)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            make_directories(&directory)?;
+            fs::rename(&fresh, directory.join("data"))?;
+            self.open_files.remove(digest);
+            sync_directory(&directory)
+        };
+        put().map_err(|error| self.note(Fault::io("putting a blob back", error)))
+    }
+
     /// Removes published bytes; the caller holds the digest's lease and saw that no row names them.
     pub(crate) fn unpublish(&self, digest: &Digest) {
         let _timed = self.actions.time(Action::Delete);
@@ -90,14 +110,14 @@ impl Store {
     }
 
     /// Takes a damaged file out of service, if it is still the one that was hashed; the caller holds
-    /// the digest's lease. The next push of the digest puts a good one there.
-    pub(crate) fn quarantine(&self, digest: &Digest, hashed: FileVersion) {
+    /// the digest's lease. The next push of the digest puts a good one there. Whether it was moved away.
+    pub(crate) fn quarantine(&self, digest: &Digest, hashed: FileVersion) -> bool {
         match self.open_blob(digest) {
             Ok(Some(current)) if current.version() == hashed => {}
-            Ok(_) => return,
+            Ok(_) => return false,
             Err(fault) => {
                 tracing::error!(%digest, %fault, "a damaged blob could not be moved away");
-                return;
+                return false;
             }
         }
         let kept = self
@@ -112,9 +132,11 @@ impl Store {
                     kept = %kept.display(),
                     "a blob is damaged and was taken out of service; push it again to heal it"
                 );
+                true
             }
             Err(error) => {
                 tracing::error!(%digest, %error, "a damaged blob could not be moved away");
+                false
             }
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct FileVersion {
 }
 
 impl FileVersion {
-    fn new(metadata: &Metadata) -> Self {
+    pub(super) fn new(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
             size_bytes: metadata.len(),

@@ -304,6 +304,17 @@ pub(crate) struct Purging {
     pub(crate) is_dry_run: bool,
 }
 
+/// `layerhouse.scrub`: how stored bytes are hashed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scrubbing {
+    /// It is done by itself; asked for, it is done in any case.
+    pub(crate) is_enabled: bool,
+    /// Every blob is hashed at least once in it.
+    pub(crate) period: Duration,
+    /// Bytes per second are never more.
+    pub(crate) rate_bytes: u64,
+}
+
 /// How long to wait for a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {

@@ -5,6 +5,7 @@ pub(crate) mod checks;
 mod collection;
 pub(crate) mod index_repositories;
 mod notifications;
+mod scrub;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub(crate) fn start(
         jobs.spawn(collection::run(Arc::clone(registry), stop.clone()));
     }
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
+    jobs.spawn(scrub::run(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
         Arc::clone(registry),
         stop.clone(),

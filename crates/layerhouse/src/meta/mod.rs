@@ -25,6 +25,7 @@ pub(crate) mod pages;
 pub(crate) mod repositories;
 pub(crate) mod reviews;
 pub(crate) mod robots;
+pub(crate) mod scrub;
 pub(crate) mod search;
 pub(crate) mod shown;
 pub(crate) mod signing_keys;

@@ -17,6 +17,11 @@ impl RepositoryId {
     pub(crate) fn for_tests(id: i64) -> Self {
         Self(id)
     }
+
+    /// As it is stored.
+    pub(crate) fn number(self) -> i64 {
+        self.0
+    }
 }
 
 /// The repository called `name`, if anything was ever pushed to it.

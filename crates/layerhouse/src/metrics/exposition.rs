@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::labels::Route;
 use super::tally::Distribution;
-use super::{METHODS, Metrics, STATUSES, StorageActions};
+use super::{METHODS, Metrics, STATUSES, ScrubNumbers, StorageActions};
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ impl Format {
 pub(crate) struct Scrape {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) storage: Arc<StorageActions>,
+    pub(crate) scrub: Arc<ScrubNumbers>,
     pub(crate) uploads_active: u64,
     /// Absent if the disk does not answer.
     pub(crate) storage_free_bytes: Option<u64>,

@@ -7,6 +7,7 @@ mod exposition;
 mod labels;
 mod own;
 mod registry2;
+mod scrub;
 mod storage;
 mod tally;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub(crate) use exposition::{Format, Scrape};
 pub(crate) use labels::{AuthMethod, AuthResult, Route};
+pub(crate) use scrub::ScrubNumbers;
 pub(crate) use storage::{Action, StorageActions};
 use tally::{Counters, Histogram, REQUEST_BOUNDS, SIZE_BOUNDS};
 

@@ -66,6 +66,7 @@ impl Scrape {
             known(self.repositories),
         )?;
         writer.gauge("layerhouse_tags", "Tags.", known(self.tags))?;
+        self.of_scrub(writer)?;
         writer.counters("layerhouse_auth", "Attempts to sign in.", self.auth())?;
         writer.gauge(
             "layerhouse_tls_cert_expiry_timestamp_seconds",
@@ -91,6 +92,29 @@ impl Scrape {
             "layerhouse_access_log_dropped",
             "Lines of the access log that nobody took from standard output in time.",
             self.access_lines_dropped,
+        )
+    }
+
+    fn of_scrub(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        writer.counter(
+            "layerhouse_scrub_bytes",
+            "Stored bytes that were hashed again.",
+            self.scrub.bytes(),
+        )?;
+        writer.counter(
+            "layerhouse_scrub_blobs",
+            "Blobs that were hashed again.",
+            self.scrub.blobs(),
+        )?;
+        writer.counters(
+            "layerhouse_scrub_found",
+            "Stored things that were found damaged, repaired or unreadable.",
+            self.scrub.found(),
+        )?;
+        writer.gauge(
+            "layerhouse_scrub_finished_timestamp_seconds",
+            "When everything stored had last been hashed again.",
+            self.scrub.finished_at_seconds(),
         )
     }
 

@@ -135,18 +135,15 @@ impl Registry {
             }
             let _turn = registry.hashing.acquire().await;
             let (store, asked) = (Arc::clone(&registry.store), digest.clone());
-            let is_good = blocking(move || {
-                let is_good = store.rehash(&asked)?;
-                if is_good == Some(false) {
-                    store.quarantine(&asked, version);
+            let is_good = blocking(move || store.rehash(&asked)).await??;
+            match is_good {
+                Some(true) => registry.verified.insert(&digest, version),
+                Some(false) => {
+                    registry.withdraw(&digest, version).await?;
                 }
-                Ok::<_, Fault>(is_good == Some(true))
-            })
-            .await??;
-            if is_good {
-                registry.verified.insert(&digest, version);
+                None => {}
             }
-            Ok(is_good.then_some(file))
+            Ok((is_good == Some(true)).then_some(file))
         });
         let joined = hashing.await;
         joined.map_err(|error| Fault::new(FaultKind::Other, "hashing a blob", error))?
@@ -395,8 +392,9 @@ impl BlobReader {
             let (registry, digest) = (Arc::clone(&self.registry), self.content.digest.clone());
             tokio::spawn(async move {
                 let _lease = registry.leases.take(&digest).await;
-                let store = Arc::clone(&registry.store);
-                let _ = blocking(move || store.quarantine(&digest, version)).await;
+                if let Err(fault) = registry.withdraw(&digest, version).await {
+                    tracing::error!(%digest, %fault, "a damaged blob could not be taken note of");
+                }
             });
         }
         is_good

@@ -18,6 +18,7 @@ mod promises;
 pub(crate) mod rebuild;
 pub(crate) mod receive;
 pub(crate) mod recovery;
+pub(crate) mod scrub;
 mod sessions;
 mod tree;
 pub(crate) mod undelete;
@@ -33,11 +34,11 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
-use crate::config::meaning::Purging;
+use crate::config::meaning::{Purging, Scrubbing};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::sqlite::Database;
-use crate::metrics::StorageActions;
+use crate::metrics::{ScrubNumbers, StorageActions};
 use crate::steps::Steps;
 
 /// Bounds of what clients may hold open and send.
@@ -55,6 +56,8 @@ pub(crate) struct Limits {
     pub(crate) purging: Option<Purging>,
     /// Largest blob.
     pub(crate) blob_bytes_max: u64,
+    /// How stored bytes are hashed again.
+    pub(crate) scrub: Scrubbing,
     /// Uploads are refused when fewer bytes are free on the disk.
     pub(crate) free_bytes_min: u64,
     /// When space comes back.
@@ -104,6 +107,9 @@ pub(crate) struct Registry {
     hashing: Semaphore,
     /// Rung when link files became stale.
     links_wanted: Notify,
+    /// Rung when somebody asked for a pass of the scrub.
+    scrub_wanted: Notify,
+    scrub_numbers: Arc<ScrubNumbers>,
     events: events::Events,
 }
 
@@ -143,6 +149,8 @@ impl Registry {
             verified: verified::Verified::default(),
             hashing: Semaphore::new(HASHING_MAX),
             links_wanted: Notify::new(),
+            scrub_wanted: Notify::new(),
+            scrub_numbers: Arc::default(),
             events: events::Events::default(),
         };
         registry.adopt()?;
@@ -198,6 +206,11 @@ impl Registry {
     /// What was done to the disk, and how long it took.
     pub(crate) fn storage_actions(&self) -> &Arc<StorageActions> {
         self.store.actions()
+    }
+
+    /// What the scrub did since the start.
+    pub(crate) fn scrub_numbers(&self) -> &Arc<ScrubNumbers> {
+        &self.scrub_numbers
     }
 
     /// Lets nobody but our own user read the database: it has hashes of passwords and keys of tokens, where

@@ -32,6 +32,7 @@ mod pulls;
 mod races;
 mod referrers;
 mod refusals;
+mod scrub;
 mod settings;
 mod sockets;
 mod tls;

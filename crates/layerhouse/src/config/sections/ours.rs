@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::config::meaning::{Network, Purging, Timeouts};
+use crate::config::meaning::{Network, Purging, Scrubbing, Timeouts};
 use crate::config::reader::Section;
 use crate::registry::{Collecting, Limits};
 
@@ -22,6 +22,7 @@ pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) ->
         blob_bytes_max: uploads.size("blob", 256 << 30),
         purging,
         collection: collecting(ours),
+        scrub: scrub(ours),
         free_bytes_min: storage.size("reserve", 16 << 20),
         open_files_max: if storage.flag("mapped", true) {
             open_files_max(descriptors_max())
@@ -49,6 +50,22 @@ fn collecting(ours: &Section<'_>) -> Collecting {
         grace: collection.duration("grace", Duration::from_hours(1)),
         promise: collection.duration("promise", Duration::from_hours(1)),
         undelete: collection.duration("undelete", Duration::from_hours(7 * 24)),
+    }
+}
+
+/// How stored bytes are hashed again.
+fn scrub(ours: &Section<'_>) -> Scrubbing {
+    /// At less, not even a small layer is hashed in a second.
+    const RATE_BYTES_MIN: u64 = 64 << 10;
+    let scrub = ours.section("scrub");
+    let rate_bytes = scrub.size("rate", 64 << 20);
+    if rate_bytes < RATE_BYTES_MIN {
+        scrub.refuse("rate", "must be at least 64 KiB; bytes per second");
+    }
+    Scrubbing {
+        is_enabled: scrub.flag("enabled", true),
+        period: scrub.duration_above_zero("period", Duration::from_hours(7 * 24)),
+        rate_bytes: rate_bytes.max(RATE_BYTES_MIN),
     }
 }
 
