@@ -16,12 +16,15 @@ mod ledger;
 mod load;
 mod many;
 mod mount;
+mod network;
 mod power_cut;
 mod publication;
 mod scenario;
 mod slow_disk;
 mod small_memory;
 mod start;
+mod torn;
+mod unreadable;
 mod upgrade;
 
 use std::io::Write;

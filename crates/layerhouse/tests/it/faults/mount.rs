@@ -142,6 +142,36 @@ impl Mount {
         std::fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "a test").is_ok()
     }
 
+    /// Makes what the disk holds of a file unreadable (EIO), and all that lies behind it, but for what the
+    /// kernel still has in memory; nothing if that cannot be done here.
+    pub(super) fn lose(&self, file: &Path) -> Option<Lost> {
+        const SECTOR: u64 = 512;
+        let image = self.directory.path().join("backing/image");
+        let opened = std::fs::File::open(file).expect("it is there");
+        opened.sync_all().expect("the disk is well yet");
+        // The file system's own sync has the loop device write, too.
+        rustix::fs::syncfs(&opened).expect("the disk is well yet");
+        let path = file.to_string_lossy();
+        let extents = output("filefrag", &["-v", "-b512", &path])?;
+        // `ext: logical_offset: physical_offset: length: …`, the first of them.
+        let first = extents
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix("0:"))?;
+        let physical = first.split(':').nth(1)?.split("..").next()?.trim();
+        let at = physical.parse::<u64>().ok()? * SECTOR;
+        let whole = std::fs::read(&image).expect("it is there");
+        let rest = whole[usize::try_from(at).expect("it is small")..].to_vec();
+        let image = std::fs::OpenOptions::new().write(true).open(&image);
+        let lost = Lost {
+            image: image.expect("it is ours"),
+            file: opened,
+            at,
+            rest,
+        };
+        lost.lose_again();
+        Some(lost)
+    }
+
     /// Makes ready to take the power away; nothing if that cannot be done here.
     pub(super) fn power_switch(&self) -> Option<PowerSwitch> {
         /// FS_IOC_SHUTDOWN with "no log flush", for which Rust would need unsafe code.
@@ -159,6 +189,32 @@ impl Mount {
     pub(super) fn free_bytes(&self) -> u64 {
         let space = rustix::fs::statvfs(self.path()).expect("it is mounted");
         space.f_bavail * space.f_frsize
+    }
+}
+
+/// The part of a disk that cannot be read.
+#[derive(Debug)]
+pub(super) struct Lost {
+    image: std::fs::File,
+    file: std::fs::File,
+    at: u64,
+    rest: Vec<u8>,
+}
+
+impl Lost {
+    /// After something was written behind it, which makes a hole of it that can be read.
+    pub(super) fn lose_again(&self) {
+        rustix::fs::syncfs(&self.file).expect("what is written can be written");
+        self.image.set_len(self.at).expect("it is ours");
+        let unused = rustix::fs::Advice::DontNeed;
+        rustix::fs::fadvise(&self.file, 0, None, unused).expect("it is a file");
+    }
+
+    /// The disk reads again what it held. Only for who wrote nothing meanwhile.
+    pub(super) fn find_again(self) {
+        use std::os::unix::fs::FileExt;
+        let written = self.image.write_all_at(&self.rest, self.at);
+        written.expect("there was room before");
     }
 }
 

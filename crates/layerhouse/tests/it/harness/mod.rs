@@ -9,6 +9,7 @@ pub(crate) mod images;
 pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod provider;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod sink;
 pub(crate) mod slapd;
