@@ -27,6 +27,11 @@ pub(crate) fn is_finished(tx: &Transaction<'_>) -> Result<bool, Fault> {
     tx.exists("SELECT 1 FROM adoptions LIMIT 1", &[])
 }
 
+/// Whether entries of the tree were left out.
+pub(crate) fn has_skipped(tx: &Transaction<'_>) -> Result<bool, Fault> {
+    tx.exists("SELECT 1 FROM adoptions WHERE skipped > 0 LIMIT 1", &[])
+}
+
 /// Records that it was.
 pub(crate) fn finish(tx: &Transaction<'_>, adopted: Adopted, now: Timestamp) -> Result<(), Fault> {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX).into();

@@ -16,6 +16,8 @@ pub(crate) struct BlobRow {
     pub(crate) size_bytes: u64,
     /// Some repository links it.
     pub(crate) is_linked: bool,
+    /// Whether that is so is going to be reviewed.
+    pub(crate) is_queued: bool,
 }
 
 /// A manifest's row.
@@ -49,7 +51,8 @@ pub(crate) fn each_blob(
 ) -> Result<(), Fault> {
     tx.each(
         "SELECT digest, size,
-                EXISTS (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)
+                EXISTS (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest),
+                review_since IS NOT NULL
          FROM blobs ORDER BY digest",
         &[],
         |row| {
@@ -57,6 +60,7 @@ pub(crate) fn each_blob(
                 digest: row.parsed(0)?,
                 size_bytes: bytes(row.int(1)?),
                 is_linked: row.int(2)? != 0,
+                is_queued: row.int(3)? != 0,
             })
         },
     )
@@ -117,5 +121,56 @@ pub(crate) fn each_link(
          WHERE repository_blobs.removed_at IS NULL",
         &[],
         |row| look(row.parsed(0)?, row.parsed(1)?),
+    )
+}
+
+/// Links of blobs that nothing needs and nothing will review.
+pub(crate) fn each_forgotten_link(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryName, Digest) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT repositories.name, links.digest FROM repository_blobs AS links
+         JOIN repositories ON repositories.id = links.repository_id
+         WHERE links.review_since IS NULL
+           AND NOT EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest)
+           AND NOT EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest)",
+        &[],
+        |row| look(row.parsed(0)?, row.parsed(1)?),
+    )
+}
+
+/// Every manifest that was deleted and can be restored: its repository, its digest, its content.
+pub(crate) fn each_deleted(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryName, Digest, Vec<u8>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT repositories.name, deleted.digest, deleted.content FROM deleted_manifests AS deleted
+         JOIN repositories ON repositories.id = deleted.repository_id",
+        &[],
+        |row| look(row.parsed(0)?, row.parsed(1)?, row.bytes(2)?),
+    )
+}
+
+/// Repositories that are said to link another number of bytes than they do: what is said, and what is so.
+pub(crate) fn each_miscounted(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryName, i64, i64) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT name, linked_bytes, actual FROM
+             (SELECT repositories.name, repositories.linked_bytes,
+                     (SELECT COALESCE(SUM(blobs.size), 0) FROM repository_blobs
+                      JOIN blobs ON blobs.digest = repository_blobs.digest
+                      WHERE repository_blobs.repository_id = repositories.id) AS actual
+              FROM repositories) AS counted
+         WHERE linked_bytes <> actual",
+        &[],
+        |row| look(row.parsed(0)?, row.int(1)?, row.int(2)?),
     )
 }

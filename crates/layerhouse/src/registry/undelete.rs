@@ -14,6 +14,7 @@ use super::manifests::{Needs, missing, read, write_rows};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
+use crate::meta::deleted::Why;
 use crate::meta::links::Link;
 use crate::meta::repositories::RepositoryId;
 
@@ -276,7 +277,9 @@ impl Registry {
             after = Some(last.digest.clone());
             let wanted: BTreeSet<Digest> = page
                 .into_iter()
-                .filter(|deleted| deleted.deleted_at == deleted_at)
+                .filter(|deleted| {
+                    deleted.deleted_at == deleted_at && deleted.why == Why::Repository.as_str()
+                })
                 .map(|deleted| deleted.digest)
                 .collect();
             let restored = self

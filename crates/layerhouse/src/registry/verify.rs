@@ -3,7 +3,8 @@
 //! - I1: every manifest has what it needs, in its repository.
 //! - I3: every tag points at a manifest of its repository.
 //! - I4: bytes hash to the digest they are kept under.
-//! - I6: nothing is on the disk that no row accounts for.
+//! - I6: nothing is on the disk that no row accounts for, and no row is there that nothing needs and nothing
+//!   will review: bytes are reachable, in the window, or on their way out.
 //! - I10: the link files say what the rows say.
 
 use std::fmt;
@@ -42,12 +43,20 @@ pub struct Report {
     /// Blobs that no repository links; their space comes back when they are collected.
     pub unlinked_blobs: u64,
     pub unlinked_bytes: u64,
+    /// Links and blobs that nothing needs and that stay, for a tree could not be read whole.
+    pub kept: u64,
+    /// Manifests that were deleted and can be restored.
+    pub deleted_manifests: u64,
+    /// Files that the next start removes: there are some only after a crash.
+    pub removals: u64,
     pub manifests: u64,
     pub tags: u64,
     pub uploads: u64,
     pub staged_bytes: u64,
     /// Link files that the next start will write: there are some only after a crash.
     pub stale_links: u64,
+    /// Entries of an adopted tree were left out, so what nothing needs may stay.
+    may_keep: bool,
 }
 
 impl Report {
@@ -56,6 +65,15 @@ impl Report {
             invariant,
             what: what.into(),
         });
+    }
+
+    /// Nothing needs it, and nothing will review it.
+    fn keep(&mut self, what: String) {
+        if self.may_keep {
+            self.kept += 1;
+        } else {
+            self.find("I6", format!("nothing will collect {what}"));
+        }
     }
 }
 
@@ -76,9 +94,21 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             out,
-            "{} open uploads ({} bytes), {} link files to be written at the next start",
-            self.uploads, self.staged_bytes, self.stale_links,
+            "{} deleted manifests that can be restored, {} open uploads ({} bytes)",
+            self.deleted_manifests, self.uploads, self.staged_bytes,
         )?;
+        writeln!(
+            out,
+            "at the next start {} link files are written and {} collected files removed",
+            self.stale_links, self.removals,
+        )?;
+        if 0 < self.kept {
+            writeln!(
+                out,
+                "{} things that nothing needs stay, for what was adopted could not be read whole",
+                self.kept,
+            )?;
+        }
         match self.findings.len() {
             0 => writeln!(out, "sound: I1, I3, I4, I6 and I10 hold"),
             count => writeln!(out, "NOT sound: {count} findings"),
@@ -108,9 +138,13 @@ pub fn verify(root: &Path) -> Result<Report, OpenError> {
         Steps::default(),
         Health::default(),
     )?;
-    let mut report = Report::default();
+    let mut report = Report {
+        may_keep: database.read(meta::adoptions::has_skipped)?,
+        ..Report::default()
+    };
     let checked = database.read(|tx| {
         check_rows(tx, &store, &mut report)?;
+        check_queues(tx, &mut report)?;
         check_files(tx, &store, &mut report)?;
         check_links(tx, &store, &mut report)
     });
@@ -129,6 +163,9 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
         if !blob.is_linked {
             report.unlinked_blobs += 1;
             report.unlinked_bytes += blob.size_bytes;
+            if !blob.is_queued {
+                report.keep(format!("blob {}, which no repository has", blob.digest));
+            }
         }
         let found_bytes = store.open_blob(&blob.digest)?.map(|file| file.size_bytes());
         if found_bytes.is_some_and(|found_bytes| found_bytes != blob.size_bytes) {
@@ -219,6 +256,32 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
     })
 }
 
+/// What is on its way out is queued, what can be restored is whole, and what is counted is so.
+fn check_queues(tx: &meta::Transaction<'_>, report: &mut Report) -> Result<(), Fault> {
+    rows::each_forgotten_link(tx, |repository, digest| {
+        report.keep(format!(
+            "blob {digest} of {repository}, which no manifest needs"
+        ));
+        Ok(())
+    })?;
+    rows::each_deleted(tx, |repository, digest, content| {
+        report.deleted_manifests += 1;
+        if Digest::of(digest.algorithm(), &content) != digest {
+            let what =
+                format!("deleted manifest {digest} of {repository} does not hash to its digest");
+            report.find("I4", what);
+        }
+        Ok(())
+    })?;
+    rows::each_miscounted(tx, |repository, said, actual| {
+        report.find(
+            "database",
+            format!("{repository} is said to link {said} bytes, and links {actual}"),
+        );
+        Ok(())
+    })
+}
+
 fn check_files(
     tx: &meta::Transaction<'_>,
     store: &Store,
@@ -226,10 +289,13 @@ fn check_files(
 ) -> Result<(), Fault> {
     let mut unknown = Vec::new();
     let mut leaked = Vec::new();
+    let removals = meta::reviews::removals(tx)?;
+    report.removals = removals.len() as u64;
     store.survey_blobs(
         |file| {
             let is_known = meta::blobs::exists(tx, &file.digest)?
-                || meta::manifests::exists_anywhere(tx, &file.digest)?;
+                || meta::manifests::exists_anywhere(tx, &file.digest)?
+                || removals.contains(&file.digest);
             if !is_known {
                 leaked.push(format!("blob {} ({} bytes)", file.digest, file.size_bytes));
             }

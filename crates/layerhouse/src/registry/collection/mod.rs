@@ -6,6 +6,8 @@
 //! made again where it is carried out: in the transaction, under the digest's lease. Bytes go last.
 
 mod plan;
+#[cfg(test)]
+mod simulation;
 pub(crate) mod verdict;
 
 use std::collections::{HashMap, HashSet};
