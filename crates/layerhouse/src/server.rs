@@ -138,11 +138,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         made.map_err(OpenError::from)?;
     }
     let settings = Settings::new(config, Arc::new(authenticator), None);
-    registry.tell_events_as(source_name(&address));
-    registry
-        .configure_events(&config.notifications)
-        .await
-        .map_err(OpenError::from)?;
+    tell_registry(&registry, config, &address).await?;
     let (notifications, wanted) = watch::channel(config.notifications.clone());
     let (stop, is_stopping) = watch::channel(false);
     let checks = Arc::new(Checks::new(config.health.clone()));
@@ -197,6 +193,17 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         notifications,
         setup_code,
     })
+}
+
+/// What of the configuration a reload may change, and the registry goes by.
+async fn tell_registry(
+    registry: &Registry,
+    config: &Config,
+    address: &Address,
+) -> Result<(), OpenError> {
+    registry.configure_policies(&config.policies);
+    registry.tell_events_as(source_name(address));
+    Ok(registry.configure_events(&config.notifications).await?)
 }
 
 /// Takes connections, those of the console too, until it is told to stop.
@@ -345,6 +352,7 @@ impl Running {
         }
         // From here on nothing can be wrong.
         self.api.settings.store(Arc::new(settings));
+        self.registry.configure_policies(&config.policies);
         self.notifications.send_if_modified(|notifications| {
             let is_changed = *notifications != config.notifications;
             notifications.clone_from(&config.notifications);

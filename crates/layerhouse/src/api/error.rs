@@ -257,6 +257,9 @@ impl From<PushManifestError> for ApiError {
             PushManifestError::Missing { .. } => {
                 Self::new(StatusCode::NOT_FOUND, Code::ManifestBlobUnknown, message)
             }
+            PushManifestError::Refused(_) => {
+                Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
+            }
             PushManifestError::Fault(fault) => fault.into(),
         }
     }
@@ -268,6 +271,9 @@ impl From<DeleteManifestError> for ApiError {
         match error {
             DeleteManifestError::Unknown => {
                 Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
+            }
+            DeleteManifestError::Refused(_) => {
+                Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
             }
             DeleteManifestError::Needed { .. } => {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)

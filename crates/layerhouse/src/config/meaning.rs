@@ -1,7 +1,10 @@
 //! What a configuration means: every value checked, every default filled in. Sections are named as in
 //! registry:2's `config.yml`.
 
+pub(crate) mod glob;
 pub(crate) mod index;
+#[expect(dead_code, reason = "quotas and retention are kept next")]
+pub(crate) mod policies;
 pub(crate) mod rate;
 pub(crate) mod sources;
 
@@ -47,6 +50,8 @@ pub struct Config {
     pub(crate) health: Health,
     pub(crate) notifications: Notifications,
     pub(crate) limits: crate::registry::Limits,
+    /// `layerhouse.policies` and `layerhouse.retention`.
+    pub(crate) policies: policies::Policies,
     pub(crate) timeouts: Timeouts,
     /// Connections at once.
     pub(crate) connections_max: usize,

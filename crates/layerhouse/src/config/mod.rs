@@ -272,6 +272,7 @@ fn read_all(
         health: sections::health::read(&root),
         notifications: sections::notifications::read(&root),
         limits: sections::ours::limits(&ours, storage.purging),
+        policies: sections::policies::read(&ours),
         timeouts,
         connections_max,
         drain_max: http.drain_max,

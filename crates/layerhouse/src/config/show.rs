@@ -9,7 +9,7 @@ use super::meaning::{Auth, Certificate, Config};
 use super::notes::Said;
 
 /// What [`Running::reload`](crate::Running::reload) takes over; all else waits for the next start.
-const LIVE: [&str; 18] = [
+const LIVE: [&str; 20] = [
     "auth",
     "layerhouse.auth",
     "log",
@@ -23,6 +23,8 @@ const LIVE: [&str; 18] = [
     "http.relativeurls",
     "http.headers",
     "layerhouse.http.trustedproxies",
+    "layerhouse.policies",
+    "layerhouse.retention",
     "storage.delete",
     "storage.maintenance.readonly",
     "catalog",

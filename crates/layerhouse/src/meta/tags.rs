@@ -1,5 +1,7 @@
 //! Tags and the record of their moves.
 
+use std::ops::ControlFlow;
+
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
@@ -97,6 +99,27 @@ pub(crate) fn pointing_at(
             super::limit(limit),
         ],
         |row| row.parsed(0),
+    )
+}
+
+/// Calls `look` for the tags that point at a manifest, by name, until it says no.
+pub(crate) fn each_pointing_at(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    mut look: impl FnMut(Tag) -> bool,
+) -> Result<(), Fault> {
+    tx.each_until(
+        "SELECT name FROM tags WHERE repository_id = $1 AND digest = $2 ORDER BY name",
+        &[repository.0.into(), manifest.as_str().into()],
+        |row| {
+            let goes_on = look(row.parsed(0)?);
+            Ok(if goes_on {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        },
     )
 }
 

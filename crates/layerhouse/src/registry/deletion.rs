@@ -10,6 +10,7 @@ use layerhouse_oci::tag::Tag;
 
 use super::Registry;
 use super::events::{Target, Thing};
+use super::policies::guard::{self, Refused};
 use crate::auth::{Delete, Granted};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
@@ -25,6 +26,8 @@ pub(crate) enum DeleteManifestError {
     Unknown,
     #[error("index {index} of this repository needs the manifest; delete the index first")]
     Needed { index: Digest },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -113,10 +116,12 @@ impl Registry {
         let actor = delete.identity().clone();
         let teller = self.delete_teller(delete, now);
         let told = teller.clone();
+        let policies = self.policies.load_full();
         self.database
             .write(move |tx| {
                 let id = meta::repositories::find(tx, &repository)?
                     .ok_or(DeleteManifestError::Unknown)?;
+                guard::check_delete(tx, &policies, (&repository, id), &reference)??;
                 if let Some(teller) = &teller {
                     teller.append_delete(tx, &repository, id, &reference)?;
                 }

@@ -14,6 +14,7 @@ use layerhouse_oci::tag::Tag;
 use super::cache::Key;
 use super::events::{Action, Target, Thing};
 use super::manifest_rules::{ManifestRules, RuleError};
+use super::policies::guard::{self, Refused};
 use super::{Registry, blocking};
 use crate::auth::{Granted, Pull, Push};
 use crate::clock::Timestamp;
@@ -51,6 +52,8 @@ pub(crate) enum PushManifestError {
         list(missing)
     )]
     Missing { missing: Vec<Digest> },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -196,9 +199,14 @@ impl Registry {
         let told = teller.clone();
         let repository = push.repository().clone();
         let actor = push.identity().clone();
+        let policies = self.policies.load_full();
         self.database
             .write(move |tx| {
                 let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
+                if let Some(tag) = &tag {
+                    let place = (&repository, repository_id);
+                    guard::check_push(tx, &policies, place, tag, &manifest.digest)??;
+                }
                 let missing = missing(tx, Some(repository_id), &needs)?;
                 if !missing.is_empty() {
                     return Err(PushManifestError::Missing { missing });

@@ -14,6 +14,7 @@ pub(crate) mod manifest_rules;
 pub(crate) mod manifests;
 mod official;
 pub(crate) mod pages;
+pub(crate) mod policies;
 mod promises;
 pub(crate) mod rebuild;
 pub(crate) mod receive;
@@ -30,10 +31,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
+use crate::config::meaning::policies::Policies;
 use crate::config::meaning::{Purging, Scrubbing};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
@@ -111,6 +114,8 @@ pub(crate) struct Registry {
     scrub_wanted: Notify,
     scrub_numbers: Arc<ScrubNumbers>,
     events: events::Events,
+    /// What may be pushed where, and what stays there.
+    policies: ArcSwap<Policies>,
 }
 
 impl Registry {
@@ -152,6 +157,7 @@ impl Registry {
             scrub_wanted: Notify::new(),
             scrub_numbers: Arc::default(),
             events: events::Events::default(),
+            policies: ArcSwap::default(),
         };
         registry.adopt()?;
         registry.recover()?;
@@ -220,6 +226,11 @@ impl Registry {
     /// The file system does not let us.
     pub(crate) fn hide_database(&self) -> Result<(), Fault> {
         self.store.hide_database()
+    }
+
+    /// Takes over the operator's policies; requests in flight go on under those that they began with.
+    pub(crate) fn configure_policies(&self, policies: &Policies) {
+        self.policies.store(Arc::new(policies.clone()));
     }
 
     /// Where the facts are, for those who keep others beside the registry's.

@@ -28,6 +28,7 @@ mod metrics;
 mod model;
 mod mounts;
 mod notifications;
+mod policies;
 mod pulls;
 mod races;
 mod referrers;

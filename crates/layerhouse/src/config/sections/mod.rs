@@ -13,5 +13,6 @@ pub(super) mod log;
 pub(super) mod notifications;
 pub(super) mod other;
 pub(super) mod ours;
+pub(super) mod policies;
 pub(super) mod storage;
 pub(super) mod tls;

@@ -1,0 +1,394 @@
+//! What of one repository goes, and why: computed from its rows, a policy and the time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::tag::Tag;
+
+use super::semver::Version;
+use crate::clock::Timestamp;
+use crate::config::meaning::policies::{KeepRule, Retention, owner};
+
+/// How old a signature in the form of a tag must be to go because what it signs is not here, where the policy
+/// says nothing of manifests without a tag: tools that copy images may bring it first.
+const STRAY_AGE: Duration = Duration::from_hours(24);
+
+/// What is known of a repository.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    /// By digest.
+    pub(crate) manifests: Vec<ManifestRow>,
+    pub(crate) tags: Vec<TagRow>,
+    /// Index and image, as places in `manifests`.
+    pub(crate) children: Vec<(usize, usize)>,
+}
+
+/// A manifest.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestRow {
+    pub(crate) digest: Digest,
+    pub(crate) subject: Option<Digest>,
+    pub(crate) pushed_at: Timestamp,
+    /// When a tag last left it.
+    pub(crate) untagged_at: Option<Timestamp>,
+    pub(crate) pulled_at: Option<Timestamp>,
+}
+
+/// A tag.
+#[derive(Clone, Debug)]
+pub(crate) struct TagRow {
+    pub(crate) name: Tag,
+    /// What it points at, as a place in [`Rows::manifests`].
+    pub(crate) manifest: usize,
+    /// When it was last pushed.
+    pub(crate) moved_at: Timestamp,
+}
+
+/// Something that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// A tag alone: what it points at stays, be it for a while.
+    Tag { tag: SeenTag, why: Reason },
+    /// A manifest, and the tags that point at it.
+    Manifest {
+        digest: Digest,
+        pushed_at: Timestamp,
+        tags: Vec<SeenTag>,
+        why: Reason,
+    },
+}
+
+/// A tag as it was when it was decided that it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeenTag {
+    pub(crate) name: Tag,
+    pub(crate) digest: Digest,
+    pub(crate) moved_at: Timestamp,
+}
+
+/// Why something goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// No rule keeps the tag.
+    Unkept,
+    /// No rule keeps any tag of the manifest, and nothing else holds it.
+    LastTag,
+    /// Nothing has held the manifest for long enough.
+    Untagged,
+    /// What it belongs to goes or is gone: an index, a subject, a signed manifest.
+    Owner,
+}
+
+/// When the policy is asked, and since when it is known what is pulled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) now: Timestamp,
+    pub(crate) pulls_known_since: Timestamp,
+}
+
+/// What goes, what holds others before what it holds. `is_fixed` says of a tag that it may not go, whatever
+/// the rules say.
+pub(crate) fn decide(
+    rows: &Rows,
+    policy: &Retention,
+    is_fixed: impl Fn(&Tag) -> bool,
+    moment: Moment,
+) -> Vec<Decision> {
+    let places: HashMap<&Digest, usize> = rows
+        .manifests
+        .iter()
+        .enumerate()
+        .map(|(at, manifest)| (&manifest.digest, at))
+        .collect();
+    let bond = |tag: &TagRow| match owner(&tag.name) {
+        None => Bond::None,
+        Some(owner) => places.get(&owner).map_or(Bond::Broken, |at| Bond::To(*at)),
+    };
+    let bonds: Vec<Bond> = rows.tags.iter().map(bond).collect();
+    let kept = kept_tags(rows, policy, &bonds, &is_fixed, moment);
+    let holders = Holders::new(rows, &places, &bonds);
+    let known = Known {
+        rows,
+        policy,
+        bonds: &bonds,
+        kept: &kept,
+        holders: &holders,
+        now: moment.now,
+    };
+    let stays = known.staying();
+    known.decisions(&stays)
+}
+
+/// What a tag belongs to, by its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bond {
+    /// Nothing: it is an ordinary tag.
+    None,
+    /// A manifest, by its place.
+    To(usize),
+    /// A manifest that is not here.
+    Broken,
+}
+
+/// Which tags the rules keep. Of those that belong to a manifest the rules say nothing.
+fn kept_tags(
+    rows: &Rows,
+    policy: &Retention,
+    bonds: &[Bond],
+    is_fixed: impl Fn(&Tag) -> bool,
+    moment: Moment,
+) -> Vec<bool> {
+    let mut kept: Vec<bool> = rows.tags.iter().map(|tag| is_fixed(&tag.name)).collect();
+    let Some(rules) = &policy.keep else {
+        for (kept, bond) in kept.iter_mut().zip(bonds) {
+            *kept |= *bond == Bond::None;
+        }
+        return kept;
+    };
+    for rule in rules {
+        let fitting: Vec<usize> = (0..rows.tags.len())
+            .filter(|&at| bonds[at] == Bond::None && rule.tags.has(&rows.tags[at].name))
+            .collect();
+        for at in kept_by(rows, rule, fitting, moment) {
+            kept[at] = true;
+        }
+    }
+    kept
+}
+
+/// Which of the tags that a rule is about it keeps.
+fn kept_by(rows: &Rows, rule: &KeepRule, fitting: Vec<usize>, moment: Moment) -> Vec<usize> {
+    let KeepRule {
+        tags: _,
+        newest,
+        semver_newest,
+        pushed_within,
+        pulled_within,
+    } = rule;
+    let keeps_all = newest.is_none()
+        && semver_newest.is_none()
+        && pushed_within.is_none()
+        && pulled_within.is_none();
+    if keeps_all {
+        return fitting;
+    }
+    let mut kept = Vec::new();
+    if let Some(count) = newest {
+        let mut newest = fitting.clone();
+        newest.sort_by(|&one, &other| {
+            let (one, other) = (&rows.tags[one], &rows.tags[other]);
+            let by_time = other.moved_at.cmp(&one.moved_at);
+            by_time.then_with(|| other.name.cmp(&one.name))
+        });
+        kept.extend(newest.into_iter().take(*count));
+    }
+    if let Some(count) = semver_newest {
+        let version = |&at: &usize| Some((Version::of_tag(rows.tags[at].name.as_str())?, at));
+        let mut versions: Vec<_> = fitting.iter().filter_map(version).collect();
+        versions.sort_by(|(one, one_at), (other, other_at)| {
+            let names = (&rows.tags[*one_at].name, &rows.tags[*other_at].name);
+            other.cmp(one).then_with(|| names.1.cmp(names.0))
+        });
+        kept.extend(versions.into_iter().take(*count).map(|(_, at)| at));
+    }
+    if let Some(within) = pushed_within {
+        let is_new = |at: &usize| moment.now.since(rows.tags[*at].moved_at) <= *within;
+        kept.extend(fitting.iter().copied().filter(is_new));
+    }
+    if let Some(within) = pulled_within {
+        // Until pulls were recorded for as long, anything may have been pulled.
+        let is_known = *within <= moment.now.since(moment.pulls_known_since);
+        let is_used = |at: &usize| {
+            let tag = &rows.tags[*at];
+            let pulled_at = rows.manifests[tag.manifest].pulled_at;
+            let used_at = pulled_at.map_or(tag.moved_at, |at| at.max(tag.moved_at));
+            !is_known || moment.now.since(used_at) <= *within
+        };
+        kept.extend(fitting.iter().copied().filter(is_used));
+    }
+    kept
+}
+
+/// What holds a manifest beside its own tags: indexes, its subject, what it signs.
+struct Holders {
+    /// By manifest, the manifests that it holds.
+    held: Vec<Vec<usize>>,
+    /// By manifest, whether anything holds it.
+    is_held: Vec<bool>,
+}
+
+impl Holders {
+    fn new(rows: &Rows, places: &HashMap<&Digest, usize>, bonds: &[Bond]) -> Self {
+        let count = rows.manifests.len();
+        let mut holders = Self {
+            held: vec![Vec::new(); count],
+            is_held: vec![false; count],
+        };
+        let mut hold = |holder: usize, held: usize| {
+            if holder != held {
+                holders.held[holder].push(held);
+                holders.is_held[held] = true;
+            }
+        };
+        for &(index, image) in &rows.children {
+            hold(index, image);
+        }
+        for (at, manifest) in rows.manifests.iter().enumerate() {
+            let subject = manifest.subject.as_ref();
+            if let Some(&subject) = subject.and_then(|subject| places.get(subject)) {
+                hold(subject, at);
+            }
+        }
+        for (tag, bond) in rows.tags.iter().zip(bonds) {
+            if let Bond::To(owner) = bond {
+                hold(*owner, tag.manifest);
+            }
+        }
+        holders
+    }
+}
+
+/// All that the decision about each manifest looks at.
+struct Known<'a> {
+    rows: &'a Rows,
+    policy: &'a Retention,
+    bonds: &'a [Bond],
+    kept: &'a [bool],
+    holders: &'a Holders,
+    now: Timestamp,
+}
+
+impl Known<'_> {
+    /// By manifest, whether it stays: for itself, or because what holds it does.
+    fn staying(&self) -> Vec<bool> {
+        let mut stays = self.for_themselves();
+        let mut open: Vec<usize> = (0..stays.len()).filter(|at| stays[*at]).collect();
+        while let Some(holder) = open.pop() {
+            for &held in &self.holders.held[holder] {
+                if !stays[held] {
+                    stays[held] = true;
+                    open.push(held);
+                }
+            }
+        }
+        stays
+    }
+
+    /// By manifest, whether it would stay if nothing held it.
+    fn for_themselves(&self) -> Vec<bool> {
+        let count = self.rows.manifests.len();
+        let (mut has_kept, mut loses_tag) = (vec![false; count], vec![false; count]);
+        // Signatures of what is not here, some of them new.
+        let (mut is_stray, mut is_new_stray) = (vec![false; count], vec![false; count]);
+        let stray_age = self.policy.untagged_after.unwrap_or(STRAY_AGE);
+        for ((tag, bond), kept) in self.rows.tags.iter().zip(self.bonds).zip(self.kept) {
+            let at = tag.manifest;
+            has_kept[at] |= kept;
+            match bond {
+                Bond::None => loses_tag[at] |= !kept,
+                Bond::To(_) => {}
+                Bond::Broken => {
+                    is_stray[at] = true;
+                    is_new_stray[at] |= self.now.since(tag.moved_at) < stray_age;
+                }
+            }
+        }
+        let stays = |at: usize| {
+            if has_kept[at] || is_new_stray[at] {
+                return true;
+            }
+            match self.policy.untagged_after {
+                Some(after) => {
+                    let row = &self.rows.manifests[at];
+                    let held_until = row
+                        .untagged_at
+                        .map_or(row.pushed_at, |left| left.max(row.pushed_at));
+                    // A tag that goes now was there until now.
+                    loses_tag[at] || self.now.since(held_until) < after
+                }
+                // It goes with what held it; what nothing ever held is left alone.
+                None => !loses_tag[at] && !is_stray[at] && !self.holders.is_held[at],
+            }
+        };
+        (0..count).map(stays).collect()
+    }
+
+    fn decisions(&self, stays: &[bool]) -> Vec<Decision> {
+        let seen = |tag: &TagRow| SeenTag {
+            name: tag.name.clone(),
+            digest: self.rows.manifests[tag.manifest].digest.clone(),
+            moved_at: tag.moved_at,
+        };
+        let mut decisions = Vec::new();
+        let mut tags_of: HashMap<usize, Vec<SeenTag>> = HashMap::new();
+        for ((tag, bond), kept) in self.rows.tags.iter().zip(self.bonds).zip(self.kept) {
+            if !stays[tag.manifest] {
+                tags_of.entry(tag.manifest).or_default().push(seen(tag));
+                continue;
+            }
+            // A manifest that stays for something else may lose tags all the same.
+            let why = match bond {
+                Bond::None => Reason::Unkept,
+                Bond::To(owner) if !stays[*owner] => Reason::Owner,
+                Bond::To(_) | Bond::Broken => continue,
+            };
+            if !kept {
+                decisions.push(Decision::Tag {
+                    tag: seen(tag),
+                    why,
+                });
+            }
+        }
+        for at in self.in_order(stays) {
+            let row = &self.rows.manifests[at];
+            let tags = tags_of.remove(&at).unwrap_or_default();
+            let has_own_tag = tags.iter().any(|tag| owner(&tag.name).is_none());
+            let why = if has_own_tag {
+                Reason::LastTag
+            } else if self.holders.is_held[at] || !tags.is_empty() {
+                Reason::Owner
+            } else {
+                Reason::Untagged
+            };
+            decisions.push(Decision::Manifest {
+                digest: row.digest.clone(),
+                pushed_at: row.pushed_at,
+                tags,
+                why,
+            });
+        }
+        decisions
+    }
+
+    /// The manifests that go, each behind those that hold it.
+    fn in_order(&self, stays: &[bool]) -> Vec<usize> {
+        let goes = |at: &usize| !stays[*at];
+        let mut waits_for = vec![0_usize; stays.len()];
+        for holder in (0..stays.len()).filter(goes) {
+            for &held in &self.holders.held[holder] {
+                waits_for[held] += 1;
+            }
+        }
+        let mut order = Vec::new();
+        let mut free: Vec<usize> = (0..stays.len())
+            .rev()
+            .filter(|at| goes(at) && waits_for[*at] == 0)
+            .collect();
+        while let Some(at) = free.pop() {
+            order.push(at);
+            for &held in &self.holders.held[at] {
+                waits_for[held] -= 1;
+                if waits_for[held] == 0 && goes(&held) {
+                    free.push(held);
+                }
+            }
+        }
+        // Those that hold each other, which takes an index whose subject is one of its images: they stay
+        // where they are, for none of them can go first.
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests;

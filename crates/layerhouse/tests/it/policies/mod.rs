@@ -1,0 +1,4 @@
+//! `layerhouse.policies`: what may be pushed where, and what stays there.
+
+mod immutable;
+mod names;
