@@ -5,6 +5,8 @@
 //! links of blobs that no manifest needs are removed, and blobs that no repository links. Every decision is
 //! made again where it is carried out: in the transaction, under the digest's lease. Bytes go last.
 
+#[cfg(test)]
+mod model;
 mod plan;
 #[cfg(test)]
 mod simulation;

@@ -79,7 +79,6 @@ struct Image {
     blobs: BTreeSet<usize>,
     children: BTreeSet<Digest>,
     subject: Option<Digest>,
-    pushed_at: Timestamp,
     content: Bytes,
 }
 
@@ -342,7 +341,6 @@ impl Simulation {
             blobs: BTreeSet::new(),
             children: BTreeSet::new(),
             subject: None,
-            pushed_at: now,
             content: Bytes::new(),
         };
         let mut json = serde_json::json!({ "schemaVersion": 2 });
