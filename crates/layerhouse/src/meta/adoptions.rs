@@ -108,6 +108,26 @@ pub(crate) fn link(
     Ok(())
 }
 
+/// Removes a link as the tree does; whether there was one. Deleted manifests that need it keep it to
+/// themselves.
+pub(crate) fn unlink(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    if super::blobs::is_needed_by_deleted(tx, repository, digest)? {
+        return super::blobs::hide(tx, repository, digest, now);
+    }
+    super::blobs::unlink(tx, repository, digest, now)
+}
+
+/// The tree was read again, and this time whole: what was left out before was not.
+pub(crate) fn complete(tx: &Transaction<'_>) -> Result<(), Fault> {
+    tx.execute("UPDATE adoptions SET skipped = 0 WHERE skipped > 0", &[])
+        .map(|_| ())
+}
+
 /// A tag of the repository that points at this manifest, if one does.
 pub(crate) fn tagged_by(
     tx: &Transaction<'_>,

@@ -175,7 +175,7 @@ pub(crate) fn children(
     )
 }
 
-/// Forgets a deleted manifest, for it is there again or its time is over; whether it was there.
+/// Forgets a deleted manifest, for it is there again; whether it was there.
 pub(crate) fn forget(
     tx: &Transaction<'_>,
     repository: RepositoryId,
@@ -186,6 +186,19 @@ pub(crate) fn forget(
         &[repository.0.into(), digest.as_str().into()],
     )?;
     Ok(rows == 1)
+}
+
+/// Forgets a deleted manifest for good, and when it was pulled; whether it was there.
+pub(crate) fn purge(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool, Fault> {
+    tx.execute(
+        "DELETE FROM manifest_pulls WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+    )?;
+    forget(tx, repository, digest)
 }
 
 /// Those that were deleted at `until` or before, in that order, behind `after`, at most `rows`.

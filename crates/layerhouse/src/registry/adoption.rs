@@ -373,7 +373,7 @@ impl Writer<'_> {
         let (name, digest, now) = (&place.name, &damaged.digest, self.now);
         let is_unlinked = self.bulk.change(|tx| {
             let is_needed = meta::blobs::needed_by(tx, id, digest)?.is_some();
-            Ok(!is_needed && meta::blobs::unlink(tx, id, digest, now)?)
+            Ok(!is_needed && meta::adoptions::unlink(tx, id, digest, now)?)
         })?;
         if is_unlinked && damaged.was_given {
             self.changes.layers_added -= 1;
@@ -404,7 +404,7 @@ impl Writer<'_> {
                 self.remove_manifest(place, id, &manifest, &why)?;
             }
             self.bulk
-                .change(|tx| meta::blobs::unlink(tx, id, blob, now).map(drop))?;
+                .change(|tx| meta::adoptions::unlink(tx, id, blob, now).map(drop))?;
             self.changes.layers_removed += 1;
             let name = &place.name;
             self.note(Change::Removed(format!("blob {blob} of {name}")));
@@ -469,7 +469,7 @@ impl Writer<'_> {
         for digest in gone.layers {
             let (needed_by, was_linked) = self.bulk.change(|tx| {
                 let by = meta::blobs::needed_by(tx, id, &digest)?;
-                let was_linked = by.is_none() && meta::blobs::unlink(tx, id, &digest, now)?;
+                let was_linked = by.is_none() && meta::adoptions::unlink(tx, id, &digest, now)?;
                 Ok((by, was_linked))
             })?;
             if let Some(by) = needed_by {

@@ -215,7 +215,10 @@ fn compare(store: &Store, database: &Database, kind: Rebuild) -> Result<RebuildR
         // A tree that was never read into rows, or half, is now.
         bulk.finish(|tx| {
             queue_unneeded(tx, changes.skipped, now)?;
-            if meta::adoptions::is_finished(tx)? {
+            if changes.skipped == 0 {
+                meta::adoptions::complete(tx)?;
+            }
+            if changes.skipped == 0 && meta::adoptions::is_finished(tx)? {
                 return Ok(());
             }
             let adopted = Adopted {

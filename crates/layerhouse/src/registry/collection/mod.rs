@@ -433,7 +433,7 @@ fn forget(
     }
     // The window was their grace, too.
     meta::deleted::queue_needs(tx, id, digest, now.before(rules.grace))?;
-    meta::deleted::forget(tx, id, digest)
+    meta::deleted::purge(tx, id, digest)
 }
 
 /// Carries out what was decided of a link, if it is still so; whether it was removed.

@@ -53,7 +53,8 @@ fn directory_of(release: usize, root: &Path) -> String {
         ))
         .expect("both are databases");
     let mut statement = older
-        .prepare("SELECT name FROM main.sqlite_master WHERE type = 'table'")
+        // What a virtual table keeps in tables of its own is made when that is written to.
+        .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")
         .expect("every database has it");
     let tables: Vec<String> = statement
         .query_map([], |row| row.get(0))
