@@ -218,7 +218,8 @@ fn compare(store: &Store, database: &Database, kind: Rebuild) -> Result<RebuildR
             if changes.skipped == 0 {
                 meta::adoptions::complete(tx)?;
             }
-            if changes.skipped == 0 && meta::adoptions::is_finished(tx)? {
+            let keeps = 0 < changes.skipped && 0 < meta::reviews::count_unqueued(tx)?;
+            if !keeps && meta::adoptions::is_finished(tx)? {
                 return Ok(());
             }
             let adopted = Adopted {

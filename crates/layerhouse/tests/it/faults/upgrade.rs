@@ -47,6 +47,7 @@ fn directory_of(release: usize, root: &Path) -> String {
     older
         .execute_batch(&format!(
             "PRAGMA journal_mode = WAL;
+             PRAGMA foreign_keys = OFF;
              PRAGMA user_version = {release};
              ATTACH '{}' AS newer;",
             newer.display()
@@ -80,7 +81,7 @@ fn directory_of(release: usize, root: &Path) -> String {
         }
         older
             .execute_batch(&format!(
-                "INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table};"
+                "INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table};"
             ))
             .expect("what a release wrote stands in its tables");
     }
