@@ -23,6 +23,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::range::{ContentRange, Requested, resolve};
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::route::{Route, RouteError};
+use layerhouse_oci::tag_at::TagAt;
 use layerhouse_oci::upload_id::UploadId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -173,7 +174,18 @@ pub fn reference(data: &[u8]) {
     if let Some(reference) = one_door::<Reference>(&text) {
         assert_eq!(reference.as_str(), text);
         match &reference {
-            Reference::Tag(tag) => assert!(tag.as_str().len() <= 128 && !text.contains(':')),
+            Reference::Tag(tag) => {
+                assert!(tag.as_str().len() <= 128 && !text.contains(':'));
+                if let Some(past) = TagAt::parse(tag) {
+                    assert!(text.starts_with(past.tag.as_str()));
+                    // A day may be written without its time, which takes 8 bytes.
+                    if let Ok(printed) = past.to_string().parse() {
+                        assert_eq!(TagAt::parse(&printed), Some(past));
+                    } else {
+                        assert!(120 < text.len());
+                    }
+                }
+            }
             Reference::Digest(digest) => assert_eq!(digest.as_str(), text),
         }
         let parsed = Route::parse("GET", &format!("/v2/a/manifests/{text}"));

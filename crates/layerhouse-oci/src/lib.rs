@@ -13,6 +13,7 @@
 //! | [`name`] | `acme/web` | [`name::RepositoryName`] |
 //! | [`namespace`] | `acme` | [`namespace::NamespaceName`], who `acme/web` belongs to |
 //! | [`mod@reference`] | `latest`, `sha256:…` | [`reference::Reference`], of [`tag`] and [`digest`] |
+//! | [`tag_at`] | `latest.at-20270115` | [`tag_at::TagAt`], a tag as it was |
 //! | [`upload_id`] | the last part of an upload URL | [`upload_id::UploadId`] |
 //! | [`range`] | `Content-Range`, `Range` | [`range::ContentRange`], [`range::Requested`] |
 //! | [`media_type`] | `Content-Type`, `mediaType` | [`media_type::MediaType`] |
@@ -36,6 +37,7 @@ pub mod reference;
 pub mod route;
 pub mod strict_json;
 pub mod tag;
+pub mod tag_at;
 pub mod upload;
 pub mod upload_id;
 

@@ -20,6 +20,9 @@ use commands::index::robot::RobotCommand;
 use commands::index::team::TeamCommand;
 use commands::index::token::TokenCommand;
 use commands::index::user::UserCommand;
+use commands::registry::collection::{GarbageCollectArguments, GcCommand};
+use commands::registry::deleted::{DeletedCommand, RemoveCommand};
+use commands::registry::history::{HistoryCommand, RestoreCommand};
 use commands::registry::tags::TagsCommand;
 use commands::{configuration, htpasswd, reload};
 use layerhouse::config::meaning::{Config, Formatter, Log};
@@ -82,11 +85,18 @@ enum Command {
     Audit(Group<AuditCommand>),
     /// List the tags of a repository, with what they point at
     Tags(Alone<TagsCommand>),
-    /// Not built yet: it says so, and collects nothing
-    GarbageCollect {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        _arguments: Vec<String>,
-    },
+    /// Show where tags pointed, who moved them and when; the last first
+    History(Alone<HistoryCommand>),
+    /// Have a tag point where it did, and what was deleted back
+    Restore(Alone<RestoreCommand>),
+    /// List what was deleted and can come back, and until when
+    Deleted(Alone<DeletedCommand>),
+    /// Delete a tag, a manifest or a repository; it can be restored for a while
+    Rm(Alone<RemoveCommand>),
+    /// Say what nothing needs any more, or collect it now: the server does so by itself
+    Gc(Alone<GcCommand>),
+    /// Collect what nothing needs, with the arguments of registry:2
+    GarbageCollect(GarbageCollectArguments),
 }
 
 #[derive(Debug, Args)]
@@ -143,7 +153,12 @@ fn main() -> ExitCode {
         Some(Command::Invitation(group)) => return group.run(),
         Some(Command::Audit(group)) => return group.run(),
         Some(Command::Tags(alone)) => return alone.run(),
-        Some(Command::GarbageCollect { .. }) => Err(NO_COLLECTOR.to_owned()),
+        Some(Command::History(alone)) => return alone.run(),
+        Some(Command::Restore(alone)) => return alone.run(),
+        Some(Command::Deleted(alone)) => return alone.run(),
+        Some(Command::Rm(alone)) => return alone.run(),
+        Some(Command::Gc(alone)) => return alone.run(),
+        Some(Command::GarbageCollect(arguments)) => return arguments.run(),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve_bare(line.serve),
     };
@@ -155,9 +170,6 @@ fn main() -> ExitCode {
         }
     }
 }
-
-const NO_COLLECTOR: &str = "garbage-collect is not built yet, and nothing was collected: deleting \
-    removes tags and manifests, the files of their blobs stay";
 
 /// Without a command: a file must look like one, or each slip of the pen in a command would be one.
 fn serve_bare(arguments: ServeArguments) -> Result<(), String> {

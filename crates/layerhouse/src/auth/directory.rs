@@ -51,6 +51,7 @@ pub(crate) struct RepositoryRights {
     repository: RepositoryName,
     standing: Standing,
     place: Place,
+    was_deleted: bool,
     limits: Option<Arc<Limits>>,
 }
 
@@ -76,6 +77,11 @@ impl RepositoryRights {
 
     pub(crate) fn exists(&self) -> bool {
         self.place.visibility.is_some()
+    }
+
+    /// Whether it is not there for it was deleted; it may come back.
+    pub(crate) fn was_deleted(&self) -> bool {
+        self.was_deleted
     }
 }
 
@@ -357,6 +363,7 @@ impl Directory {
                     visibility: found.exists.then_some(visibility),
                     is_open_to_anonymous: self.settings.is_open_to_anonymous,
                 },
+                was_deleted: found.was_deleted,
                 limits: who.limits.clone(),
                 repository,
             })

@@ -69,7 +69,6 @@ pub(crate) struct AdminPermit {
 /// an administrator.
 #[derive(Clone, Debug)]
 pub(crate) struct OperatorPermit {
-    #[allow(dead_code, reason = "changes tell who made them")]
     asker: Asker,
 }
 
@@ -193,7 +192,6 @@ impl OperatorPermit {
         })
     }
 
-    #[allow(dead_code, reason = "changes tell who made them")]
     pub(crate) fn asker(&self) -> &Asker {
         &self.asker
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Index, page};
+use crate::auth::Caller;
 use crate::auth::permits::{AdminPermit, Asker};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
@@ -12,21 +13,26 @@ use crate::meta::audit::{self, AuditEvent, AuditId, NewEvent};
 /// What can be done to accounts and what belongs to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
+    CollectionRun,
     GrantRevoke,
     GrantSet,
     InvitationCreate,
     InvitationDelete,
+    ManifestRestore,
     MemberRemove,
     MemberSet,
     NamespaceUpdate,
     OrganizationCreate,
     OrganizationDelete,
+    RepositoryDelete,
+    RepositoryRestore,
     RepositoryVisibility,
     RobotCreate,
     RobotDelete,
     RobotRotate,
     RobotUpdate,
     SetupCode,
+    TagRestore,
     TeamAdd,
     TeamCreate,
     TeamDelete,
@@ -48,21 +54,26 @@ pub(crate) enum Action {
 impl Action {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::CollectionRun => "collection.run",
             Self::GrantRevoke => "grant.revoke",
             Self::GrantSet => "grant.set",
             Self::InvitationCreate => "invitation.create",
             Self::InvitationDelete => "invitation.delete",
+            Self::ManifestRestore => "manifest.restore",
             Self::MemberRemove => "member.remove",
             Self::MemberSet => "member.set",
             Self::NamespaceUpdate => "namespace.update",
             Self::OrganizationCreate => "organization.create",
             Self::OrganizationDelete => "organization.delete",
+            Self::RepositoryDelete => "repository.delete",
+            Self::RepositoryRestore => "repository.restore",
             Self::RepositoryVisibility => "repository.visibility",
             Self::RobotCreate => "robot.create",
             Self::RobotDelete => "robot.delete",
             Self::RobotRotate => "robot.rotate",
             Self::RobotUpdate => "robot.update",
             Self::SetupCode => "setup.code",
+            Self::TagRestore => "tag.restore",
             Self::TeamAdd => "team.add",
             Self::TeamCreate => "team.create",
             Self::TeamDelete => "team.delete",
@@ -105,6 +116,22 @@ impl Audit {
         Self {
             actor: asker.principal().name.to_string(),
             address: asker.source().address.to_string(),
+            action,
+            subject: subject.into(),
+            detail,
+        }
+    }
+
+    /// The same for a caller whose rights were found.
+    pub(crate) fn of(
+        caller: &Caller,
+        action: Action,
+        subject: impl Into<String>,
+        detail: Value,
+    ) -> Self {
+        Self {
+            actor: caller.identity.name().to_owned(),
+            address: caller.source.address.to_string(),
             action,
             subject: subject.into(),
             detail,

@@ -32,7 +32,7 @@ use self::search::Searching;
 use crate::auth::directory::Directory;
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
-use crate::meta::Transaction;
+use crate::meta::{self, Transaction};
 
 /// Rows of one page at most.
 pub(crate) const PAGE_ROWS_MAX: usize = 1000;
@@ -124,6 +124,24 @@ impl Index {
             let doing = "changing accounts";
             Err(Fault::new(FaultKind::Other, doing, error).into())
         })
+    }
+
+    /// What writes a change down that the registry makes of a repository, in the registry's transaction, and lets
+    /// the repository be found as it is then. [`Directory::moved`] is to be said when that was committed.
+    pub(crate) fn noting(
+        &self,
+        audit: Audit,
+    ) -> impl FnOnce(&Transaction<'_>) -> Result<(), Fault> + Send + 'static {
+        let now = self.now();
+        move |tx| {
+            audit.write(tx, now)?;
+            let name = audit.subject.parse().ok();
+            let found = name.map(|name| meta::repositories::find(tx, &name));
+            match found.transpose()?.flatten() {
+                Some(id) => search::document::refresh(tx, id),
+                None => Ok(()),
+            }
+        }
     }
 
     /// Runs `look` on the rows as they are.

@@ -331,6 +331,44 @@ pub(crate) fn orphans(
     )
 }
 
+/// A repository of which something can come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub(crate) repository: String,
+    /// When the repository itself was deleted, if it is.
+    pub(crate) deleted_at: Option<Timestamp>,
+    pub(crate) manifests: u64,
+    /// When the first and the last of them were deleted.
+    pub(crate) first_at: Timestamp,
+    pub(crate) last_at: Timestamp,
+}
+
+/// Repositories of which something can come back, after `after` in byte order, at most `rows` of them.
+pub(crate) fn holdings(
+    tx: &Transaction<'_>,
+    after: &str,
+    rows: usize,
+) -> Result<Vec<Holding>, Fault> {
+    tx.query(
+        "SELECT repositories.name, repositories.deleted_at, COUNT(*), MIN(deleted.deleted_at),
+                MAX(deleted.deleted_at)
+         FROM repositories
+         JOIN deleted_manifests AS deleted ON deleted.repository_id = repositories.id
+         WHERE repositories.name > $1
+         GROUP BY repositories.name, repositories.deleted_at ORDER BY repositories.name LIMIT $2",
+        &[after.into(), limit(rows)],
+        |row| {
+            Ok(Holding {
+                repository: row.text(0)?,
+                deleted_at: row.optional_int(1)?.map(Timestamp),
+                manifests: bytes(row.int(2)?),
+                first_at: Timestamp(row.int(3)?),
+                last_at: Timestamp(row.int(4)?),
+            })
+        },
+    )
+}
+
 /// How many there are, and the bytes of their contents.
 pub(crate) fn totals(tx: &Transaction<'_>) -> Result<(u64, u64), Fault> {
     let counted = tx.query_one(

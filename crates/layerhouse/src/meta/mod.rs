@@ -14,6 +14,7 @@ pub(crate) mod counts;
 pub(crate) mod deleted;
 pub(crate) mod events;
 pub(crate) mod grants;
+pub(crate) mod history;
 pub(crate) mod invitations;
 pub(crate) mod links;
 pub(crate) mod manifests;
@@ -35,6 +36,7 @@ pub(crate) mod stars;
 pub(crate) mod tags;
 pub(crate) mod teams;
 pub(crate) mod tokens;
+pub(crate) mod untagged;
 pub(crate) mod uploads;
 pub(crate) mod verify;
 

@@ -123,11 +123,15 @@ pub(crate) fn delete(tx: &Transaction<'_>, id: NamespaceId) -> Result<(), Fault>
         .map(|_| ())
 }
 
-/// Whether repositories stand under a namespace's name.
+/// Whether repositories stand under a namespace's name, those that were deleted and can come back among them:
+/// who takes the name next must not find another's there.
 pub(crate) fn has_repositories(tx: &Transaction<'_>, name: &str) -> Result<bool, Fault> {
     // `0` is the byte behind `/`.
     tx.exists(
-        "SELECT 1 FROM repositories WHERE name > $1 AND name < $2 LIMIT 1",
+        "SELECT 1 FROM repositories WHERE name > $1 AND name < $2
+           AND (deleted_at IS NULL OR EXISTS (SELECT 1 FROM deleted_manifests
+                                              WHERE repository_id = repositories.id))
+         LIMIT 1",
         &[
             format!("{name}/").as_str().into(),
             format!("{name}0").as_str().into(),

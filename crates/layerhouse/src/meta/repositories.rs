@@ -36,6 +36,18 @@ pub(crate) fn find(
     )
 }
 
+/// The same, unless it was deleted.
+pub(crate) fn find_present(
+    tx: &Transaction<'_>,
+    name: &RepositoryName,
+) -> Result<Option<RepositoryId>, Fault> {
+    tx.query_one(
+        "SELECT id FROM repositories WHERE name = $1 AND deleted_at IS NULL",
+        &[name.as_str().into()],
+        |row| Ok(RepositoryId(row.int(0)?)),
+    )
+}
+
 /// The repository called `name`, made now if need be. One that was deleted is there again, with nothing of
 /// what it had.
 pub(crate) fn find_or_create(
@@ -83,7 +95,7 @@ pub(crate) fn deleted_at(
     Ok(found.flatten().map(Timestamp))
 }
 
-/// Says that a repository was deleted, or that it was not.
+/// Says that a repository was deleted, or that it was not; search looks at it again.
 pub(crate) fn set_deleted(
     tx: &Transaction<'_>,
     id: RepositoryId,
@@ -92,8 +104,8 @@ pub(crate) fn set_deleted(
     tx.execute(
         "UPDATE repositories SET deleted_at = $2 WHERE id = $1",
         &[id.0.into(), at.map(|at| at.0).into()],
-    )
-    .map(|_| ())
+    )?;
+    super::search::mark_stale(tx, id)
 }
 
 /// Gives a repository another name, which must be free.
@@ -111,7 +123,7 @@ pub(crate) fn rename(
 
 /// How many there are.
 pub(crate) fn count(tx: &Transaction<'_>) -> Result<u64, Fault> {
-    tx.count("SELECT COUNT(*) FROM repositories")
+    tx.count("SELECT COUNT(*) FROM repositories WHERE deleted_at IS NULL")
 }
 
 /// Names after `after` in byte order, at most `limit` of them.
@@ -121,7 +133,7 @@ pub(crate) fn list(
     limit: usize,
 ) -> Result<Vec<String>, Fault> {
     tx.query(
-        "SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2",
+        "SELECT name FROM repositories WHERE name > $1 AND deleted_at IS NULL ORDER BY name LIMIT $2",
         &[after.unwrap_or("").into(), super::limit(limit)],
         |row| row.text(0),
     )
@@ -135,7 +147,7 @@ pub(crate) fn each(
     mut take: impl FnMut(&str, Option<&str>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
     tx.each_until(
-        "SELECT name, visibility FROM repositories WHERE name > $1 ORDER BY name",
+        "SELECT name, visibility FROM repositories WHERE name > $1 AND deleted_at IS NULL ORDER BY name",
         &[after.unwrap_or("").into()],
         |row| Ok(take(&row.text(0)?, row.optional_text(1)?.as_deref())),
     )

@@ -380,7 +380,7 @@ pub(crate) fn facts(
         "SELECT repositories.id, name, visibility, COALESCE(stars, 0), COALESCE(pulls, 0)
          FROM repositories
          LEFT JOIN repository_counts ON repository_counts.repository_id = repositories.id
-         WHERE repositories.id = $1",
+         WHERE repositories.id = $1 AND deleted_at IS NULL",
         &[repository.0.into()],
         read_facts,
     )
@@ -392,7 +392,7 @@ pub(crate) fn facts_of_name(tx: &Transaction<'_>, name: &str) -> Result<Option<F
         "SELECT repositories.id, name, visibility, COALESCE(stars, 0), COALESCE(pulls, 0)
          FROM repositories
          LEFT JOIN repository_counts ON repository_counts.repository_id = repositories.id
-         WHERE repositories.name = $1",
+         WHERE repositories.name = $1 AND deleted_at IS NULL",
         &[name.into()],
         read_facts,
     )

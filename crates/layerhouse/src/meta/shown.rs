@@ -24,7 +24,8 @@ fn read(row: &Row<'_>) -> Result<Shown, Fault> {
 /// The repository called `name`.
 pub(crate) fn by_name(tx: &Transaction<'_>, name: &str) -> Result<Option<Shown>, Fault> {
     tx.query_one(
-        "SELECT name, visibility, created_at FROM repositories WHERE name = $1",
+        "SELECT name, visibility, created_at FROM repositories
+         WHERE name = $1 AND deleted_at IS NULL",
         &[name.into()],
         read,
     )
@@ -42,7 +43,7 @@ pub(crate) fn list(
     let after = after.max(begin.as_str());
     tx.query(
         "SELECT name, visibility, created_at FROM repositories
-         WHERE name > $1 AND name < $2 ORDER BY name LIMIT $3",
+         WHERE name > $1 AND name < $2 AND deleted_at IS NULL ORDER BY name LIMIT $3",
         &[after.into(), end.as_str().into(), limit(rows)],
         read,
     )
@@ -56,7 +57,8 @@ pub(crate) fn list_official(
 ) -> Result<Vec<Shown>, Fault> {
     tx.query(
         "SELECT name, visibility, created_at FROM repositories
-         WHERE name > $1 AND name NOT LIKE '%/%' ORDER BY name LIMIT $2",
+         WHERE name > $1 AND name NOT LIKE '%/%' AND deleted_at IS NULL
+         ORDER BY name LIMIT $2",
         &[after.into(), limit(rows)],
         read,
     )

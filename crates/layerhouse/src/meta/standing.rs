@@ -9,21 +9,27 @@ use crate::fault::Fault;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) exists: bool,
+    /// It was, and may come back.
+    pub(crate) was_deleted: bool,
     /// `public` or `private`; absent for what namespace and configuration say.
     pub(crate) visibility: Option<String>,
 }
 
 /// A repository's visibility, if it is there.
 pub(crate) fn repository(tx: &Transaction<'_>, name: &str) -> Result<Found, Fault> {
-    let visibility = tx.query_one(
-        "SELECT visibility FROM repositories WHERE name = $1",
+    let found = tx.query_one(
+        "SELECT visibility, deleted_at FROM repositories WHERE name = $1",
         &[name.into()],
-        |row| row.optional_text(0),
+        |row| {
+            let was_deleted = row.optional_int(1)?.is_some();
+            Ok(Found {
+                exists: !was_deleted,
+                was_deleted,
+                visibility: row.optional_text(0)?,
+            })
+        },
     )?;
-    Ok(Found {
-        exists: visibility.is_some(),
-        visibility: visibility.flatten(),
-    })
+    Ok(found.unwrap_or_default())
 }
 
 /// The role of an account as a member of a namespace.

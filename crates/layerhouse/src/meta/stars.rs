@@ -67,7 +67,7 @@ pub(crate) fn of_account(
     tx.query(
         "SELECT repositories.id, repositories.name, repositories.visibility, stars.starred_at
          FROM stars JOIN repositories ON repositories.id = stars.repository_id
-         WHERE stars.account_id = $1 AND repositories.name > $2
+         WHERE stars.account_id = $1 AND repositories.name > $2 AND repositories.deleted_at IS NULL
          ORDER BY repositories.name LIMIT $3",
         &[
             account.0.into(),

@@ -10,6 +10,7 @@ use layerhouse_oci::tag::Tag;
 
 use super::Registry;
 use super::events::{Target, Thing};
+use super::note::Doer;
 use super::policies::guard::{self, Refused};
 use crate::auth::{Delete, Granted};
 use crate::clock::Timestamp;
@@ -39,6 +40,15 @@ pub(crate) enum DeleteBlobError {
     Unknown,
     #[error("manifest {manifest} of this repository needs the blob; delete the manifest first")]
     Needed { manifest: Digest },
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why a repository was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeleteRepositoryError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -202,18 +212,29 @@ impl Registry {
     /// Deletes a repository with all that it has, for whom the caller let do it; whether it was there.
     ///
     /// # Errors
-    /// The disk or the database failed.
+    /// As [`DeleteRepositoryError`] says.
     pub(crate) async fn delete_repository(
         self: &Arc<Self>,
         repository: &RepositoryName,
-        by: &str,
-    ) -> Result<bool, Fault> {
+        by: impl Into<Doer>,
+    ) -> Result<bool, DeleteRepositoryError> {
+        let Doer { name: by, note } = by.into();
         self.store.check_healthy()?;
         self.make_room_for_delete();
-        let (repository, by, now) = (repository.clone(), by.to_owned(), self.clock.now());
+        let (repository, now) = (repository.clone(), self.clock.now());
+        let policies = self.policies.load_full();
         let was_there = self
             .database
-            .write(move |tx| discard_repository(tx, &repository, &by, now))
+            .write(move |tx| {
+                if let Some(id) = meta::repositories::find_present(tx, &repository)? {
+                    guard::check_delete_all(tx, &policies, (&repository, id))??;
+                }
+                let was_there = discard_repository(tx, &repository, &by, now)?;
+                if was_there {
+                    note.write(tx)?;
+                }
+                Ok::<_, DeleteRepositoryError>(was_there)
+            })
             .await?;
         self.links_wanted.notify_one();
         Ok(was_there)

@@ -85,7 +85,10 @@ impl Registry {
         }
         let repository = pull.repository().as_str();
         let found = self.database.read(|tx| match reference {
-            Reference::Tag(tag) => meta::manifests::by_tag(tx, repository, tag.as_str()),
+            Reference::Tag(tag) => match meta::manifests::by_tag(tx, repository, tag.as_str())? {
+                Some(found) => Ok(Some(found)),
+                None => super::history::manifest_at(tx, pull.repository(), tag),
+            },
             Reference::Digest(digest) => {
                 meta::manifests::by_digest(tx, repository, digest.as_str())
             }

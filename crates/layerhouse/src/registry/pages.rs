@@ -34,7 +34,7 @@ pub(crate) struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of what a query for one more than `limit` gave.
-    fn cut(mut items: Vec<T>, limit: usize) -> Self {
+    pub(super) fn cut(mut items: Vec<T>, limit: usize) -> Self {
         let has_more = limit < items.len();
         items.truncate(limit);
         Self { items, has_more }
@@ -90,7 +90,7 @@ impl Registry {
         query: PageQuery<'_>,
     ) -> Result<Option<Page<String>>, Fault> {
         self.database.read(|tx| {
-            let Some(id) = meta::repositories::find(tx, pull.repository())? else {
+            let Some(id) = meta::repositories::find_present(tx, pull.repository())? else {
                 return Ok(None);
             };
             let tags = meta::tags::list(tx, id, query.after, query.limit + 1)?;
@@ -108,7 +108,7 @@ impl Registry {
         query: PageQuery<'_>,
     ) -> Result<Option<Page<Tagged>>, Fault> {
         self.database.read(|tx| {
-            let Some(id) = meta::repositories::find(tx, pull.repository())? else {
+            let Some(id) = meta::repositories::find_present(tx, pull.repository())? else {
                 return Ok(None);
             };
             let tags = meta::tags::list_tagged(tx, id, query.after, query.limit + 1)?;

@@ -11,6 +11,8 @@ use layerhouse_oci::tag::Tag;
 use super::Registry;
 use super::manifest_rules::ManifestRules;
 use super::manifests::{Needs, missing, read, write_rows};
+use super::note::Doer;
+use super::policies::guard::{self, Refused};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
@@ -38,6 +40,8 @@ pub(crate) enum RestoreError {
     Gone { digest: Digest },
     #[error("manifest {digest} needs {missing}, which is not there any more; push that first")]
     Missing { digest: Digest, missing: Digest },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -158,7 +162,7 @@ impl Registry {
     async fn restoring<F>(
         &self,
         repository: &RepositoryName,
-        by: &str,
+        by: Doer,
         work: F,
     ) -> Result<Restored, RestoreError>
     where
@@ -167,7 +171,8 @@ impl Registry {
             + 'static,
     {
         self.store.check_room()?;
-        let (repository, by, now) = (repository.clone(), by.to_owned(), self.clock.now());
+        let (repository, now) = (repository.clone(), self.clock.now());
+        let Doer { name: by, note } = by;
         let restored = self
             .database
             .write(move |tx| {
@@ -181,6 +186,7 @@ impl Registry {
                     restored: Restored::default(),
                 };
                 work(&mut restoring, tx)?;
+                note.write(tx)?;
                 Ok::<_, RestoreError>(restoring.restored)
             })
             .await?;
@@ -196,10 +202,10 @@ impl Registry {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-        by: &str,
+        by: impl Into<Doer>,
     ) -> Result<Restored, RestoreError> {
         let digest = digest.clone();
-        self.restoring(repository, by, move |restoring, tx| {
+        self.restoring(repository, by.into(), move |restoring, tx| {
             let deleted_at = meta::deleted::deleted_at(tx, restoring.id, &digest)?;
             let Some(deleted_at) = deleted_at else {
                 return Err(RestoreError::UnknownManifest { digest });
@@ -228,10 +234,11 @@ impl Registry {
         repository: &RepositoryName,
         tag: &Tag,
         to: Option<&Digest>,
-        by: &str,
+        by: impl Into<Doer>,
     ) -> Result<Restored, RestoreError> {
         let (tag, to) = (tag.clone(), to.cloned());
-        self.restoring(repository, by, move |restoring, tx| {
+        let policies = self.policies.load_full();
+        self.restoring(repository, by.into(), move |restoring, tx| {
             let digest = match to {
                 Some(digest) => digest,
                 None => {
@@ -243,6 +250,11 @@ impl Registry {
                     }
                 }
             };
+            // A tag that is not there comes back under whatever name it had.
+            if meta::tags::find(tx, restoring.id, &tag)?.is_some() {
+                let place = (restoring.repository, restoring.id);
+                guard::check_push(tx, &policies, place, &tag, &digest)??;
+            }
             meta::repositories::set_deleted(tx, restoring.id, None)?;
             restoring.target(tx, &digest)?;
             restoring.tag(tx, &tag, &digest).map_err(RestoreError::from)
@@ -257,8 +269,9 @@ impl Registry {
     pub(crate) async fn restore_repository(
         self: &Arc<Self>,
         repository: &RepositoryName,
-        by: &str,
+        by: impl Into<Doer>,
     ) -> Result<Restored, RestoreError> {
+        let Doer { name: by, note } = by.into();
         let (id, deleted_at) = self.database.read(|tx| {
             let id =
                 meta::repositories::find(tx, repository)?.ok_or(RestoreError::UnknownRepository)?;
@@ -283,7 +296,7 @@ impl Registry {
                 .map(|deleted| deleted.digest)
                 .collect();
             let restored = self
-                .restoring(repository, by, move |restoring, tx| {
+                .restoring(repository, by.as_str().into(), move |restoring, tx| {
                     for digest in &wanted {
                         match restoring.manifest(tx, digest, 0) {
                             Ok(()) => {}
@@ -299,7 +312,7 @@ impl Registry {
             all.manifests.extend(restored.manifests);
         }
         let restored = self
-            .restoring(repository, by, move |restoring, tx| {
+            .restoring(repository, Doer::noted(&by, note), move |restoring, tx| {
                 meta::repositories::set_deleted(tx, restoring.id, None)?;
                 for (tag, digest) in meta::tags::removed_at(tx, restoring.id, None, deleted_at)? {
                     let is_free = meta::tags::find(tx, restoring.id, &tag)?.is_none();

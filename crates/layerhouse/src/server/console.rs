@@ -11,6 +11,7 @@ use crate::api::console::client::{Client, Reply};
 use crate::api::console::path;
 use crate::blobs::OpenError;
 use crate::config::meaning::{Auth, Config, Listen, Log};
+use crate::registry::{Collecting, Limits};
 
 /// What a command needs of the server that it asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,14 @@ impl Console {
             listen: Listen::Nowhere,
             tls: None,
             debug: None,
+            // What a command is for it does, and nothing beside it.
+            limits: Limits {
+                collection: Collecting {
+                    is_enabled: false,
+                    ..config.limits.collection
+                },
+                ..config.limits
+            },
             auth,
             // Standard output is the command's.
             log: Log {
@@ -132,6 +141,12 @@ impl Console {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether nobody else uses the directory: no server runs on it but ours.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.server.is_some()
     }
 
     /// Asks the API as its administrator.

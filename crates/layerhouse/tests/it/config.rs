@@ -125,7 +125,7 @@ fn the_command_line_is_the_registrys() {
         &["garbage-collect", &file, "-m", "--dry-run"],
         &[],
         false,
-        "nothing was collected",
+        refused,
     );
     check(&["serv"], &[], false, "neither a command nor a file");
 

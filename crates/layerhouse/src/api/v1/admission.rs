@@ -94,7 +94,8 @@ pub(super) async fn enter(
         Handler::Tended(deed, handle) => {
             let name = named::<RepositoryName>(&visit, &asker)?;
             let rights = directory.rights(asker.principal(), &name)?;
-            if !rights.exists() || !rights.allows(Deed::Pull) {
+            let is_known = rights.exists() || rights.was_deleted();
+            if !is_known || !rights.allows(Deed::Pull) {
                 return Err(hidden(&asker, false));
             }
             let permit = TendPermit::of(&asker, &rights, *deed);

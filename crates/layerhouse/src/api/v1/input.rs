@@ -164,6 +164,15 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
         .ok_or_else(|| D::Error::custom("write a whole number"))
 }
 
+/// Whether something is so, which a query has as text.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    match &*Cow::<str>::deserialize(deserializer)? {
+        "true" => Ok(Some(true)),
+        "false" => Ok(Some(false)),
+        _ => Err(D::Error::custom("write true or false")),
+    }
+}
+
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     let pairs = MapDeserializer::<_, de::value::Error>::new(

@@ -4,8 +4,11 @@
 mod access;
 mod admission;
 mod audit;
+mod collection;
+mod deleted;
 mod endpoint;
 mod grants;
+mod history;
 mod input;
 mod invitations;
 mod me;

@@ -140,6 +140,14 @@ fn path_parameter(name: &str) -> Value {
             "The name of a repository. Its slashes may stand as they are, or as %2F.",
             json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
         ),
+        "tag" => (
+            "A tag.",
+            json!({ "type": "string", "pattern": "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$" }),
+        ),
+        "digest" => (
+            "A manifest's digest.",
+            json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+        ),
         "id" => (
             "As a list or the answer that made it says.",
             json!({ "type": "string", "pattern": "^[0-9]{1,19}$" }),

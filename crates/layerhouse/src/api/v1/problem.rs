@@ -28,6 +28,8 @@ use crate::index::stars::StarError;
 use crate::index::teams::TeamError;
 use crate::index::tokens::TokenError;
 use crate::index::users::UserError;
+use crate::registry::deletion::{DeleteManifestError, DeleteRepositoryError};
+use crate::registry::undelete::RestoreError;
 
 /// What programs tell problems apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -98,6 +100,11 @@ impl Problem {
     /// The one answer for what is not there and for what may not be seen (S17).
     pub(super) fn not_found() -> Self {
         let message = "there is nothing here that you may see";
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
+    }
+
+    /// What is named is not there, and that is no secret.
+    pub(super) fn absent(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
     }
 
@@ -196,6 +203,43 @@ sorted!(
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         ApiError::from(fault).into()
+    }
+}
+
+impl From<DeleteManifestError> for Problem {
+    fn from(error: DeleteManifestError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeleteManifestError::Unknown => Self::absent(message),
+            DeleteManifestError::Refused(_) => Self::denied(message),
+            DeleteManifestError::Needed { .. } => Self::conflict(Code::Conflict, message),
+            DeleteManifestError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<DeleteRepositoryError> for Problem {
+    fn from(error: DeleteRepositoryError) -> Self {
+        match error {
+            DeleteRepositoryError::Refused(refused) => Self::denied(refused.to_string()),
+            DeleteRepositoryError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<RestoreError> for Problem {
+    fn from(error: RestoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            RestoreError::UnknownRepository
+            | RestoreError::UnknownManifest { .. }
+            | RestoreError::UnknownTag { .. }
+            | RestoreError::NothingBefore { .. }
+            | RestoreError::Gone { .. } => Self::absent(message),
+            RestoreError::Refused(_) => Self::denied(message),
+            RestoreError::Missing { .. } => Self::conflict(Code::Conflict, message),
+            RestoreError::Fault(fault) => fault.into(),
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use super::endpoint::{Endpoint, delete, get, patch, post, put};
 use super::{
-    access, audit, grants, invitations, me, organizations, repositories, robots, search, server,
-    sign_in, storage, tags, teams, tokens, users,
+    access, audit, collection, deleted, grants, history, invitations, me, organizations,
+    repositories, robots, search, server, sign_in, storage, tags, teams, tokens, users,
 };
-use crate::auth::rights::Deed::{Maintain, Own, Pull};
+use crate::auth::rights::Deed::{Delete, Maintain, Own, Pull, Push};
 use crate::auth::rights::Role::{Owner, Reader};
 
 /// Every endpoint there is.
@@ -211,6 +211,13 @@ fn of_repositories() -> Vec<Endpoint> {
     const ONE: &str = "/repositories/{repository}";
     const STAR: &str = "/repositories/{repository}/-/star";
     const ACCESS: &str = "/repositories/{repository}/-/access";
+    const DELETED: &str = "/repositories/{repository}/-/deleted";
+    const HISTORY: &str = "/repositories/{repository}/-/history";
+    const RESTORE: &str = "/repositories/{repository}/-/restore";
+    const MANIFEST: &str = "/repositories/{repository}/-/manifests/{digest}";
+    const RESTORE_MANIFEST: &str = "/repositories/{repository}/-/manifests/{digest}/restore";
+    const TAG: &str = "/repositories/{repository}/-/tags/{tag}";
+    const RESTORE_TAG: &str = "/repositories/{repository}/-/tags/{tag}/restore";
     const TAGS: &str = "/repositories/{repository}/-/tags";
     const EXPLAIN: &str = "/repositories/{repository}/-/access/explain";
     vec![
@@ -221,6 +228,56 @@ fn of_repositories() -> Vec<Endpoint> {
             "Show, hide or describe a repository",
         )
         .repository(Maintain, repositories::update),
+        delete(
+            ONE,
+            "deleteRepository",
+            "Delete a repository with all that it has",
+        )
+        .tended(Delete, deleted::delete_repository)
+        .may_conflict(),
+        post(
+            RESTORE,
+            "restoreRepository",
+            "Have a deleted repository back",
+        )
+        .tended(Maintain, deleted::restore_repository)
+        .may_conflict(),
+        get(
+            DELETED,
+            "listDeleted",
+            "What was deleted there and can come back",
+        )
+        .tended(Pull, deleted::list),
+        get(
+            HISTORY,
+            "listHistory",
+            "Where tags pointed, who moved them and when",
+        )
+        .tended(Pull, history::list),
+        delete(
+            MANIFEST,
+            "deleteManifest",
+            "Delete a manifest with its tags",
+        )
+        .tended(Delete, deleted::delete_manifest)
+        .may_conflict(),
+        post(
+            RESTORE_MANIFEST,
+            "restoreManifest",
+            "Have a deleted manifest back with its tags",
+        )
+        .tended(Push, deleted::restore_manifest)
+        .may_conflict(),
+        delete(TAG, "deleteTag", "Delete a tag")
+            .tended(Delete, deleted::delete_tag)
+            .may_conflict(),
+        post(
+            RESTORE_TAG,
+            "restoreTag",
+            "Point a tag where it pointed before",
+        )
+        .tended(Push, history::restore)
+        .may_conflict(),
         get(TAGS, "listTags", "Tags, with what they point at").tended(Pull, tags::list),
         put(STAR, "star", "Give a repository a star").repository(Pull, repositories::star),
         delete(STAR, "unstar", "Take a star back").repository(Pull, repositories::unstar),
@@ -263,6 +320,26 @@ fn of_operators() -> Vec<Endpoint> {
         )
         .admin(grants::revoke_official),
         get("/audit", "listEvents", "What was changed, by whom").admin(audit::list),
+        get("/collection", "getCollection", "How collection goes").operator(collection::show),
+        get(
+            "/collection/plan",
+            "planCollection",
+            "What a collection would do now, and why",
+        )
+        .operator(collection::plan),
+        post(
+            "/collection/runs",
+            "runCollection",
+            "Collect what nothing needs",
+        )
+        .operator(collection::run)
+        .may_conflict(),
+        get(
+            "/deleted",
+            "listHoldings",
+            "Repositories of which something can come back",
+        )
+        .operator(deleted::holdings),
         get(
             "/storage",
             "getStorage",

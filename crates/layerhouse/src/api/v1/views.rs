@@ -150,6 +150,12 @@ impl From<Id> for String {
     }
 }
 
+impl std::fmt::Display for Id {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
 impl JsonSchema for Id {
     fn schema_name() -> Cow<'static, str> {
         "Id".into()

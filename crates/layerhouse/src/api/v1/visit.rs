@@ -2,10 +2,15 @@
 
 use std::str::FromStr;
 
+use serde_json::Value;
+
 use super::path::Parameters;
 use super::problem::Problem;
 use crate::api::Call;
+use crate::auth::permits::TendPermit;
 use crate::index::Index;
+use crate::index::audit::{Action, Audit};
+use crate::registry::note::{Doer, Note};
 
 /// A request whose caller is known.
 pub(super) struct Visit<I = Index> {
@@ -23,6 +28,28 @@ impl From<Visit> for AnyVisit {
             call: visit.call,
             index: Some(visit.index),
             parameters: visit.parameters,
+        }
+    }
+}
+
+impl AnyVisit {
+    /// Who changes a repository, with what the audit is to say of it, where there is one.
+    pub(super) fn doer(&self, permit: &TendPermit, action: Action, detail: Value) -> Doer {
+        let name = permit.caller().identity.name();
+        match &self.index {
+            None => name.into(),
+            Some(index) => {
+                let subject = permit.repository().as_str();
+                let audit = Audit::of(permit.caller(), action, subject, detail);
+                Doer::noted(name, Note::of(index.noting(audit)))
+            }
+        }
+    }
+
+    /// A repository came or went: who may do what there is decided anew.
+    pub(super) fn moved(&self) {
+        if let Some(index) = &self.index {
+            index.directory().moved();
         }
     }
 }

@@ -31,6 +31,17 @@ pub(crate) struct Place {
     output: Form,
 }
 
+impl Place {
+    /// By a configuration alone, for people.
+    pub(crate) fn of_config(config: Option<PathBuf>) -> Self {
+        Self {
+            config,
+            root: None,
+            output: Form::Table,
+        }
+    }
+}
+
 /// A command with its own ones below it.
 #[derive(Debug, Args)]
 pub(crate) struct Group<C: Subcommand> {
@@ -72,7 +83,7 @@ impl<C: Args + Act> Alone<C> {
 }
 
 /// Does it, and says how it went: 0 done, 1 failed, 2 wrongly asked, 3 not found, 4 may not, 5 refused.
-fn run<C: Act>(place: Place, command: C) -> ExitCode {
+pub(crate) fn run<C: Act>(place: Place, command: C) -> ExitCode {
     let arguments = Arguments {
         listen: None,
         root: place.root,

@@ -121,6 +121,11 @@ impl Session {
         self.ask("POST", path, Some(&body)).await
     }
 
+    /// Has what the path names done, which takes no words.
+    pub(crate) async fn post_there(&mut self, path: &str) -> Result<Value, Failure> {
+        self.ask("POST", path, None).await
+    }
+
     pub(crate) async fn put(&mut self, path: &str, body: Value) -> Result<Value, Failure> {
         self.ask("PUT", path, Some(&body)).await
     }
@@ -199,6 +204,19 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    /// Whether nobody else uses the data directory.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.console.is_alone()
+    }
+
+    /// Shows one thing in words for people, or as the API gave it.
+    pub(crate) fn show_words(&self, words: &str, entry: &Value) -> Result<(), Failure> {
+        print(&match self.form {
+            Form::Table => words.to_owned(),
+            Form::Json => json(entry),
+        })
     }
 
     /// Whether people read what is shown.

@@ -1,3 +1,7 @@
 //! What the registry holds, for who stands at the machine: with accounts and without.
 
+pub(crate) mod collection;
+pub(crate) mod deleted;
+pub(crate) mod history;
+mod reference;
 pub(crate) mod tags;

@@ -67,6 +67,9 @@ CREATE INDEX deleted_manifest_children_by_digest ON deleted_manifest_children (r
 -- Whether a manifest ever had a tag, and when the last one left it.
 CREATE INDEX tag_events_by_source ON tag_events (repository_id, from_digest, id) WHERE from_digest IS NOT NULL;
 
+-- The record of a whole repository, the last first.
+CREATE INDEX tag_events_by_repository ON tag_events (repository_id, id);
+
 -- When a repository was deleted, until somebody pushes to its name again or has it back. The row stays: its
 -- history and what waits in deleted_manifests belong to it.
 ALTER TABLE repositories ADD COLUMN deleted_at BIGINT;

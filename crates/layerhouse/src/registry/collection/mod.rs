@@ -20,7 +20,7 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, RwLock};
 
-pub(crate) use self::plan::{Entry, Plan, Sort};
+pub(crate) use self::plan::{Entry, Sort};
 use self::verdict::{Kept, Verdict};
 use super::{Collecting, Registry, blocking};
 use crate::clock::Timestamp;

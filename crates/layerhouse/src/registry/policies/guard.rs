@@ -119,6 +119,36 @@ pub(crate) fn check_delete(
     Ok(verdict)
 }
 
+/// Whether a repository may be deleted with all its tags.
+///
+/// # Errors
+/// The database failed; within, the policy that refuses it.
+pub(crate) fn check_delete_all(
+    tx: &Transaction<'_>,
+    policies: &Policies,
+    (repository, id): Place<'_>,
+) -> Result<Result<(), Refused>, Fault> {
+    /// Tags that are looked at together.
+    const TAGS: usize = 1000;
+    let is_free = |entry: &Policy| entry.immutable.is_none();
+    if policies.of(repository).all(is_free) {
+        return Ok(Ok(()));
+    }
+    let mut after: Option<String> = None;
+    loop {
+        let page = meta::tags::list(tx, id, after.as_deref(), TAGS)?;
+        for tag in page.iter().filter_map(|text| text.parse().ok()) {
+            if let Err(refused) = check_removal(policies, repository, &tag) {
+                return Ok(Err(refused));
+            }
+        }
+        let Some(last) = page.into_iter().next_back() else {
+            return Ok(Ok(()));
+        };
+        after = Some(last);
+    }
+}
+
 /// What keeps a tag where it is: the key and pattern.
 fn fixed_by(policies: &Policies, repository: &RepositoryName, tag: &Tag) -> Option<String> {
     policies.of(repository).find_map(|entry| {

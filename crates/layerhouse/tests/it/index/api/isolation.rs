@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ROOT, Who, World};
 use crate::harness::http::Response;
+use crate::harness::images;
 
 /// Two tenants, each with an organization, a private repository, a robot, a team, a grant, a token.
 fn world() -> World {
@@ -167,7 +168,9 @@ fn sec_s17_what_may_not_be_seen_is_not_there() {
                         .replace("{user}", "ann")
                         .replace("{team}", "web")
                         .replace("{robot}", "ci")
-                        .replace("{id}", "1");
+                        .replace("{id}", "1")
+                        .replace("{tag}", "v1")
+                        .replace("{digest}", &images::digest("{}"));
                     world.send(&who, &method, &path, Some(&json!({ "role": "owner" })))
                 };
                 let (hidden, missing) = (ask(hidden), ask(missing));

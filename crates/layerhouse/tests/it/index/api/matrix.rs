@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use super::{PASSWORD, ROOT, Who, World};
+use crate::harness::images;
 
 /// What somebody is to the namespace `acme`, from nothing to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -271,7 +272,9 @@ fn sec_s02_every_endpoint_with_every_kind_of_credentials() {
                 .replace("{user}", "reader")
                 .replace("{team}", "web")
                 .replace("{robot}", "ci")
-                .replace("{id}", "1");
+                .replace("{id}", "1")
+                .replace("{tag}", "v1")
+                .replace("{digest}", &images::digest("{}"));
             for kind in &kinds {
                 let answer = world.send(&kind.who, &method, &format!("{path}?nope=1"), None);
                 let expected = expected(kind, &method, need, repository);

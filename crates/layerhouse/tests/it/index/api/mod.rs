@@ -9,6 +9,7 @@ mod rates;
 mod requests;
 mod schema;
 mod sessions;
+mod tending;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
