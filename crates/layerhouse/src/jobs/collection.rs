@@ -9,8 +9,6 @@ use crate::clock::{Moment, Timestamp};
 use crate::registry::Registry;
 use crate::registry::collection::How;
 
-/// Between two rounds.
-const INTERVAL: Duration = Duration::from_mins(1);
 /// A machine that slept, or whose clock was set: more than rounds are apart.
 const JUMP_MIN: Duration = Duration::from_mins(10);
 /// Somebody may set the clock back when they see it: what the jump would end lives on for so long.
@@ -20,10 +18,11 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Collects until it is told to stop.
 pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
+    let interval = registry.collection_interval();
     let mut watch = Watch::new(registry.clock().moment(), registry.clock().now());
     loop {
         tokio::select! {
-            () = registry.clock().sleep(INTERVAL) => {}
+            () = registry.clock().sleep(interval) => {}
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
         let (moment, now) = (registry.clock().moment(), registry.clock().now());

@@ -84,6 +84,8 @@ pub(crate) struct Collecting {
     pub(crate) promise: Duration,
     /// What was deleted can be restored for this long.
     pub(crate) undelete: Duration,
+    /// Between two rounds.
+    pub(crate) interval: Duration,
 }
 
 /// What there is.

@@ -50,6 +50,7 @@ fn collecting(ours: &Section<'_>) -> Collecting {
         grace: collection.duration("grace", Duration::from_hours(1)),
         promise: collection.duration("promise", Duration::from_hours(1)),
         undelete: collection.duration("undelete", Duration::from_hours(7 * 24)),
+        interval: collection.duration_above_zero("interval", Duration::from_mins(1)),
     }
 }
 

@@ -123,6 +123,11 @@ impl Registry {
         self.limits.collection.is_enabled
     }
 
+    /// Between two rounds of the server's own.
+    pub(crate) fn collection_interval(&self) -> Duration {
+        self.limits.collection.interval
+    }
+
     /// Collects all that may go. `pause` says how long to leave the disk and the database to others after a
     /// piece of work that took so long.
     ///
@@ -166,8 +171,13 @@ impl Registry {
             after = Some(last);
             resting.rest().await;
         }
+        // What is put off during this round waits for the next: without a grace it would be due at once.
+        let until = self.clock.now().before(rules.grace);
         let mut after = None;
-        while let Some(last) = self.review_links(rules, how, after, collected).await? {
+        while let Some(last) = self
+            .review_links(rules, how, until, after, collected)
+            .await?
+        {
             after = Some(last);
             resting.rest().await;
         }
@@ -241,11 +251,11 @@ impl Registry {
         &self,
         rules: Collecting,
         how: How,
+        until: Timestamp,
         after: Option<QueuedLink>,
         collected: &mut Collected,
     ) -> Result<Option<QueuedLink>, Fault> {
         let (now, moment) = (self.clock.now(), self.clock.moment());
-        let until = now.before(rules.grace);
         let page = self
             .database
             .read(|tx| meta::reviews::links(tx, until, after.as_ref(), REVIEWED_TOGETHER))?;

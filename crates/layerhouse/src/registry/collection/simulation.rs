@@ -39,6 +39,7 @@ const RULES: Collecting = Collecting {
     grace: Duration::from_mins(10),
     promise: Duration::from_mins(20),
     undelete: Duration::from_hours(2),
+    interval: Duration::from_mins(1),
 };
 const REPOSITORIES: usize = 3;
 const BLOBS: usize = 10;

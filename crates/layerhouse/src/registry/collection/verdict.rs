@@ -82,6 +82,7 @@ mod tests {
         grace: Duration::from_mins(60),
         promise: Duration::from_mins(30),
         undelete: Duration::from_hours(48),
+        interval: Duration::from_mins(1),
     };
 
     fn at(minutes: i64) -> Timestamp {
