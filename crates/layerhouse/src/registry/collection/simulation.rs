@@ -635,6 +635,7 @@ impl Simulation {
     /// One stage of a collection, or all of them.
     async fn collect_some(&mut self) -> &'static str {
         let (rules, how) = (RULES, How::default());
+        let until = self.now().before(rules.grace);
         let mut collected = Collected::default();
         let registry = self.registry();
         match self.dice.roll(4) {
@@ -646,7 +647,7 @@ impl Simulation {
             ),
             1 => drop(
                 registry
-                    .review_links(rules, how, None, &mut collected)
+                    .review_links(rules, how, until, None, &mut collected)
                     .await
                     .expect("it goes"),
             ),
