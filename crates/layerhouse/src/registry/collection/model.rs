@@ -95,6 +95,7 @@ const RULES: Collecting = Collecting {
     grace: Duration::ZERO,
     promise: Duration::ZERO,
     undelete: Duration::ZERO,
+    interval: Duration::ZERO,
 };
 const NOW: Timestamp = Timestamp(1);
 
