@@ -34,6 +34,9 @@ pub use auth::htpasswd::update::htpasswd_update;
 pub use blobs::OpenError;
 #[doc(hidden)]
 pub use index::measured;
+pub use registry::backup::check::{Pruned, Verified, backup_list, backup_prune, backup_verify};
+pub use registry::backup::restore::{Restored, backup_restore};
+pub use registry::backup::{BackupError, Description, Listed, Missing};
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::console::{Console, ConsoleError, Needs};

@@ -20,9 +20,11 @@ use commands::index::robot::RobotCommand;
 use commands::index::team::TeamCommand;
 use commands::index::token::TokenCommand;
 use commands::index::user::UserCommand;
+use commands::registry::backup::{self, BackupCommand};
 use commands::registry::collection::{GarbageCollectArguments, GcCommand};
 use commands::registry::deleted::{DeletedCommand, RemoveCommand};
 use commands::registry::history::{HistoryCommand, RestoreCommand};
+use commands::registry::scrub::ScrubCommand;
 use commands::registry::tags::TagsCommand;
 use commands::{configuration, htpasswd, reload};
 use layerhouse::config::meaning::{Config, Formatter, Log};
@@ -97,6 +99,13 @@ enum Command {
     Gc(Alone<GcCommand>),
     /// Collect what nothing needs, with the arguments of registry:2
     GarbageCollect(GarbageCollectArguments),
+    /// See how far the hashing of what is stored is, and what is damaged
+    Scrub(Alone<ScrubCommand>),
+    /// Make backups, look at them, and restore one
+    Backup {
+        #[command(subcommand)]
+        command: BackupCommand,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +168,9 @@ fn main() -> ExitCode {
         Some(Command::Rm(alone)) => return alone.run(),
         Some(Command::Gc(alone)) => return alone.run(),
         Some(Command::GarbageCollect(arguments)) => return arguments.run(),
+        Some(Command::Scrub(alone)) => return alone.run(),
+        Some(Command::Backup { command }) => return backup::run(command),
+        Some(Command::GarbageCollect { .. }) => Err(NO_COLLECTOR.to_owned()),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve_bare(line.serve),
     };

@@ -41,6 +41,11 @@ impl Layout {
         self.own().join("lock")
     }
 
+    /// There while a backup is being restored.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.own().join("restoring")
+    }
+
     /// Space held back for the database, given up when the disk is full.
     pub(crate) fn reserve(&self) -> PathBuf {
         self.own().join("reserve")

@@ -7,6 +7,7 @@ pub(crate) mod layout;
 pub(crate) mod links;
 mod mapping;
 mod open_files;
+pub(crate) mod pool;
 pub(crate) mod publish;
 pub(crate) mod read;
 pub(crate) mod reread;
@@ -17,7 +18,7 @@ pub(crate) mod survey;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layerhouse_oci::digest::Algorithm;
@@ -45,6 +46,17 @@ pub(crate) struct Store {
     buffers: read::Buffers,
     open_files: open_files::OpenFiles,
     actions: Arc<StorageActions>,
+}
+
+/// How much room a file system has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// That we may use.
+    pub(crate) free_bytes: u64,
+    pub(crate) total_bytes: u64,
+    pub(crate) free_inodes: u64,
+    /// 0 where the file system does not count them.
+    pub(crate) total_inodes: u64,
 }
 
 /// Why a data directory cannot be served.
@@ -77,6 +89,14 @@ impl Store {
             make_directories(&directory).map_err(|error| Fault::io(doing(&directory), error))?;
         }
         let lock = take_lock(&layout)?;
+        if layout.restoring().exists() {
+            let what = format!(
+                "a backup was being restored into {} and that was not finished; empty the directory and \
+                 restore it again",
+                root.display()
+            );
+            return Err(Fault::plain(FaultKind::Other, what).into());
+        }
         make_directories(&layout.repositories())
             .and_then(|()| make_prefixes(&layout))
             .map_err(|error| Fault::io(doing(&layout.blobs()), error))?;
@@ -123,6 +143,26 @@ impl Store {
         let space = statvfs(self.layout.root())
             .map_err(|error| Fault::io("asking for free space", error.into()))?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// How much room the file system has.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn room(&self) -> Result<Room, Fault> {
+        let space = statvfs(self.layout.root())
+            .map_err(|error| Fault::io("asking for free space", error.into()))?;
+        Ok(Room {
+            free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+            total_bytes: space.f_blocks.saturating_mul(space.f_frsize),
+            free_inodes: space.f_favail,
+            total_inodes: space.f_files,
+        })
+    }
+
+    /// How many damaged files are kept.
+    pub(crate) fn quarantined(&self) -> usize {
+        fs::read_dir(self.layout.quarantine()).map_or(0, Iterator::count)
     }
 
     /// Refuses to take more bytes when the file system is nearly full or failed.
@@ -201,6 +241,28 @@ impl Store {
         Ok(())
     }
 
+    /// Marks the directory as one into which a backup is being restored: nobody else opens it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn mark_restoring(&self) -> Result<(), Fault> {
+        File::create(self.layout.restoring())
+            .and_then(|file| file.sync_all())
+            .and_then(|()| sync_directory(&self.layout.own()))
+            .map_err(|error| Fault::io("beginning to restore", error))
+    }
+
+    /// The backup is restored, and may be served.
+    ///
+    /// # Errors
+    /// The mark cannot be removed.
+    pub(crate) fn end_restoring(&self) -> Result<(), Fault> {
+        sync_directory(&self.layout.blobs())
+            .and_then(|()| fs::remove_file(self.layout.restoring()))
+            .and_then(|()| sync_directory(&self.layout.own()))
+            .map_err(|error| Fault::io("ending to restore", error))
+    }
+
     /// Takes the reserve again, if there is room for it.
     pub(crate) fn refill_reserve(&self) {
         let fill = || -> io::Result<()> {
@@ -265,6 +327,52 @@ fn take_lock(layout: &Layout) -> Result<File, OpenError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
+}
+
+/// A path without symbolic links, as far as it exists.
+pub(crate) fn real_path(path: &Path) -> PathBuf {
+    for (depth, existing) in path.ancestors().enumerate() {
+        if let Ok(real) = existing.canonicalize() {
+            let rest = path.components().count().saturating_sub(depth);
+            return path
+                .components()
+                .skip(rest)
+                .fold(real, |real, name| real.join(name));
+        }
+    }
+    path.to_owned()
+}
+
+/// How long a file is.
+///
+/// # Errors
+/// It cannot be looked at.
+pub(crate) fn length(path: &Path) -> Result<u64, Fault> {
+    fs::metadata(path)
+        .map(|metadata| metadata.len())
+        .map_err(|error| Fault::io(format!("looking at {}", path.display()), error))
+}
+
+/// Whether a directory is empty, or is not there.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn is_vacant(directory: &Path) -> Result<bool, Fault> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(pool::is_empty(entries)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Fault::io(
+            format!("looking at {}", directory.display()),
+            error,
+        )),
+    }
+}
+
+/// Removes what a restoration made in a directory that was empty.
+pub(crate) fn vacate(root: &Path) {
+    for made in ["docker", "layerhouse"] {
+        let _ = fs::remove_dir_all(root.join(made));
+    }
 }
 
 fn empty(directory: &Path) -> io::Result<()> {

@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::num::NonZero;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
-use layerhouse_oci::digest::{Digest, Hasher};
+use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use rustix::fs::{Advice, CWD, Mode, OFlags, fadvise};
 use rustix::io::{ReadWriteFlags, preadv2};
 
@@ -25,12 +26,14 @@ const ALIGNMENT: usize = 4096;
 /// A file on its way through the hash.
 #[derive(Debug)]
 pub(crate) struct Reread {
-    store_path: std::path::PathBuf,
+    path: PathBuf,
     file: File,
     is_direct: bool,
     /// Aligned from `first` on.
     buffer: Vec<u8>,
     first: usize,
+    /// What the last step read, in the buffer.
+    length: usize,
     at: u64,
     hasher: Hasher,
     version: FileVersion,
@@ -54,8 +57,17 @@ impl Store {
     /// # Errors
     /// They cannot be opened, or are no file.
     pub(crate) fn reread(&self, digest: &Digest) -> Result<Option<Reread>, Fault> {
-        let path = self.layout().blob(digest);
-        let fault = |error| Fault::io(format!("reading blob {digest} again"), error);
+        Reread::open(self.layout().blob(digest), digest.algorithm())
+    }
+}
+
+impl Reread {
+    /// Opens any file; `None` if there is none.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no file.
+    pub(super) fn open(path: PathBuf, algorithm: Algorithm) -> Result<Option<Self>, Fault> {
+        let fault = |error| Fault::io(format!("reading {} again", path.display()), error);
         let (file, is_direct) = match open(&path, true).or_else(|_| open(&path, false)) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -70,21 +82,22 @@ impl Store {
         let slice = wanted.next_multiple_of(ALIGNMENT).min(SLICE_BYTES);
         let buffer = vec![0; slice + ALIGNMENT];
         let first = buffer.as_ptr().align_offset(ALIGNMENT);
-        Ok(Some(Reread {
-            store_path: path,
+        Ok(Some(Self {
+            path,
             file,
             is_direct,
             first: if first <= ALIGNMENT { first } else { 0 },
             buffer,
+            length: 0,
             at: 0,
-            hasher: Hasher::new(digest.algorithm()),
+            hasher: Hasher::new(algorithm),
             version: FileVersion::new(&metadata),
             size_bytes: metadata.len(),
         }))
     }
 }
 
-fn open(path: &std::path::Path, is_direct: bool) -> io::Result<(File, bool)> {
+fn open(path: &Path, is_direct: bool) -> io::Result<(File, bool)> {
     // Without waiting: a pipe in its place would never be written to.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     flags.set(OFlags::DIRECT, is_direct);
@@ -107,36 +120,41 @@ impl Reread {
         self.version
     }
 
+    /// The bytes that the last step read.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.first..self.first + self.length]
+    }
+
     /// Reads and hashes on; blocks.
     ///
     /// # Errors
     /// The disk does not give the bytes.
     pub(crate) fn step(&mut self) -> Result<Progress, Fault> {
-        let fault = |path: &std::path::Path, error| {
-            Fault::io(format!("reading {} again", path.display()), error)
-        };
+        let fault =
+            |path: &Path, error| Fault::io(format!("reading {} again", path.display()), error);
         if self.at < self.size_bytes {
             let length = match self.read() {
                 Ok(length) => length,
                 // A file system that opens so and then cannot.
                 Err(error) if self.is_direct && is_refusal(&error) => {
-                    let opened = open(&self.store_path, false);
+                    let opened = open(&self.path, false);
                     (self.file, self.is_direct) =
-                        opened.map_err(|error| fault(&self.store_path, error))?;
+                        opened.map_err(|error| fault(&self.path, error))?;
                     return self.step();
                 }
-                Err(error) => return Err(fault(&self.store_path, error)),
+                Err(error) => return Err(fault(&self.path, error)),
             };
             if length == 0 {
                 return Ok(Progress::Changed);
             }
-            let bytes = &self.buffer[self.first..self.first + length];
-            self.hasher.update(bytes);
+            self.length = length;
+            self.hasher
+                .update(&self.buffer[self.first..self.first + length]);
             self.at += length as u64;
             return Ok(Progress::Read(length as u64));
         }
         let metadata = self.file.metadata();
-        let metadata = metadata.map_err(|error| fault(&self.store_path, error))?;
+        let metadata = metadata.map_err(|error| fault(&self.path, error))?;
         if FileVersion::new(&metadata) != self.version || self.at != self.size_bytes {
             return Ok(Progress::Changed);
         }

@@ -108,6 +108,18 @@ pub(crate) fn set_deleted(
     super::search::mark_stale(tx, id)
 }
 
+/// What a repository is called, if it is there.
+pub(crate) fn name(
+    tx: &Transaction<'_>,
+    id: RepositoryId,
+) -> Result<Option<RepositoryName>, Fault> {
+    tx.query_one(
+        "SELECT name FROM repositories WHERE id = $1",
+        &[id.0.into()],
+        |row| row.parsed(0),
+    )
+}
+
 /// Gives a repository another name, which must be free.
 pub(crate) fn rename(
     tx: &Transaction<'_>,

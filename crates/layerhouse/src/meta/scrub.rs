@@ -287,6 +287,21 @@ pub(crate) fn due_blobs(
     }
 }
 
+/// One blob, to be hashed whenever it was.
+pub(crate) fn due_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<DueBlob>, Fault> {
+    tx.query_one(
+        "SELECT digest, size, damaged_at FROM blobs WHERE digest = $1",
+        &[digest.as_str().into()],
+        |row| {
+            Ok(DueBlob {
+                digest: row.parsed(0)?,
+                size_bytes: bytes(row.int(1)?),
+                is_damaged: row.optional_int(2)?.is_some(),
+            })
+        },
+    )
+}
+
 /// The next manifests of a pass, in the order of repositories and digests.
 pub(crate) fn due_manifests(
     tx: &Transaction<'_>,

@@ -233,6 +233,19 @@ impl Database {
         })
     }
 
+    /// Writes all that is committed into a new file, without what was removed. Blocks nobody.
+    ///
+    /// # Errors
+    /// The disk is full or failed, or the database is damaged.
+    pub(super) fn vacuum_into(&self, path: &Path) -> Result<(), Fault> {
+        let doing = "copying the database";
+        let connection = connect(&self.0.path)?;
+        connection
+            .execute("VACUUM INTO $1", [path.to_string_lossy()])
+            .map(drop)
+            .map_err(|error| database_fault(doing, error))
+    }
+
     /// A number that is another one after every commit of [`Database::write`], before that returns: what
     /// was read after this was asked for is true for as long as it stays the same.
     pub(crate) fn generation(&self) -> u64 {

@@ -2,6 +2,7 @@
 //! rows are written: bytes first and row second to create, row first to delete.
 
 mod adoption;
+pub(crate) mod backup;
 pub(crate) mod blobs;
 mod cache;
 pub(crate) mod collection;

@@ -59,6 +59,29 @@ pub enum ConsoleError {
 }
 
 impl Console {
+    /// Reaches the server that runs on the configuration's data directory; `None` if none does.
+    ///
+    /// # Errors
+    /// [`ConsoleError`] says what to do.
+    pub async fn reach(config: &Config) -> Result<Option<Self>, ConsoleError> {
+        let path = path(&config.root);
+        match UnixStream::connect(&path).await {
+            Ok(stream) => {
+                let client = Client::over(stream).await.map_err(ConsoleError::Broken)?;
+                Ok(Some(Self {
+                    client,
+                    server: None,
+                }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let path = path.display().to_string();
+                Err(ConsoleError::NotOperator { path })
+            }
+            // Nobody listens, or nobody did at the last start.
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Reaches the server that runs on the configuration's data directory, or opens the directory.
     ///
     /// # Errors
@@ -66,23 +89,11 @@ impl Console {
     pub async fn open(config: &Config, needs: Needs) -> Result<Self, ConsoleError> {
         let path = path(&config.root);
         let shown = || path.display().to_string();
-        match UnixStream::connect(&path).await {
-            Ok(stream) => {
-                let client = Client::over(stream).await.map_err(ConsoleError::Broken)?;
-                let mut console = Self {
-                    client,
-                    server: None,
-                };
-                if needs == Needs::Accounts {
-                    console.ask_for_accounts(config).await?;
-                }
-                return Ok(console);
+        if let Some(mut console) = Self::reach(config).await? {
+            if needs == Needs::Accounts {
+                console.ask_for_accounts(config).await?;
             }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(ConsoleError::NotOperator { path: shown() });
-            }
-            // Nobody listens, or nobody did at the last start.
-            Err(_) => {}
+            return Ok(console);
         }
         if config.index.is_none() && needs == Needs::Accounts {
             return Err(ConsoleError::Off);

@@ -5,6 +5,7 @@ mod acme;
 mod adoption;
 mod architecture;
 mod auth;
+mod backup;
 mod base;
 mod blobs;
 mod config;

@@ -4,8 +4,12 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use crate::harness::console::ask;
 use crate::harness::http::Client;
 use crate::harness::images;
+use crate::harness::machine::Machine;
 use crate::harness::server::Server;
 
 const CONFIGURATION: &str =
@@ -209,4 +213,102 @@ fn what_was_pushed_lately_is_left_out() {
         pass(&server);
     }
     assert_eq!(number(&server, "blobs_total"), 1);
+}
+
+/// How the scrub is, once the pass that was asked for is over.
+fn run(server: &Server, wanted: &Value) -> Value {
+    let (status, begun) = ask(&server.root(), "POST", "/scrub/runs", Some(wanted));
+    assert_eq!(status, 201, "{begun}");
+    for _ in 0..2000 {
+        let (_, state) = ask(&server.root(), "GET", "/scrub", None);
+        let passes = state["passes"].as_array().unwrap();
+        let pass = passes
+            .iter()
+            .find(|pass| pass["id"] == begun["id"])
+            .unwrap();
+        if !pass["finished_at"].is_null() {
+            return state;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the pass does not end");
+}
+
+#[test]
+fn who_asks_is_told_what_is_damaged_and_who_misses_it() {
+    let mut server = Server::start();
+    server.may_complain();
+    let client = server.client;
+    images::push_image(&client, "acme/web", "v1", "layer");
+    images::push_image(&client, "acme/web", "v2", "layer");
+    images::push_image(&client, "acme/api", "v1", "layer");
+    images::push_image(&client, "acme/api", "v2", "another");
+    let state = run(&server, &json!({}));
+    let pass = &state["passes"][0];
+    assert_eq!(pass["why"], "asked");
+    assert_eq!((&pass["blobs"], &pass["damaged"]), (&json!(3), &json!(0)));
+    assert_eq!(state["damaged"], json!([]));
+
+    let digest = images::digest("layer");
+    fs::remove_file(server.blob_path(&digest)).unwrap();
+    flip(&server, &images::digest("another"), 2);
+    let state = run(&server, &json!({ "repository": "acme/web" }));
+    assert_eq!(state["passes"][0]["repository"], "acme/web");
+    assert_eq!(state["passes"][0]["blobs"], 2, "{state}");
+    let damaged = state["damaged"].as_array().unwrap();
+    assert_eq!(damaged.len(), 1, "{state}");
+    assert_eq!(damaged[0]["digest"], digest);
+    let affected = json!([
+        { "repository": "acme/api", "tag": "v1" },
+        { "repository": "acme/web", "tag": "v1" },
+        { "repository": "acme/web", "tag": "v2" },
+    ]);
+    assert_eq!(damaged[0]["affected"], affected);
+    let state = run(&server, &json!({}));
+    assert_eq!(state["damaged"].as_array().unwrap().len(), 2, "{state}");
+    images::push_blob(&client, "acme/web", "layer");
+    images::push_blob(&client, "acme/web", "another");
+    assert_eq!(run(&server, &json!({}))["damaged"], json!([]));
+
+    let (status, said) = ask(
+        &server.root(),
+        "POST",
+        "/scrub/runs",
+        Some(&json!({ "repository": "acme/none" })),
+    );
+    assert_eq!(status, 404, "{said}");
+    let (status, _) = ask(
+        &server.root(),
+        "POST",
+        "/scrub/runs",
+        Some(&json!({ "repository": "Acme" })),
+    );
+    assert_eq!(status, 422);
+}
+
+#[test]
+fn the_command_waits_for_its_end() {
+    let machine = Machine::new();
+    let server = machine.serve();
+    images::push_image(&server.client, "acme/web", "v1", "layer");
+    let shown = machine.does("scrub --now", "");
+    assert!(shown.contains("asked"), "{shown}");
+    assert!(server.terminate().0.success());
+    let shown = machine.does("scrub", "");
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    let digest = images::digest("layer");
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    let blobs = machine.root().join("docker/registry/v2/blobs/sha256");
+    let file = blobs.join(&hex[..2]).join(hex).join("data");
+    fs::write(&file, "LAYER").unwrap();
+    let ran = machine.run(&["scrub", "--now", "--repository", "acme/web"], "");
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    assert!(
+        ran.out.contains(&digest) && ran.out.contains("acme/web:v1"),
+        "{ran:?}"
+    );
+    let server = machine.serve();
+    images::push_blob(&server.client, "acme/web", "layer");
+    assert!(server.terminate().0.success());
+    machine.does("scrub", "");
 }

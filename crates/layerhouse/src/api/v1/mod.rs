@@ -11,6 +11,7 @@ mod grants;
 mod history;
 mod input;
 mod invitations;
+mod keeping;
 mod me;
 mod openapi;
 mod organizations;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::endpoint::{Endpoint, delete, get, patch, post, put};
 use super::{
-    access, audit, collection, deleted, grants, history, invitations, me, organizations,
+    access, audit, collection, deleted, grants, history, invitations, keeping, me, organizations,
     repositories, robots, search, server, sign_in, storage, tags, teams, tokens, users,
 };
 use crate::auth::rights::Deed::{Delete, Maintain, Own, Pull, Push};
@@ -346,6 +346,20 @@ fn of_operators() -> Vec<Endpoint> {
             "What is stored, and how much room there is",
         )
         .operator(storage::show),
+        get(
+            "/scrub",
+            "getScrub",
+            "How far the hashing of what is stored is, and what is damaged",
+        )
+        .operator(keeping::show_scrub),
+        post("/scrub/runs", "scrubNow", "Hash what is stored now").operator(keeping::begin_scrub),
+        post(
+            "/backups",
+            "createBackup",
+            "Make a backup; at the console alone",
+        )
+        .operator(keeping::create_backup)
+        .may_conflict(),
     ]
 }
 

@@ -40,6 +40,21 @@ impl Place {
             output: Form::Table,
         }
     }
+
+    /// The server's configuration.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let arguments = Arguments {
+            listen: None,
+            root: self.root.clone(),
+            config: self.config.clone(),
+        };
+        let config = Config::load(&arguments, &Surroundings::system());
+        config.map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        self.output
+    }
 }
 
 /// A command with its own ones below it.
@@ -82,16 +97,12 @@ impl<C: Args + Act> Alone<C> {
     }
 }
 
-/// Does it, and says how it went: 0 done, 1 failed, 2 wrongly asked, 3 not found, 4 may not, 5 refused.
+/// Does it, and says how it went: 0 done, 1 failed, 2 wrongly asked, 3 not found, 4 may not, 5 refused,
+/// 6 done, and something is wrong.
 pub(crate) fn run<C: Act>(place: Place, command: C) -> ExitCode {
-    let arguments = Arguments {
-        listen: None,
-        root: place.root,
-        config: place.config,
-    };
-    let config = match Config::load(&arguments, &Surroundings::system()) {
+    let config = match place.config() {
         Ok(config) => config,
-        Err(error) => return failed(&Failure::usage(error.to_string())),
+        Err(failure) => return failed(&failure),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -115,7 +126,7 @@ pub(crate) fn run<C: Act>(place: Place, command: C) -> ExitCode {
     }
 }
 
-fn failed(failure: &Failure) -> ExitCode {
+pub(crate) fn failed(failure: &Failure) -> ExitCode {
     if !failure.message.is_empty() {
         crate::say_error(&failure.message);
     }

@@ -46,6 +46,11 @@ impl Failure {
         Self::coded(5, message)
     }
 
+    /// It was done, and something is wrong with what was looked at.
+    pub(crate) fn found(message: impl Into<String>) -> Self {
+        Self::coded(6, message)
+    }
+
     fn coded(code: u8, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -243,6 +248,11 @@ fn shown_alone(columns: &[Column], entry: &Value) -> String {
         .iter()
         .map(|column| line(column).trim_end().to_owned() + "\n");
     lines.collect()
+}
+
+/// Shows what the API gave, as it is.
+pub(crate) fn show_json(value: &Value) -> Result<(), Failure> {
+    print(&json(value))
 }
 
 fn json(value: &Value) -> String {

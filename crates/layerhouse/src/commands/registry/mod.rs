@@ -1,7 +1,9 @@
 //! What the registry holds, for who stands at the machine: with accounts and without.
 
+pub(crate) mod backup;
 pub(crate) mod collection;
 pub(crate) mod deleted;
 pub(crate) mod history;
 mod reference;
+pub(crate) mod scrub;
 pub(crate) mod tags;

@@ -5,6 +5,7 @@
 //! hashed without their digest's lease, which a push of the same bytes would wait for; the lease is taken to
 //! judge what was found, and the file must still be the one that was read.
 
+pub(crate) mod asked;
 mod manifests;
 pub(crate) mod pace;
 
@@ -235,6 +236,28 @@ impl Registry {
             "its file is not what it should be, and did not stay the same or could not be moved away"
                 .to_owned(),
         ))
+    }
+
+    /// Hashes a blob of which somebody thinks that it is damaged, as fast as may be.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(in crate::registry) async fn look_again(
+        self: &Arc<Self>,
+        digest: &Digest,
+    ) -> Result<(), Fault> {
+        let known = self.database.read(|tx| meta::scrub::due_blob(tx, digest))?;
+        let Some(blob) = known else {
+            return Ok(());
+        };
+        let (mut pace, mut hashed_bytes) = (Pace::default(), 0);
+        let verdict = self
+            .scrub_blob(&blob, &mut pace, u64::MAX, &mut hashed_bytes)
+            .await?;
+        if let Verdict::Unreadable(said) = verdict {
+            self.note_unreadable(blob.digest, said).await?;
+        }
+        Ok(())
     }
 
     /// Reads a file through, pausing on the way; an error is why the disk did not give it.

@@ -6,6 +6,7 @@
 
 mod abandoned;
 mod adoption;
+mod backup;
 mod bit_rot;
 mod cgroup;
 mod crash;
