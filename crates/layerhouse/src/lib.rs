@@ -37,6 +37,7 @@ pub use index::measured;
 pub use registry::backup::check::{Pruned, Verified, backup_list, backup_prune, backup_verify};
 pub use registry::backup::restore::{Restored, backup_restore};
 pub use registry::backup::{BackupError, Description, Listed, Missing};
+pub use registry::doctor::{Ailment, Diagnosis, examine};
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::console::{Console, ConsoleError, Needs};

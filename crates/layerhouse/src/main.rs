@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::configuration::{CheckArguments, ConfigCommand};
-use commands::console::{Alone, Group};
+use commands::console::{Alone, Group, Place};
 use commands::htpasswd::HtpasswdArguments;
 use commands::index::acl::AclCommand;
 use commands::index::audit::AuditCommand;
@@ -23,6 +23,7 @@ use commands::index::user::UserCommand;
 use commands::registry::backup::{self, BackupCommand};
 use commands::registry::collection::{GarbageCollectArguments, GcCommand};
 use commands::registry::deleted::{DeletedCommand, RemoveCommand};
+use commands::registry::doctor;
 use commands::registry::history::{HistoryCommand, RestoreCommand};
 use commands::registry::scrub::ScrubCommand;
 use commands::registry::tags::TagsCommand;
@@ -101,6 +102,8 @@ enum Command {
     GarbageCollect(GarbageCollectArguments),
     /// See how far the hashing of what is stored is, and what is damaged
     Scrub(Alone<ScrubCommand>),
+    /// Say in words what is wrong with a data directory, and what to do
+    Doctor(Place),
     /// Make backups, look at them, and restore one
     Backup {
         #[command(subcommand)]
@@ -169,8 +172,8 @@ fn main() -> ExitCode {
         Some(Command::Gc(alone)) => return alone.run(),
         Some(Command::GarbageCollect(arguments)) => return arguments.run(),
         Some(Command::Scrub(alone)) => return alone.run(),
+        Some(Command::Doctor(place)) => return doctor::run(&place),
         Some(Command::Backup { command }) => return backup::run(command),
-        Some(Command::GarbageCollect { .. }) => Err(NO_COLLECTOR.to_owned()),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve_bare(line.serve),
     };

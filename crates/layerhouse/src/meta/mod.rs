@@ -13,6 +13,7 @@ pub(crate) mod blobs;
 pub(crate) mod counts;
 pub(crate) mod damages;
 pub(crate) mod deleted;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod grants;
 pub(crate) mod history;

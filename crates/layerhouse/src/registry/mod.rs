@@ -8,6 +8,7 @@ mod cache;
 pub(crate) mod collection;
 pub(crate) mod deletion;
 mod description;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod history;
 mod leases;

@@ -15,6 +15,7 @@ mod console;
 mod damage;
 mod deletes;
 mod differential;
+mod doctor;
 mod faults;
 mod gc_command;
 mod harness;

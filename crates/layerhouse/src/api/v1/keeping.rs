@@ -223,6 +223,46 @@ pub(super) async fn create_backup(
     }))
 }
 
+/// How the data directory is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Diagnosis {
+    facts: Vec<Fact>,
+    /// Nothing here means that it is healthy.
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Fact {
+    name: String,
+    said: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Finding {
+    what: String,
+    /// What to do.
+    advice: String,
+}
+
+pub(super) async fn examine(
+    visit: AnyVisit,
+    _: OperatorPermit,
+    _: Nothing,
+) -> Result<Found<Diagnosis>, Problem> {
+    let found = visit.call.api.registry.examine().await?;
+    let facts = found.facts.into_iter();
+    let ailments = found.ailments.into_iter();
+    Ok(Found(Diagnosis {
+        facts: facts.map(|(name, said)| Fact { name, said }).collect(),
+        findings: ailments
+            .map(|ailment| Finding {
+                what: ailment.what,
+                advice: ailment.advice,
+            })
+            .collect(),
+    }))
+}
+
 impl From<AskForScrubError> for Problem {
     fn from(error: AskForScrubError) -> Self {
         match error {

@@ -353,6 +353,7 @@ fn of_operators() -> Vec<Endpoint> {
         )
         .operator(keeping::show_scrub),
         post("/scrub/runs", "scrubNow", "Hash what is stored now").operator(keeping::begin_scrub),
+        get("/doctor", "getDoctor", "What is wrong, and what to do").operator(keeping::examine),
         post(
             "/backups",
             "createBackup",

@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod collection;
 pub(crate) mod deleted;
+pub(crate) mod doctor;
 pub(crate) mod history;
 mod reference;
 pub(crate) mod scrub;
