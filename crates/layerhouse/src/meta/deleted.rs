@@ -26,14 +26,6 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Request,
-        Self::Retention,
-        Self::Untagged,
-        Self::Orphan,
-        Self::Repository,
-    ];
-
     /// As it is stored and shown.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -367,14 +359,4 @@ pub(crate) fn holdings(
             })
         },
     )
-}
-
-/// How many there are, and the bytes of their contents.
-pub(crate) fn totals(tx: &Transaction<'_>) -> Result<(u64, u64), Fault> {
-    let counted = tx.query_one(
-        "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM deleted_manifests",
-        &[],
-        |row| Ok((bytes(row.int(0)?), bytes(row.int(1)?))),
-    )?;
-    Ok(counted.unwrap_or_default())
 }
