@@ -9,8 +9,10 @@ use super::body::ResponseBody;
 use super::{Answer, json};
 use crate::auth::Refusal;
 use crate::fault::{Fault, FaultKind};
+use crate::registry::blobs::MountBlobError;
 use crate::registry::deletion::{DeleteBlobError, DeleteManifestError};
 use crate::registry::manifests::PushManifestError;
+use crate::registry::policies::guard::Refused;
 use crate::registry::uploads::{FinishUploadError, OpenUploadError, PushChunkError};
 
 /// An answer that is not what the client asked for.
@@ -161,6 +163,22 @@ impl From<RouteError> for ApiError {
     }
 }
 
+impl From<MountBlobError> for ApiError {
+    fn from(error: MountBlobError) -> Self {
+        match error {
+            MountBlobError::Refused(refused) => refused.into(),
+            MountBlobError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+/// What a policy of the operator's does not let happen.
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::new(StatusCode::FORBIDDEN, Code::Denied, refused.to_string())
+    }
+}
+
 impl From<OpenUploadError> for ApiError {
     fn from(error: OpenUploadError) -> Self {
         let message = error.to_string();
@@ -171,6 +189,7 @@ impl From<OpenUploadError> for ApiError {
                 message,
             )
             .later(),
+            OpenUploadError::Refused(refused) => refused.into(),
             OpenUploadError::Fault(fault) => fault.into(),
         }
     }
@@ -209,6 +228,7 @@ impl From<PushChunkError> for ApiError {
                 message,
             )
             .with(header::CONNECTION, HeaderValue::from_static("close")),
+            PushChunkError::Refused(refused) => refused.into(),
             PushChunkError::Fault(fault) => fault.into(),
         }
     }
@@ -223,6 +243,7 @@ impl From<FinishUploadError> for ApiError {
             }
             FinishUploadError::Chunk(error) => error.into(),
             FinishUploadError::Open(error) => error.into(),
+            FinishUploadError::Refused(refused) => refused.into(),
             FinishUploadError::Fault(fault) => fault.into(),
         }
     }
@@ -257,9 +278,7 @@ impl From<PushManifestError> for ApiError {
             PushManifestError::Missing { .. } => {
                 Self::new(StatusCode::NOT_FOUND, Code::ManifestBlobUnknown, message)
             }
-            PushManifestError::Refused(_) => {
-                Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
-            }
+            PushManifestError::Refused(refused) => refused.into(),
             PushManifestError::Fault(fault) => fault.into(),
         }
     }
@@ -272,9 +291,7 @@ impl From<DeleteManifestError> for ApiError {
             DeleteManifestError::Unknown => {
                 Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
             }
-            DeleteManifestError::Refused(_) => {
-                Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
-            }
+            DeleteManifestError::Refused(refused) => refused.into(),
             DeleteManifestError::Needed { .. } => {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
             }

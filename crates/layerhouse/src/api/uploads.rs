@@ -140,6 +140,7 @@ pub(super) async fn finish(
         .map_err(|error| match error {
             FinishUploadError::Chunk(error) => refused(call, error, push.repository(), upload),
             FinishUploadError::DigestMismatch { .. }
+            | FinishUploadError::Refused(_)
             | FinishUploadError::Open(_)
             | FinishUploadError::Fault(_) => error.into(),
         })?;
@@ -174,6 +175,7 @@ fn refused(
         | PushChunkError::TooLarge { .. }
         | PushChunkError::NoRoom
         | PushChunkError::Broken(_)
+        | PushChunkError::Refused(_)
         | PushChunkError::Fault(_) => None,
     };
     let refusal = ApiError::from(error);

@@ -120,6 +120,34 @@ pub(crate) fn name(
     )
 }
 
+/// Bytes of the blobs that a repository links.
+pub(crate) fn linked_bytes(tx: &Transaction<'_>, name: &RepositoryName) -> Result<u64, Fault> {
+    let found = tx.query_one(
+        "SELECT linked_bytes FROM repositories WHERE name = $1",
+        &[name.as_str().into()],
+        |row| row.int(0),
+    )?;
+    Ok(super::blobs::bytes(found.unwrap_or(0)))
+}
+
+/// Bytes of the blobs that repositories link whose name is `first` or begins with it and a slash; each
+/// repository's by themselves.
+pub(crate) fn linked_bytes_within(tx: &Transaction<'_>, first: &str) -> Result<u64, Fault> {
+    let (from, to) = within(first);
+    let sum = tx.query_one(
+        "SELECT COALESCE(SUM(linked_bytes), 0) FROM repositories
+         WHERE name = $1 OR (name >= $2 AND name < $3)",
+        &[first.into(), from.as_str().into(), to.as_str().into()],
+        |row| row.int(0),
+    )?;
+    Ok(super::blobs::bytes(sum.unwrap_or(0)))
+}
+
+/// Where names below `first` begin and end: `0` is the byte behind `/`.
+pub(super) fn within(first: &str) -> (String, String) {
+    (format!("{first}/"), format!("{first}0"))
+}
+
 /// Gives a repository another name, which must be free.
 pub(crate) fn rename(
     tx: &Transaction<'_>,

@@ -16,6 +16,44 @@ pub(crate) fn count(tx: &Transaction<'_>) -> Result<u64, Fault> {
     tx.count("SELECT COUNT(*) FROM tags")
 }
 
+/// How many a repository has, as far as they are not more than `limit`.
+pub(crate) fn count_in(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    limit: u64,
+) -> Result<u64, Fault> {
+    let counted = tx.query_one(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM tags WHERE repository_id = $1 LIMIT $2) AS some",
+        &[repository.0.into(), bound(limit).into()],
+        |row| row.int(0),
+    )?;
+    Ok(super::blobs::bytes(counted.unwrap_or(0)))
+}
+
+/// How many repositories have together whose name is `first` or begins with it and a slash, as far as they
+/// are not more than `limit`.
+pub(crate) fn count_within(tx: &Transaction<'_>, first: &str, limit: u64) -> Result<u64, Fault> {
+    let (from, to) = super::repositories::within(first);
+    let counted = tx.query_one(
+        "SELECT COUNT(*) FROM
+             (SELECT 1 FROM repositories JOIN tags ON tags.repository_id = repositories.id
+              WHERE repositories.name = $1 OR (repositories.name >= $2 AND repositories.name < $3)
+              LIMIT $4) AS some",
+        &[
+            first.into(),
+            from.as_str().into(),
+            to.as_str().into(),
+            bound(limit).into(),
+        ],
+        |row| row.int(0),
+    )?;
+    Ok(super::blobs::bytes(counted.unwrap_or(0)))
+}
+
+fn bound(limit: u64) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
 /// Points the tag at a manifest of its repository; what it pointed at before.
 pub(crate) fn move_tag(
     tx: &Transaction<'_>,

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 
 use super::cache::Key;
 use super::events::{Action, Target, Thing};
+use super::policies::guard::Refused;
+use super::policies::quota;
 use super::{Registry, blocking};
 use crate::auth::{Granted, GrantedBrowse, Pull, Push};
 use crate::blobs::read::{BlobFile, Window};
@@ -31,6 +33,15 @@ pub(crate) struct BlobContent {
     file: BlobFile,
     /// It must be hashed while it is read.
     is_unverified: bool,
+}
+
+/// Why a blob was not mounted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MountBlobError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }
 
 impl Registry {
@@ -174,13 +185,13 @@ impl Registry {
     /// No right to the source, no such source and no such blob are all one answer.
     ///
     /// # Errors
-    /// The disk or the database failed.
+    /// A quota is used up, or the disk or the database failed.
     pub(crate) async fn mount_blob(
         &self,
         push: &Granted<Push>,
         digest: &Digest,
         from: MountSource,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, MountBlobError> {
         self.store.check_room()?;
         let _lease = self.leases.take(digest).await;
         let size_bytes = self.database.read(|tx| match &from {
@@ -199,6 +210,7 @@ impl Registry {
         let (repository, digest) = (push.repository().clone(), digest.clone());
         let teller = self.blob_teller(push, Action::Mount, now);
         let told = teller.clone();
+        let policies = self.policies.load_full();
         let is_mounted = self
             .database
             .write(move |tx| {
@@ -219,11 +231,12 @@ impl Registry {
                         teller.append(tx, &target)?;
                     }
                     let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
-                    if meta::blobs::link(tx, repository_id, &digest, now)? {
+                    let place = (&repository, repository_id);
+                    if quota::link(tx, &policies, place, &digest, now)?? {
                         meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?;
                     }
                 }
-                Ok::<_, Fault>(is_there)
+                Ok::<_, MountBlobError>(is_there)
             })
             .await?;
         if is_mounted {

@@ -111,7 +111,7 @@ pub(crate) struct Registry {
     leases: leases::Leases,
     promises: promises::Promises,
     collector: collection::Collector,
-    sessions: sessions::Sessions,
+    sessions: Arc<sessions::Sessions>,
     verified: verified::Verified,
     /// Whole files hashed at once: hashing must leave cores for those who wait for nothing.
     hashing: Semaphore,
@@ -157,7 +157,10 @@ impl Registry {
             limits,
             cache: cache::Cache::default(),
             leases: leases::Leases::default(),
-            sessions: sessions::Sessions::new(limits.uploads_max, limits.held_bytes_max),
+            sessions: Arc::new(sessions::Sessions::new(
+                limits.uploads_max,
+                limits.held_bytes_max,
+            )),
             verified: verified::Verified::default(),
             hashing: Semaphore::new(HASHING_MAX),
             links_wanted: Notify::new(),

@@ -11,6 +11,8 @@ use bytes::{Bytes, BytesMut};
 use layerhouse_oci::digest::Algorithm;
 use tokio::task::JoinHandle;
 
+use super::policies::guard::Refused;
+use super::policies::quota::Room;
 use super::sessions::{Session, WriterGuard};
 use crate::blobs::Store;
 use crate::blobs::stage::Stage;
@@ -45,6 +47,8 @@ pub(super) enum ReceiveError {
     TooLarge,
     /// All uploads together hold as much as they may.
     NoRoom,
+    /// A quota is used up.
+    Refused(Refused),
     Fault(Fault),
 }
 
@@ -56,6 +60,8 @@ pub(super) struct Writer {
     stage: Option<Stage>,
     store: Arc<Store>,
     algorithm: Algorithm,
+    /// What quotas leave; absent, there are none.
+    room: Option<Room>,
 }
 
 impl Writer {
@@ -71,7 +77,24 @@ impl Writer {
             stage: None,
             store: Arc::clone(store),
             algorithm,
+            room: None,
         }
+    }
+
+    /// The same, for a repository with quotas.
+    pub(super) fn within(mut self, room: Option<Room>) -> Self {
+        self.room = room;
+        self
+    }
+
+    /// Whether quotas leave room for so many bytes more.
+    ///
+    /// # Errors
+    /// The quota that is used up.
+    pub(super) fn check_room(&self, more_bytes: u64) -> Result<(), Refused> {
+        self.room
+            .as_ref()
+            .map_or(Ok(()), |room| room.check(more_bytes))
     }
 
     /// The stage, opened or made if need be. Blocks.
@@ -92,6 +115,8 @@ impl Writer {
         if !self.session.has_room(batch.length_bytes as u64) {
             return Err(ReceiveError::NoRoom);
         }
+        self.check_room(batch.length_bytes as u64)
+            .map_err(ReceiveError::Refused)?;
         let stage = self.stage().map_err(ReceiveError::Fault)?;
         let result = stage.append(&batch.frames);
         let held_bytes = stage.held_bytes();

@@ -164,6 +164,13 @@ impl Sessions {
         self.lock().len()
     }
 
+    /// Bytes that the sessions hold together whose repository is one of these.
+    pub(super) fn held_bytes_of(&self, is_of: impl Fn(&RepositoryName) -> bool) -> u64 {
+        let open = self.lock();
+        let sessions = open.values().filter(|session| is_of(&session.repository));
+        sessions.map(|session| session.held_bytes()).sum()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
         self.lock().values().cloned().collect()
     }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
+use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::range::ContentRange;
 use layerhouse_oci::upload::{OutOfOrder, place_chunk};
 use layerhouse_oci::upload_id::UploadId;
 
 use super::events::{Action, Target, Thing};
+use super::policies::guard::Refused;
+use super::policies::quota::{self, Room};
 use super::receive::{BodyBroken, Incoming, ReceiveError, Writer, receive};
 use super::sessions::{Owner, Session};
 use super::{Registry, blocking};
@@ -35,6 +38,8 @@ pub(crate) enum OpenUploadError {
     #[error("too many uploads are open; finish or cancel some, or try again later")]
     TooMany,
     #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
     Fault(#[from] Fault),
 }
 
@@ -56,6 +61,8 @@ pub(crate) enum PushChunkError {
     #[error(transparent)]
     Broken(#[from] BodyBroken),
     #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
     Fault(#[from] Fault),
 }
 
@@ -69,7 +76,37 @@ pub(crate) enum FinishUploadError {
     #[error(transparent)]
     Open(#[from] OpenUploadError),
     #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// Why a blob's rows were not written.
+#[derive(Debug)]
+enum RecordError {
+    Refused(Refused),
+    Fault(Fault),
+}
+
+impl From<Refused> for RecordError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Fault> for RecordError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<RecordError> for FinishUploadError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Refused(refused) => Self::Refused(refused),
+            RecordError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 impl Registry {
@@ -82,6 +119,10 @@ impl Registry {
         push: &Granted<Push>,
     ) -> Result<UploadId, OpenUploadError> {
         self.store.check_room()?;
+        if let Some(room) = self.room(push.repository(), None)? {
+            // How much will come is not known; that it would be too much may be.
+            room.check(1)?;
+        }
         let session = self.open_session(push)?;
         let stored = StoredUpload {
             id: session.id.clone(),
@@ -101,6 +142,29 @@ impl Registry {
             return Err(fault.into());
         }
         Ok(session.id.clone())
+    }
+
+    /// What quotas leave for uploads to a repository; `None`, if there are none, or if the blob that is
+    /// claimed is counted there already.
+    fn room(
+        &self,
+        repository: &RepositoryName,
+        claimed: Option<&Digest>,
+    ) -> Result<Option<Room>, Fault> {
+        let policies = self.policies.load();
+        if policies.of(repository).all(|entry| entry.quota.is_none()) {
+            return Ok(None);
+        }
+        self.database.read(|tx| {
+            let size_bytes = match claimed {
+                Some(digest) => meta::blobs::size_in(tx, repository.as_str(), digest)?,
+                None => None,
+            };
+            if size_bytes.is_some() {
+                return Ok(None);
+            }
+            Room::find(tx, &policies, repository, &self.sessions)
+        })
     }
 
     fn open_session(&self, push: &Granted<Push>) -> Result<Arc<Session>, OpenUploadError> {
@@ -148,7 +212,8 @@ impl Registry {
         chunk: Chunk,
         body: &mut impl Incoming,
     ) -> Result<u64, PushChunkError> {
-        let writer = self.writer(push, id)?;
+        let room = self.room(push.repository(), None)?;
+        let writer = self.writer(push, id)?.within(room);
         let writer = self.append(writer, chunk, body).await?;
         Ok(writer.session().held_bytes())
     }
@@ -172,6 +237,11 @@ impl Registry {
         let (writer, result) = self.append_to(writer, chunk, body).await?;
         match result {
             Ok(()) => Ok(writer),
+            // What it holds would count until its client cancels it, which few do.
+            Err(PushChunkError::Refused(refused)) => {
+                self.end(writer).await;
+                Err(refused.into())
+            }
             Err(PushChunkError::Fault(fault)) if ends_the_session(&fault) => {
                 self.end(writer).await;
                 Err(fault.into())
@@ -209,6 +279,9 @@ impl Registry {
         {
             return Ok((writer, Err(too_large())));
         }
+        if let Err(refused) = writer.check_room(chunk.length_bytes.unwrap_or(0)) {
+            return Ok((writer, Err(refused.into())));
+        }
         let (writer, received) = receive(writer, body, room_bytes).await?;
         writer.session().touch(self.clock.now());
         let actual_bytes = writer.session().held_bytes() - held_bytes;
@@ -224,6 +297,7 @@ impl Registry {
             (Err(ReceiveError::Fault(fault)), _) => return Ok((writer, Err(fault.into()))),
             (Err(ReceiveError::TooLarge), _) => too_large(),
             (Err(ReceiveError::NoRoom), _) => PushChunkError::NoRoom,
+            (Err(ReceiveError::Refused(refused)), _) => refused.into(),
         };
         let writer = blocking(move || writer.rewind(checkpoint)).await?;
         Ok((writer, Err(wrong)))
@@ -241,7 +315,8 @@ impl Registry {
         chunk: Chunk,
         body: &mut impl Incoming,
     ) -> Result<VerifiedBlob, FinishUploadError> {
-        let writer = self.writer(push, id)?;
+        let room = self.room(push.repository(), Some(claimed))?;
+        let writer = self.writer(push, id)?.within(room);
         let writer = self.append(writer, chunk, body).await?;
         self.publish(push, writer, claimed).await
     }
@@ -258,11 +333,12 @@ impl Registry {
         body: &mut impl Incoming,
     ) -> Result<VerifiedBlob, FinishUploadError> {
         self.store.check_room()?;
+        let room = self.room(push.repository(), Some(claimed))?;
         // Never recorded as a row: a client cannot go on with it, so a restart clears it away.
         let session = self.open_session(push)?;
         let id = session.id.clone();
         let guard = session.try_write().expect("nobody else knows the session");
-        let writer = Writer::new(&self.store, session, guard, claimed.algorithm());
+        let writer = Writer::new(&self.store, session, guard, claimed.algorithm()).within(room);
         let result = match self.append(writer, chunk, body).await {
             Ok(writer) => self.publish(push, writer, claimed).await,
             Err(error) => Err(error.into()),
@@ -321,7 +397,7 @@ impl Registry {
         push: &Granted<Push>,
         writer: Writer,
         blob: &VerifiedBlob,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RecordError> {
         let id = writer.session().id.clone();
         let _lease = self.leases.take(blob.digest()).await;
         let published = blob.clone();
@@ -336,9 +412,9 @@ impl Registry {
         .await?;
         let recorded = match result {
             Ok(()) => self.write_blob_rows(push, id.clone(), blob).await,
-            Err(fault) => Err(fault),
+            Err(fault) => Err(fault.into()),
         };
-        let Err(fault) = recorded else {
+        let Err(error) = recorded else {
             // While the writer is held nobody can write to what is now the blob's file.
             self.sessions.remove(&id);
             let store = Arc::clone(&self.store);
@@ -358,11 +434,15 @@ impl Registry {
             }
             return Ok(());
         };
-        if !is_undone(&fault) {
+        let (is_undone, ends) = match &error {
+            RecordError::Refused(_) => (true, true),
+            RecordError::Fault(fault) => (is_undone(fault), ends_the_session(fault)),
+        };
+        if !is_undone {
             // The commit may have reached the disk after all: both names stay, and the next start
             // sees from the rows which of them to keep.
             self.sessions.remove(&id);
-            return Err(fault);
+            return Err(error);
         }
         let is_known = self
             .database
@@ -372,10 +452,10 @@ impl Registry {
             let (store, digest) = (Arc::clone(&self.store), blob.digest().clone());
             blocking(move || store.unpublish(&digest)).await?;
         }
-        if ends_the_session(&fault) {
+        if ends {
             self.end(writer).await;
         }
-        Err(fault)
+        Err(error)
     }
 
     async fn write_blob_rows(
@@ -383,12 +463,13 @@ impl Registry {
         push: &Granted<Push>,
         id: UploadId,
         blob: &VerifiedBlob,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RecordError> {
         let now = self.clock.now();
         let repository = push.repository().clone();
         let (digest, size_bytes) = (blob.digest().clone(), blob.size_bytes());
         let teller = self.blob_teller(push, Action::Push, now);
         let told = teller.clone();
+        let policies = self.policies.load_full();
         self.database
             .write(move |tx| {
                 meta::blobs::put(tx, &digest, size_bytes, now)?;
@@ -398,10 +479,11 @@ impl Registry {
                     let thing = Thing::Blob { digest, size_bytes };
                     teller.append(tx, &Target::new(&repository, thing))?;
                 }
-                if meta::blobs::link(tx, repository_id, &digest, now)? {
+                let place = (&repository, repository_id);
+                if quota::link(tx, &policies, place, &digest, now)?? {
                     meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?;
                 }
-                meta::uploads::close(tx, &id)
+                Ok::<_, RecordError>(meta::uploads::close(tx, &id)?)
             })
             .await?;
         self.told(told.as_ref());

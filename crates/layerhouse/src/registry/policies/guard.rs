@@ -6,6 +6,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 
+use super::quota;
 use crate::config::meaning::policies::{Policies, Policy, owner};
 use crate::fault::Fault;
 use crate::meta::repositories::RepositoryId;
@@ -26,6 +27,26 @@ pub(crate) enum Refused {
     Name {
         tag: Tag,
         allowed: String,
+        rule: String,
+    },
+    #[error(
+        "{scope} holds {used} of the {allowed} that it may ({rule}), and {more} more is too much; delete what \
+         is not needed, whose space comes back when it is collected, or ask who runs this registry for more"
+    )]
+    Bytes {
+        scope: String,
+        used: String,
+        allowed: String,
+        more: String,
+        rule: String,
+    },
+    #[error(
+        "{scope} has the {allowed} tags that it may ({rule}); delete some that are not needed, push to one \
+         that is there, or ask who runs this registry for more"
+    )]
+    Tags {
+        scope: String,
+        allowed: u64,
         rule: String,
     },
 }
@@ -52,7 +73,10 @@ pub(crate) fn check_push(
     Ok(match before {
         Some(before) if before == *digest => Ok(()),
         Some(before) => check_move(policies, repository, tag, &before),
-        None => check_name(policies, repository, tag),
+        None => match check_name(policies, repository, tag) {
+            Ok(()) => quota::check_tags(tx, policies, (repository, id))?,
+            refused => refused,
+        },
     })
 }
 
@@ -150,7 +174,11 @@ pub(crate) fn check_delete_all(
 }
 
 /// What keeps a tag where it is: the key and pattern.
-fn fixed_by(policies: &Policies, repository: &RepositoryName, tag: &Tag) -> Option<String> {
+pub(super) fn fixed_by(
+    policies: &Policies,
+    repository: &RepositoryName,
+    tag: &Tag,
+) -> Option<String> {
     policies.of(repository).find_map(|entry| {
         let pattern = entry.immutable.as_ref()?.pattern(tag)?;
         Some(format!("{}: immutable {}", entry.key, pattern.as_str()))

@@ -9,5 +9,6 @@
 )]
 pub(crate) mod decide;
 pub(crate) mod guard;
+pub(crate) mod quota;
 #[allow(dead_code, reason = "the run that asks it comes next")]
 mod semver;

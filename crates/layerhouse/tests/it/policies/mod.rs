@@ -2,3 +2,4 @@
 
 mod immutable;
 mod names;
+mod quotas;
