@@ -25,6 +25,7 @@ use commands::registry::collection::{GarbageCollectArguments, GcCommand};
 use commands::registry::deleted::{DeletedCommand, RemoveCommand};
 use commands::registry::doctor;
 use commands::registry::history::{HistoryCommand, RestoreCommand};
+use commands::registry::retention::RetentionCommand;
 use commands::registry::scrub::ScrubCommand;
 use commands::registry::tags::TagsCommand;
 use commands::{configuration, htpasswd, reload};
@@ -88,6 +89,8 @@ enum Command {
     Audit(Group<AuditCommand>),
     /// List the tags of a repository, with what they point at
     Tags(Alone<TagsCommand>),
+    /// See what policies let go, and let it go now
+    Retention(Group<RetentionCommand>),
     /// Show where tags pointed, who moved them and when; the last first
     History(Alone<HistoryCommand>),
     /// Have a tag point where it did, and what was deleted back
@@ -165,6 +168,7 @@ fn main() -> ExitCode {
         Some(Command::Invitation(group)) => return group.run(),
         Some(Command::Audit(group)) => return group.run(),
         Some(Command::Tags(alone)) => return alone.run(),
+        Some(Command::Retention(group)) => return group.run(),
         Some(Command::History(alone)) => return alone.run(),
         Some(Command::Restore(alone)) => return alone.run(),
         Some(Command::Deleted(alone)) => return alone.run(),

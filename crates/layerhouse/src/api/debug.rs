@@ -191,6 +191,7 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
         let seconds = expires_at.0.div_euclid(1000);
         observers.metrics.set_certificate_expiry(seconds);
     }
+    let (retention_tags, retention_manifests) = registry.retention_totals();
     Scrape {
         metrics: Arc::clone(&observers.metrics),
         storage: Arc::clone(registry.storage_actions()),
@@ -199,6 +200,8 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
         storage_free_bytes: free_bytes,
         repositories: counts.map(|counts| counts.repositories),
         tags: counts.map(|counts| counts.tags),
+        retention_tags,
+        retention_manifests,
         failing_checks: observers.checks.failing() as u64,
         access_lines_dropped: observers.access_lines_dropped(),
     }

@@ -59,6 +59,10 @@ pub(super) fn pull<B>(
         }
         Negotiated::NotAcceptable => return Err(not_acceptable(&stored)),
     };
+    registry.note_pull(pull.repository(), &served.digest);
+    if let Some(index) = &index {
+        registry.note_pull(pull.repository(), &index.digest);
+    }
     let is_known = request::is_known(request.headers(), served.digest.as_str());
     let mut answer = Response::new(ResponseBody::Empty);
     set(&mut answer, CONTENT_DIGEST, served.digest.as_str());

@@ -3,7 +3,6 @@
 
 pub(crate) mod glob;
 pub(crate) mod index;
-#[expect(dead_code, reason = "quotas and retention are kept next")]
 pub(crate) mod policies;
 pub(crate) mod rate;
 pub(crate) mod sources;

@@ -252,6 +252,7 @@ fn read_all(
     sections::other::accepted(&root);
     let auth = sections::auth::read(&root, &ours.section("auth"));
     let index = sections::index::read(&ours, &auth, http.tls.as_ref());
+    let allows_delete = storage.allows_delete.unwrap_or(true);
     Config {
         file: None,
         watch: None,
@@ -264,7 +265,7 @@ fn read_all(
         debug: http.debug,
         auth,
         index,
-        allows_delete: storage.allows_delete.unwrap_or(true),
+        allows_delete,
         is_read_only: storage.is_read_only,
         validation: sections::other::validation(&root),
         catalog_max,
@@ -272,7 +273,7 @@ fn read_all(
         health: sections::health::read(&root),
         notifications: sections::notifications::read(&root),
         limits: sections::ours::limits(&ours, storage.purging),
-        policies: sections::policies::read(&ours),
+        policies: sections::policies::read(&ours, allows_delete, storage.is_read_only),
         timeouts,
         connections_max,
         drain_max: http.drain_max,

@@ -61,14 +61,14 @@ fn pause(worked: Duration) -> Duration {
 
 /// Notices that the machine's clock does not go as time does.
 #[derive(Clone, Copy, Debug)]
-struct Watch {
+pub(super) struct Watch {
     moment: Moment,
     now: Timestamp,
     cautious_since: Option<Moment>,
 }
 
 impl Watch {
-    fn new(moment: Moment, now: Timestamp) -> Self {
+    pub(super) fn new(moment: Moment, now: Timestamp) -> Self {
         Self {
             moment,
             now,
@@ -77,7 +77,7 @@ impl Watch {
     }
 
     /// How far the clock jumped forward since the last look, if that is far.
-    fn look(&mut self, moment: Moment, now: Timestamp) -> Option<Duration> {
+    pub(super) fn look(&mut self, moment: Moment, now: Timestamp) -> Option<Duration> {
         let expected = self.now.after(moment.since(self.moment));
         let jump = now.since(expected);
         (self.moment, self.now) = (moment, now);
@@ -88,7 +88,7 @@ impl Watch {
         jump
     }
 
-    fn is_cautious(&self, moment: Moment) -> bool {
+    pub(super) fn is_cautious(&self, moment: Moment) -> bool {
         self.cautious_since
             .is_some_and(|since| moment.since(since) < CAUTION)
     }

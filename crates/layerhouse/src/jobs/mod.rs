@@ -5,6 +5,7 @@ pub(crate) mod checks;
 mod collection;
 pub(crate) mod index_repositories;
 mod notifications;
+mod retention;
 mod scrub;
 
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) fn start(
     if registry.collects() {
         jobs.spawn(collection::run(Arc::clone(registry), stop.clone()));
     }
+    jobs.spawn(retention::note_pulls(Arc::clone(registry), stop.clone()));
+    jobs.spawn(retention::run(Arc::clone(registry), stop.clone()));
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
     jobs.spawn(scrub::run(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(

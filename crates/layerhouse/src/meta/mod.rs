@@ -26,6 +26,7 @@ mod migrations;
 pub(crate) mod namespaces;
 pub(crate) mod pages;
 pub(crate) mod repositories;
+pub(crate) mod retention;
 pub(crate) mod reviews;
 pub(crate) mod robots;
 pub(crate) mod scrub;

@@ -50,6 +50,9 @@ pub(crate) struct Scrape {
     /// Absent if the database does not answer.
     pub(crate) repositories: Option<u64>,
     pub(crate) tags: Option<u64>,
+    /// What retention removed since the start.
+    pub(crate) retention_tags: u64,
+    pub(crate) retention_manifests: u64,
     pub(crate) failing_checks: u64,
     pub(crate) access_lines_dropped: u64,
 }

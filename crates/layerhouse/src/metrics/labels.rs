@@ -137,6 +137,9 @@ pub(super) fn reason_index(status: u16) -> usize {
     }
 }
 
+/// What retention removes.
+pub(super) const RETAINED: [&str; 2] = ["tag", "manifest"];
+
 /// How somebody signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AuthMethod {

@@ -67,6 +67,7 @@ impl Scrape {
         )?;
         writer.gauge("layerhouse_tags", "Tags.", known(self.tags))?;
         self.of_scrub(writer)?;
+        self.of_retention(writer)?;
         writer.counters("layerhouse_auth", "Attempts to sign in.", self.auth())?;
         writer.gauge(
             "layerhouse_tls_cert_expiry_timestamp_seconds",
@@ -92,6 +93,18 @@ impl Scrape {
             "layerhouse_access_log_dropped",
             "Lines of the access log that nobody took from standard output in time.",
             self.access_lines_dropped,
+        )
+    }
+
+    fn of_retention(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let [tag, manifest] = labels::RETAINED;
+        writer.counters(
+            "layerhouse_retention_deleted",
+            "Tags and manifests that policies let go.",
+            [
+                ([("kind", tag)], self.retention_tags),
+                ([("kind", manifest)], self.retention_manifests),
+            ],
         )
     }
 

@@ -20,6 +20,7 @@ mod official;
 pub(crate) mod pages;
 pub(crate) mod policies;
 mod promises;
+mod pulls;
 pub(crate) mod rebuild;
 pub(crate) mod receive;
 pub(crate) mod recovery;
@@ -123,6 +124,8 @@ pub(crate) struct Registry {
     events: events::Events,
     /// What may be pushed where, and what stays there.
     policies: ArcSwap<Policies>,
+    retention: policies::run::Retention,
+    pulls: pulls::Pulls,
 }
 
 impl Registry {
@@ -168,6 +171,8 @@ impl Registry {
             scrub_numbers: Arc::default(),
             events: events::Events::default(),
             policies: ArcSwap::default(),
+            retention: policies::run::Retention::default(),
+            pulls: pulls::Pulls::default(),
         };
         registry.adopt()?;
         registry.recover()?;

@@ -19,6 +19,7 @@ mod output;
 mod path;
 mod problem;
 mod repositories;
+mod retention;
 mod robots;
 mod search;
 mod server;

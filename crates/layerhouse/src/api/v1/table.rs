@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::endpoint::{Endpoint, delete, get, patch, post, put};
 use super::{
     access, audit, collection, deleted, grants, history, invitations, keeping, me, organizations,
-    repositories, robots, search, server, sign_in, storage, tags, teams, tokens, users,
+    repositories, retention, robots, search, server, sign_in, storage, tags, teams, tokens, users,
 };
 use crate::auth::rights::Deed::{Delete, Maintain, Own, Pull, Push};
 use crate::auth::rights::Role::{Owner, Reader};
@@ -361,6 +361,15 @@ fn of_operators() -> Vec<Endpoint> {
         )
         .operator(keeping::create_backup)
         .may_conflict(),
+        get(
+            "/retention/plan",
+            "planRetention",
+            "What policies let go now, and why",
+        )
+        .operator(retention::plan),
+        post("/retention/runs", "runRetention", "Let it go")
+            .operator(retention::run)
+            .may_conflict(),
     ]
 }
 

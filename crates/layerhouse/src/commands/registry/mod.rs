@@ -6,5 +6,6 @@ pub(crate) mod deleted;
 pub(crate) mod doctor;
 pub(crate) mod history;
 mod reference;
+pub(crate) mod retention;
 pub(crate) mod scrub;
 pub(crate) mod tags;

@@ -16,6 +16,8 @@ pub(crate) struct Policies {
     pub(crate) entries: Vec<Policy>,
     /// Between two looks for what retention lets go.
     pub(crate) interval: Duration,
+    /// What of the configuration keeps everything where it is, retention or not (S18).
+    pub(crate) bar: Option<&'static str>,
 }
 
 /// One entry of the list.
@@ -95,6 +97,7 @@ impl Default for Policies {
         Self {
             entries: Vec::new(),
             interval: Duration::from_hours(1),
+            bar: None,
         }
     }
 }

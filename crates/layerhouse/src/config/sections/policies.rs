@@ -21,7 +21,12 @@ const INTERVAL_MIN: Duration = Duration::from_mins(1);
 /// What stands in for a duration that was not said; nothing reads it.
 const UNSAID: Duration = Duration::from_hours(24);
 
-pub(in crate::config) fn read(ours: &Section<'_>) -> Policies {
+/// `allows_delete` and `is_read_only` hold for policies as for everyone (S18).
+pub(in crate::config) fn read(
+    ours: &Section<'_>,
+    allows_delete: bool,
+    is_read_only: bool,
+) -> Policies {
     let sections = ours.sections("policies");
     if POLICIES_MAX < sections.len() {
         ours.refuse(
@@ -36,10 +41,24 @@ pub(in crate::config) fn read(ours: &Section<'_>) -> Policies {
         key: format!("layerhouse.policies[{place}]"),
         ..policy(section)
     });
-    Policies {
+    let policies = Policies {
         entries: policies.collect(),
         interval: interval(ours),
+        bar: if is_read_only {
+            Some("the registry is read-only (storage.maintenance.readonly)")
+        } else if allows_delete {
+            None
+        } else {
+            Some("deleting is switched off (storage.delete.enabled)")
+        },
+    };
+    if policies.have_retention() && !is_read_only && !allows_delete {
+        ours.warn(
+            "policies",
+            "retention removes nothing while deleting is switched off (storage.delete.enabled)",
+        );
     }
+    policies
 }
 
 /// `layerhouse.retention.interval`: how often retention is looked after.

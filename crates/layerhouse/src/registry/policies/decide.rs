@@ -9,62 +9,62 @@ use layerhouse_oci::tag::Tag;
 use super::semver::Version;
 use crate::clock::Timestamp;
 use crate::config::meaning::policies::{KeepRule, Retention, owner};
+use crate::meta::retention::{ManifestRow, TagRow};
 
 /// How old a signature in the form of a tag must be to go because what it signs is not here, where the policy
 /// says nothing of manifests without a tag: tools that copy images may bring it first.
 const STRAY_AGE: Duration = Duration::from_hours(24);
 
-/// What is known of a repository.
+/// What is known of a repository. Of what does not fit together nothing is decided: somebody changed it between
+/// two looks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
-    /// By digest.
     pub(crate) manifests: Vec<ManifestRow>,
     pub(crate) tags: Vec<TagRow>,
-    /// Index and image, as places in `manifests`.
-    pub(crate) children: Vec<(usize, usize)>,
+    /// Index and image.
+    pub(crate) children: Vec<(Digest, Digest)>,
 }
 
-/// A manifest.
-#[derive(Clone, Debug)]
-pub(crate) struct ManifestRow {
-    pub(crate) digest: Digest,
-    pub(crate) subject: Option<Digest>,
-    pub(crate) pushed_at: Timestamp,
-    /// When a tag last left it.
-    pub(crate) untagged_at: Option<Timestamp>,
-    pub(crate) pulled_at: Option<Timestamp>,
+/// The same, by places in its lists.
+struct Placed<'a> {
+    manifests: &'a [ManifestRow],
+    /// Each with the place of what it points at.
+    tags: Vec<(&'a TagRow, usize)>,
+    places: HashMap<&'a Digest, usize>,
+    children: Vec<(usize, usize)>,
 }
 
-/// A tag.
-#[derive(Clone, Debug)]
-pub(crate) struct TagRow {
-    pub(crate) name: Tag,
-    /// What it points at, as a place in [`Rows::manifests`].
-    pub(crate) manifest: usize,
-    /// When it was last pushed.
-    pub(crate) moved_at: Timestamp,
+impl<'a> Placed<'a> {
+    fn new(rows: &'a Rows) -> Self {
+        let manifests = rows.manifests.iter().enumerate();
+        let places: HashMap<&Digest, usize> = manifests
+            .map(|(at, manifest)| (&manifest.digest, at))
+            .collect();
+        let place = |digest: &Digest| places.get(digest).copied();
+        let tags = rows.tags.iter();
+        let tags = tags.filter_map(|tag| Some((tag, place(&tag.digest)?)));
+        let children = rows.children.iter();
+        let children = children.filter_map(|(index, image)| Some((place(index)?, place(image)?)));
+        Self {
+            manifests: &rows.manifests,
+            tags: tags.collect(),
+            children: children.collect(),
+            places,
+        }
+    }
 }
 
 /// Something that goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// A tag alone: what it points at stays, be it for a while.
-    Tag { tag: SeenTag, why: Reason },
+    Tag { tag: TagRow, why: Reason },
     /// A manifest, and the tags that point at it.
     Manifest {
-        digest: Digest,
-        pushed_at: Timestamp,
-        tags: Vec<SeenTag>,
+        seen: ManifestRow,
+        tags: Vec<TagRow>,
         why: Reason,
     },
-}
-
-/// A tag as it was when it was decided that it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SeenTag {
-    pub(crate) name: Tag,
-    pub(crate) digest: Digest,
-    pub(crate) moved_at: Timestamp,
 }
 
 /// Why something goes.
@@ -78,6 +78,18 @@ pub(crate) enum Reason {
     Untagged,
     /// What it belongs to goes or is gone: an index, a subject, a signed manifest.
     Owner,
+}
+
+impl Reason {
+    /// As it is told.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unkept => "unkept",
+            Self::LastTag => "last-tag",
+            Self::Untagged => "untagged",
+            Self::Owner => "owner",
+        }
+    }
 }
 
 /// When the policy is asked, and since when it is known what is pulled.
@@ -95,21 +107,19 @@ pub(crate) fn decide(
     is_fixed: impl Fn(&Tag) -> bool,
     moment: Moment,
 ) -> Vec<Decision> {
-    let places: HashMap<&Digest, usize> = rows
-        .manifests
-        .iter()
-        .enumerate()
-        .map(|(at, manifest)| (&manifest.digest, at))
-        .collect();
-    let bond = |tag: &TagRow| match owner(&tag.name) {
+    let rows = Placed::new(rows);
+    let bond = |(tag, _): &(&TagRow, usize)| match owner(&tag.name) {
         None => Bond::None,
-        Some(owner) => places.get(&owner).map_or(Bond::Broken, |at| Bond::To(*at)),
+        Some(owner) => {
+            let place = rows.places.get(&owner);
+            place.map_or(Bond::Broken, |at| Bond::To(*at))
+        }
     };
     let bonds: Vec<Bond> = rows.tags.iter().map(bond).collect();
-    let kept = kept_tags(rows, policy, &bonds, &is_fixed, moment);
-    let holders = Holders::new(rows, &places, &bonds);
+    let kept = kept_tags(&rows, policy, &bonds, &is_fixed, moment);
+    let holders = Holders::new(&rows, &bonds);
     let known = Known {
-        rows,
+        rows: &rows,
         policy,
         bonds: &bonds,
         kept: &kept,
@@ -133,13 +143,17 @@ enum Bond {
 
 /// Which tags the rules keep. Of those that belong to a manifest the rules say nothing.
 fn kept_tags(
-    rows: &Rows,
+    rows: &Placed<'_>,
     policy: &Retention,
     bonds: &[Bond],
     is_fixed: impl Fn(&Tag) -> bool,
     moment: Moment,
 ) -> Vec<bool> {
-    let mut kept: Vec<bool> = rows.tags.iter().map(|tag| is_fixed(&tag.name)).collect();
+    let mut kept: Vec<bool> = rows
+        .tags
+        .iter()
+        .map(|(tag, _)| is_fixed(&tag.name))
+        .collect();
     let Some(rules) = &policy.keep else {
         for (kept, bond) in kept.iter_mut().zip(bonds) {
             *kept |= *bond == Bond::None;
@@ -148,7 +162,7 @@ fn kept_tags(
     };
     for rule in rules {
         let fitting: Vec<usize> = (0..rows.tags.len())
-            .filter(|&at| bonds[at] == Bond::None && rule.tags.has(&rows.tags[at].name))
+            .filter(|&at| bonds[at] == Bond::None && rule.tags.has(&rows.tags[at].0.name))
             .collect();
         for at in kept_by(rows, rule, fitting, moment) {
             kept[at] = true;
@@ -158,7 +172,7 @@ fn kept_tags(
 }
 
 /// Which of the tags that a rule is about it keeps.
-fn kept_by(rows: &Rows, rule: &KeepRule, fitting: Vec<usize>, moment: Moment) -> Vec<usize> {
+fn kept_by(rows: &Placed<'_>, rule: &KeepRule, fitting: Vec<usize>, moment: Moment) -> Vec<usize> {
     let KeepRule {
         tags: _,
         newest,
@@ -177,31 +191,31 @@ fn kept_by(rows: &Rows, rule: &KeepRule, fitting: Vec<usize>, moment: Moment) ->
     if let Some(count) = newest {
         let mut newest = fitting.clone();
         newest.sort_by(|&one, &other| {
-            let (one, other) = (&rows.tags[one], &rows.tags[other]);
+            let (one, other) = (rows.tags[one].0, rows.tags[other].0);
             let by_time = other.moved_at.cmp(&one.moved_at);
             by_time.then_with(|| other.name.cmp(&one.name))
         });
         kept.extend(newest.into_iter().take(*count));
     }
     if let Some(count) = semver_newest {
-        let version = |&at: &usize| Some((Version::of_tag(rows.tags[at].name.as_str())?, at));
+        let version = |&at: &usize| Some((Version::of_tag(rows.tags[at].0.name.as_str())?, at));
         let mut versions: Vec<_> = fitting.iter().filter_map(version).collect();
         versions.sort_by(|(one, one_at), (other, other_at)| {
-            let names = (&rows.tags[*one_at].name, &rows.tags[*other_at].name);
+            let names = (&rows.tags[*one_at].0.name, &rows.tags[*other_at].0.name);
             other.cmp(one).then_with(|| names.1.cmp(names.0))
         });
         kept.extend(versions.into_iter().take(*count).map(|(_, at)| at));
     }
     if let Some(within) = pushed_within {
-        let is_new = |at: &usize| moment.now.since(rows.tags[*at].moved_at) <= *within;
+        let is_new = |at: &usize| moment.now.since(rows.tags[*at].0.moved_at) <= *within;
         kept.extend(fitting.iter().copied().filter(is_new));
     }
     if let Some(within) = pulled_within {
         // Until pulls were recorded for as long, anything may have been pulled.
         let is_known = *within <= moment.now.since(moment.pulls_known_since);
         let is_used = |at: &usize| {
-            let tag = &rows.tags[*at];
-            let pulled_at = rows.manifests[tag.manifest].pulled_at;
+            let (tag, manifest) = rows.tags[*at];
+            let pulled_at = rows.manifests[manifest].pulled_at;
             let used_at = pulled_at.map_or(tag.moved_at, |at| at.max(tag.moved_at));
             !is_known || moment.now.since(used_at) <= *within
         };
@@ -219,7 +233,7 @@ struct Holders {
 }
 
 impl Holders {
-    fn new(rows: &Rows, places: &HashMap<&Digest, usize>, bonds: &[Bond]) -> Self {
+    fn new(rows: &Placed<'_>, bonds: &[Bond]) -> Self {
         let count = rows.manifests.len();
         let mut holders = Self {
             held: vec![Vec::new(); count],
@@ -236,13 +250,13 @@ impl Holders {
         }
         for (at, manifest) in rows.manifests.iter().enumerate() {
             let subject = manifest.subject.as_ref();
-            if let Some(&subject) = subject.and_then(|subject| places.get(subject)) {
+            if let Some(&subject) = subject.and_then(|subject| rows.places.get(subject)) {
                 hold(subject, at);
             }
         }
-        for (tag, bond) in rows.tags.iter().zip(bonds) {
+        for ((_, manifest), bond) in rows.tags.iter().zip(bonds) {
             if let Bond::To(owner) = bond {
-                hold(*owner, tag.manifest);
+                hold(*owner, *manifest);
             }
         }
         holders
@@ -251,7 +265,7 @@ impl Holders {
 
 /// All that the decision about each manifest looks at.
 struct Known<'a> {
-    rows: &'a Rows,
+    rows: &'a Placed<'a>,
     policy: &'a Retention,
     bonds: &'a [Bond],
     kept: &'a [bool],
@@ -282,8 +296,7 @@ impl Known<'_> {
         // Signatures of what is not here, some of them new.
         let (mut is_stray, mut is_new_stray) = (vec![false; count], vec![false; count]);
         let stray_age = self.policy.untagged_after.unwrap_or(STRAY_AGE);
-        for ((tag, bond), kept) in self.rows.tags.iter().zip(self.bonds).zip(self.kept) {
-            let at = tag.manifest;
+        for ((&(tag, at), bond), kept) in self.rows.tags.iter().zip(self.bonds).zip(self.kept) {
             has_kept[at] |= kept;
             match bond {
                 Bond::None => loses_tag[at] |= !kept,
@@ -315,16 +328,11 @@ impl Known<'_> {
     }
 
     fn decisions(&self, stays: &[bool]) -> Vec<Decision> {
-        let seen = |tag: &TagRow| SeenTag {
-            name: tag.name.clone(),
-            digest: self.rows.manifests[tag.manifest].digest.clone(),
-            moved_at: tag.moved_at,
-        };
         let mut decisions = Vec::new();
-        let mut tags_of: HashMap<usize, Vec<SeenTag>> = HashMap::new();
-        for ((tag, bond), kept) in self.rows.tags.iter().zip(self.bonds).zip(self.kept) {
-            if !stays[tag.manifest] {
-                tags_of.entry(tag.manifest).or_default().push(seen(tag));
+        let mut tags_of: HashMap<usize, Vec<TagRow>> = HashMap::new();
+        for ((&(tag, at), bond), kept) in self.rows.tags.iter().zip(self.bonds).zip(self.kept) {
+            if !stays[at] {
+                tags_of.entry(at).or_default().push(tag.clone());
                 continue;
             }
             // A manifest that stays for something else may lose tags all the same.
@@ -335,7 +343,7 @@ impl Known<'_> {
             };
             if !kept {
                 decisions.push(Decision::Tag {
-                    tag: seen(tag),
+                    tag: tag.clone(),
                     why,
                 });
             }
@@ -352,8 +360,7 @@ impl Known<'_> {
                 Reason::Untagged
             };
             decisions.push(Decision::Manifest {
-                digest: row.digest.clone(),
-                pushed_at: row.pushed_at,
+                seen: row.clone(),
                 tags,
                 why,
             });

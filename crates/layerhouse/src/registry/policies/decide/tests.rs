@@ -50,18 +50,10 @@ fn rows(text: &str) -> Rows {
             pulled_at: said("pulled").map(day),
         });
     }
-    rows.manifests
-        .sort_by(|one, other| one.digest.cmp(&other.digest));
-    let place = |rows: &Rows, name: &str| {
-        let digest = digest(name);
-        let at = rows.manifests.iter().position(|row| row.digest == digest);
-        at.unwrap_or_else(|| panic!("there is no {name}"))
-    };
     for words in &lines {
         match words[..] {
             [index, ">", image] => {
-                let pair = (place(&rows, index), place(&rows, image));
-                rows.children.push(pair);
+                rows.children.push((digest(index), digest(image)));
             }
             [tag, "=", manifest, moved] => {
                 let name = match tag.split_once(".sig") {
@@ -70,7 +62,7 @@ fn rows(text: &str) -> Rows {
                 };
                 let tag = TagRow {
                     name: name.parse().expect("a tag"),
-                    manifest: place(&rows, manifest),
+                    digest: digest(manifest),
                     moved_at: day(moved),
                 };
                 rows.tags.push(tag);
@@ -104,7 +96,7 @@ fn gone(text: &str, policy: &Retention, fixed: &[&str]) -> Vec<String> {
                 None => format!("{} ({why:?})", tag.name),
                 Some(owner) => format!("{}.sig ({why:?})", name(&owner)),
             },
-            Decision::Manifest { digest, why, .. } => format!("[{}] ({why:?})", name(&digest)),
+            Decision::Manifest { seen, why, .. } => format!("[{}] ({why:?})", name(&seen.digest)),
         });
     told.collect()
 }
@@ -459,20 +451,18 @@ proptest! {
         for decision in &decisions {
             match decision {
                 Decision::Tag { tag, .. } => gone_tags.push(tag.name.clone()),
-                Decision::Manifest { digest, tags, .. } => {
-                    let at = rows.manifests.iter().position(|row| row.digest == *digest);
-                    let at = at.expect("it is a row");
+                Decision::Manifest { seen, tags, .. } => {
+                    let is_here = |wanted: &Digest| rows.manifests.iter().any(|row| row.digest == *wanted);
                     // Who is asked to go first is gone already.
-                    for &(index, image) in &rows.children {
-                        prop_assert!(image != at || gone.contains(&rows.manifests[index].digest));
+                    for (index, image) in &rows.children {
+                        prop_assert!(*image != seen.digest || gone.contains(index));
                     }
-                    if let Some(subject) = &rows.manifests[at].subject {
-                        let is_here = rows.manifests.iter().any(|row| row.digest == *subject);
-                        prop_assert!(!is_here || gone.contains(subject));
+                    if let Some(subject) = &seen.subject {
+                        prop_assert!(!is_here(subject) || gone.contains(subject));
                     }
-                    let pointing = rows.tags.iter().filter(|tag| tag.manifest == at);
+                    let pointing = rows.tags.iter().filter(|tag| tag.digest == seen.digest);
                     prop_assert_eq!(pointing.count(), tags.len());
-                    gone.push(digest.clone());
+                    gone.push(seen.digest.clone());
                     gone_tags.extend(tags.iter().map(|tag| tag.name.clone()));
                 }
             }
@@ -485,34 +475,16 @@ proptest! {
             prop_assert!(newest.min(count) <= left && left <= newest + 1);
         }
         // Again, on what is left.
-        let left: Vec<usize> = (0..rows.manifests.len())
-            .filter(|at| !gone.contains(&rows.manifests[*at].digest))
-            .collect();
-        let new = |at: usize| left.iter().position(|old| *old == at);
-        let after = Rows {
-            manifests: left
-                .iter()
-                .map(|&at| {
-                    let mut row = rows.manifests[at].clone();
-                    let lost = rows.tags.iter().any(|tag| tag.manifest == at && gone_tags.contains(&tag.name));
-                    if lost {
-                        row.untagged_at = Some(NOW);
-                    }
-                    row
-                })
-                .collect(),
-            tags: rows
-                .tags
-                .iter()
-                .filter(|tag| !gone_tags.contains(&tag.name))
-                .filter_map(|tag| Some(TagRow { manifest: new(tag.manifest)?, ..tag.clone() }))
-                .collect(),
-            children: rows
-                .children
-                .iter()
-                .filter_map(|&(index, image)| Some((new(index)?, new(image)?)))
-                .collect(),
-        };
+        let mut after = rows.clone();
+        after.manifests.retain(|row| !gone.contains(&row.digest));
+        after.tags.retain(|tag| !gone_tags.contains(&tag.name));
+        after.children.retain(|(index, _)| !gone.contains(index));
+        for row in &mut after.manifests {
+            let mut tags = rows.tags.iter().filter(|tag| tag.digest == row.digest);
+            if tags.any(|tag| gone_tags.contains(&tag.name)) {
+                row.untagged_at = Some(NOW);
+            }
+        }
         prop_assert_eq!(decide(&after, &policy, is_fixed, moment), []);
     }
 }
