@@ -200,6 +200,15 @@ fn arrows_point_one_way() {
             "api/v1/organizations.rs",
             "use crate::meta::namespaces::{Namespace as Stored, NamespaceKind as StoredKind};",
         ),
+        (
+            "api/v1/deleted.rs",
+            "use crate::meta::deleted::Holding as Stored;",
+        ),
+        (
+            "api/v1/history.rs",
+            "use crate::meta::history::TagEvent as Stored;",
+        ),
+        ("api/v1/tags.rs", "use crate::meta::tags::Tagged as Stored;"),
         ("api/v1/teams.rs", "use crate::meta::teams::Team as Stored;"),
         (
             "api/v1/tokens.rs",

@@ -15,7 +15,7 @@ use super::views::Moment;
 use super::visit::AnyVisit;
 use crate::auth::permits::{OperatorPermit, TendPermit};
 use crate::index::audit::Action;
-use crate::meta::deleted::Holding as Held;
+use crate::meta::deleted::Holding as Stored;
 use crate::registry::history::Lost;
 use crate::registry::undelete;
 
@@ -76,7 +76,7 @@ pub(super) struct Holding {
     last_until: Moment,
 }
 
-fn holding(held: Held, window: Duration) -> Holding {
+fn holding(held: Stored, window: Duration) -> Holding {
     Holding {
         repository: held.repository,
         deleted_at: held.deleted_at.map(Moment),
@@ -95,7 +95,7 @@ pub(super) async fn holdings(
     let (rows, registry) = (paging.rows()?, &visit.call.api.registry);
     let window = registry.undelete_window();
     let found = registry.holdings(paging.name(), rows + 1)?;
-    let key = |held: &Held| held.repository.clone();
+    let key = |held: &Stored| held.repository.clone();
     Ok(Found(Page::of(found, rows, key, |held| {
         holding(held, window)
     })))

@@ -9,6 +9,7 @@ use super::problem::Problem;
 use super::views::Moment;
 use super::visit::AnyVisit;
 use crate::auth::permits::TendPermit;
+use crate::meta::tags::Tagged as Stored;
 use crate::registry::pages::PageQuery;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -49,8 +50,8 @@ pub(super) async fn list(
     }))
 }
 
-impl From<crate::meta::tags::Tagged> for Tagged {
-    fn from(tag: crate::meta::tags::Tagged) -> Self {
+impl From<Stored> for Tagged {
+    fn from(tag: Stored) -> Self {
         Self {
             name: tag.name,
             digest: tag.digest,

@@ -27,7 +27,7 @@ fn paths_and_methods() {
         "POST",
         "/api/v1/repositories/acme/web",
         405,
-        Some("GET, PATCH, HEAD"),
+        Some("GET, PATCH, DELETE, HEAD"),
     );
     check("OPTIONS", "/api/v1/users", 405, Some("POST, GET, HEAD"));
     check("GET", "/api/v1/repositories/acme/-/-/access", 404, None);

@@ -196,7 +196,10 @@ fn is_of(template: &str, path: &str) -> bool {
         };
         return match rest {
             "" => !path.contains("/-"),
-            _ => path.ends_with(rest),
+            // A name has no segment `-`.
+            _ => path
+                .split_once("/-/")
+                .is_some_and(|(_, path)| is_of(rest, &format!("/-/{path}"))),
         };
     }
     let (template, path): (Vec<_>, Vec<_>) =
