@@ -40,7 +40,7 @@ impl Why {
 
 /// A deleted manifest, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Deleted {
+pub(crate) struct DeletedManifest {
     pub(crate) repository_id: RepositoryId,
     pub(crate) repository: RepositoryName,
     pub(crate) digest: Digest,
@@ -197,9 +197,9 @@ pub(crate) fn purge(
 pub(crate) fn until(
     tx: &Transaction<'_>,
     until: Timestamp,
-    after: Option<&Deleted>,
+    after: Option<&DeletedManifest>,
     rows: usize,
-) -> Result<Vec<Deleted>, Fault> {
+) -> Result<Vec<DeletedManifest>, Fault> {
     let (at, repository, digest) = after.map_or((i64::MIN, i64::MIN, ""), |after| {
         (
             after.deleted_at.0,
@@ -232,7 +232,7 @@ pub(crate) fn of_repository(
     repository: RepositoryId,
     after: Option<&Digest>,
     rows: usize,
-) -> Result<Vec<Deleted>, Fault> {
+) -> Result<Vec<DeletedManifest>, Fault> {
     tx.query(
         "SELECT deleted.repository_id, repositories.name, deleted.digest, deleted.media_type,
                 deleted.pushed_at, deleted.deleted_at, deleted.deleted_by, deleted.why
@@ -249,8 +249,8 @@ pub(crate) fn of_repository(
     )
 }
 
-fn read(row: &Row<'_>) -> Result<Deleted, Fault> {
-    Ok(Deleted {
+fn read(row: &Row<'_>) -> Result<DeletedManifest, Fault> {
+    Ok(DeletedManifest {
         repository_id: RepositoryId(row.int(0)?),
         repository: row.parsed(1)?,
         digest: row.parsed(2)?,

@@ -213,22 +213,32 @@ pub(crate) fn remove_all(
     Ok(())
 }
 
-/// What a tag pointed at before its last move or removal: `None` if it never was, `Some(None)` if it was new
-/// then.
+/// Where a tag was before its last move or removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// There never was such a tag.
+    NoTag,
+    /// It was new then.
+    Nothing,
+    At(Digest),
+}
+
+/// What a tag pointed at before its last move or removal.
 pub(crate) fn left_last(
     tx: &Transaction<'_>,
     repository: RepositoryId,
     tag: &Tag,
-) -> Result<Option<Option<Digest>>, Fault> {
-    tx.query_one(
+) -> Result<Before, Fault> {
+    let last = tx.query_one(
         "SELECT from_digest FROM tag_events WHERE repository_id = $1 AND tag = $2
          ORDER BY id DESC LIMIT 1",
         &[repository.0.into(), tag.as_str().into()],
         |row| match row.optional_text(0)? {
-            None => Ok(None),
-            Some(_) => row.parsed(0).map(Some),
+            None => Ok(Before::Nothing),
+            Some(_) => row.parsed(0).map(Before::At),
         },
-    )
+    )?;
+    Ok(last.unwrap_or(Before::NoTag))
 }
 
 /// Tags that were removed at just this time, and what each pointed at then: with one manifest if it is

@@ -13,7 +13,7 @@ use crate::auth::{Granted, Pull};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta;
-use crate::meta::deleted::{Deleted, Holding};
+use crate::meta::deleted::{DeletedManifest, Holding};
 use crate::meta::history::TagEvent;
 use crate::meta::manifests::StoredManifest;
 
@@ -31,7 +31,7 @@ pub(crate) struct HistoryQuery<'a> {
 /// A deleted manifest that can come back.
 #[derive(Clone, Debug)]
 pub(crate) struct Lost {
-    pub(crate) deleted: Deleted,
+    pub(crate) deleted: DeletedManifest,
     /// Those that pointed at it when it was deleted.
     pub(crate) tags: Vec<Tag>,
 }

@@ -19,6 +19,7 @@ use crate::meta;
 use crate::meta::deleted::Why;
 use crate::meta::links::Link;
 use crate::meta::repositories::RepositoryId;
+use crate::meta::tags::Before;
 
 /// Manifests restored in one transaction, so that others need not wait for a large repository.
 const RESTORED_TOGETHER: usize = 64;
@@ -239,16 +240,14 @@ impl Registry {
         let (tag, to) = (tag.clone(), to.cloned());
         let policies = self.policies.load_full();
         self.restoring(repository, by.into(), move |restoring, tx| {
-            let digest = match to {
-                Some(digest) => digest,
-                None => {
-                    let before = meta::tags::left_last(tx, restoring.id, &tag)?;
-                    match before {
-                        None => return Err(RestoreError::UnknownTag { tag }),
-                        Some(None) => return Err(RestoreError::NothingBefore { tag }),
-                        Some(Some(digest)) => digest,
-                    }
-                }
+            let before = match to {
+                Some(digest) => Before::At(digest),
+                None => meta::tags::left_last(tx, restoring.id, &tag)?,
+            };
+            let digest = match before {
+                Before::NoTag => return Err(RestoreError::UnknownTag { tag }),
+                Before::Nothing => return Err(RestoreError::NothingBefore { tag }),
+                Before::At(digest) => digest,
             };
             // A tag that is not there comes back under whatever name it had.
             if meta::tags::find(tx, restoring.id, &tag)?.is_some() {

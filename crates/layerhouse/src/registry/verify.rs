@@ -68,7 +68,7 @@ impl Report {
     }
 
     /// Nothing needs it, and nothing will review it.
-    fn keep(&mut self, what: String) {
+    fn keep(&mut self, what: &str) {
         if self.may_keep {
             self.kept += 1;
         } else {
@@ -164,7 +164,7 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
             report.unlinked_blobs += 1;
             report.unlinked_bytes += blob.size_bytes;
             if !blob.is_queued {
-                report.keep(format!("blob {}, which no repository has", blob.digest));
+                report.keep(&format!("blob {}, which no repository has", blob.digest));
             }
         }
         let found_bytes = store.open_blob(&blob.digest)?.map(|file| file.size_bytes());
@@ -259,7 +259,7 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
 /// What is on its way out is queued, what can be restored is whole, and what is counted is so.
 fn check_queues(tx: &meta::Transaction<'_>, report: &mut Report) -> Result<(), Fault> {
     rows::each_forgotten_link(tx, |repository, digest| {
-        report.keep(format!(
+        report.keep(&format!(
             "blob {digest} of {repository}, which no manifest needs"
         ));
         Ok(())

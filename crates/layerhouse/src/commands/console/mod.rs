@@ -86,20 +86,20 @@ pub(crate) trait Act {
 impl<C: Subcommand + Act> Group<C> {
     /// See [`run`].
     pub(crate) fn run(self) -> ExitCode {
-        run(self.place, self.command)
+        run(&self.place, self.command)
     }
 }
 
 impl<C: Args + Act> Alone<C> {
     /// See [`run`].
     pub(crate) fn run(self) -> ExitCode {
-        run(self.place, self.command)
+        run(&self.place, self.command)
     }
 }
 
 /// Does it, and says how it went: 0 done, 1 failed, 2 wrongly asked, 3 not found, 4 may not, 5 refused,
 /// 6 done, and something is wrong.
-pub(crate) fn run<C: Act>(place: Place, command: C) -> ExitCode {
+pub(crate) fn run<C: Act>(place: &Place, command: C) -> ExitCode {
     let config = match place.config() {
         Ok(config) => config,
         Err(failure) => return failed(&failure),

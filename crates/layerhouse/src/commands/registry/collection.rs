@@ -136,7 +136,7 @@ pub(crate) struct GarbageCollectArguments {
 
 impl GarbageCollectArguments {
     pub(crate) fn run(self) -> ExitCode {
-        run(Place::of_config(self.file.clone()), self)
+        run(&Place::of_config(self.file.clone()), self)
     }
 }
 

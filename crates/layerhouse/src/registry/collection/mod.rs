@@ -26,7 +26,7 @@ use super::{Collecting, Registry, blocking};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
-use crate::meta::deleted::{Deed, Deleted, Why};
+use crate::meta::deleted::{Deed, DeletedManifest, Why};
 use crate::meta::links::Link;
 use crate::meta::reviews::{QueuedBlob, QueuedLink};
 use crate::meta::sqlite::Durability;
@@ -220,9 +220,9 @@ impl Registry {
     async fn forget_deleted(
         &self,
         rules: Collecting,
-        after: Option<Deleted>,
+        after: Option<DeletedManifest>,
         collected: &mut Collected,
-    ) -> Result<Option<Deleted>, Fault> {
+    ) -> Result<Option<DeletedManifest>, Fault> {
         let now = self.clock.now();
         let until = now.before(rules.undelete);
         let page = self
@@ -420,7 +420,7 @@ impl Resting {
 /// with it, and what it needed is reviewed.
 fn forget(
     tx: &meta::Transaction<'_>,
-    deleted: &Deleted,
+    deleted: &DeletedManifest,
     rules: Collecting,
     now: Timestamp,
 ) -> Result<bool, Fault> {

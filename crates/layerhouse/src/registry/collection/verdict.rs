@@ -79,7 +79,7 @@ mod tests {
 
     const RULES: Collecting = Collecting {
         is_enabled: true,
-        grace: Duration::from_mins(60),
+        grace: Duration::from_hours(1),
         promise: Duration::from_mins(30),
         undelete: Duration::from_hours(48),
         interval: Duration::from_mins(1),
