@@ -2,28 +2,67 @@
 
 use std::str::FromStr;
 
-/// Longer patterns say nothing: a name has 255 bytes at most. With it a look takes 50 µs at the worst.
+/// Longer patterns say nothing: a name has 255 bytes at most.
 const PATTERN_BYTES_MAX: usize = 256;
+/// A bit for each place in a pattern, the one behind its end included.
+const WORDS: usize = PATTERN_BYTES_MAX / 64 + 1;
 
 /// `*` stands for any text without a slash, `**` for any text, all else for itself; the whole of a name must
 /// fit.
 ///
 /// A name is looked at once, byte by byte, beside the set of places in the pattern that can have been
-/// reached: no pattern makes it go back (S47).
+/// reached: no pattern makes it go back (S47). A byte takes some twenty operations on words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Glob {
     text: Box<str>,
-    /// No two stars are neighbours.
-    parts: Box<[Part]>,
+    /// Bytes before the first star: most names do not begin with them.
+    plain_bytes: usize,
+    /// Parts behind them, of which no two stars are neighbours.
+    parts: usize,
+    /// Where each byte stands in those parts.
+    bytes: Box<[(u8, Places)]>,
+    /// Where stars of either kind stand, and those that take slashes.
+    stars: Places,
+    wide_stars: Places,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Byte(u8),
-    /// `*`
-    Within,
-    /// `**`
-    Across,
+/// A set of places in a pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Places([u64; WORDS]);
+
+impl Places {
+    fn add(&mut self, place: usize) {
+        self.0[place / 64] |= 1 << (place % 64);
+    }
+
+    fn has(&self, place: usize) -> bool {
+        self.0[place / 64] >> (place % 64) & 1 == 1
+    }
+
+    fn and(mut self, other: &Self) -> Self {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word &= other;
+        }
+        self
+    }
+
+    fn or(mut self, other: &Self) -> Self {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word |= other;
+        }
+        self
+    }
+
+    /// Each place, one on.
+    fn next(mut self) -> Self {
+        let mut carried = 0;
+        for word in &mut self.0 {
+            let highest = *word >> 63;
+            *word = *word << 1 | carried;
+            carried = highest;
+        }
+        self
+    }
 }
 
 /// Why a text is no pattern.
@@ -42,40 +81,30 @@ impl Glob {
 
     /// Whether the whole of `name` fits.
     pub(crate) fn fits(&self, name: &str) -> bool {
-        let is_byte = |part: &&Part| matches!(part, Part::Byte(_));
-        // Most patterns begin with a text that most names do not begin with.
-        let plain = self.parts.iter().take_while(is_byte).count();
-        let begins = name.as_bytes().get(..plain);
-        if begins != Some(&self.text.as_bytes()[..plain]) {
+        let plain = &self.text.as_bytes()[..self.plain_bytes];
+        let Some(rest) = name.as_bytes().strip_prefix(plain) else {
             return false;
+        };
+        let mut reached = Places::default();
+        reached.add(0);
+        reached = self.skip_stars(reached);
+        for byte in rest {
+            let found = self.bytes.iter().find(|(own, _)| own == byte);
+            let stepped =
+                found.map_or_else(Places::default, |(_, places)| reached.and(places).next());
+            let stars = if *byte == b'/' {
+                &self.wide_stars
+            } else {
+                &self.stars
+            };
+            reached = self.skip_stars(stepped.or(&reached.and(stars)));
         }
-        let (parts, name) = (&self.parts[plain..], &name.as_bytes()[plain..]);
-        // `reached[n]`: what was seen of the name fits the first n parts.
-        let mut reached = [false; PATTERN_BYTES_MAX + 1];
-        reached[0] = true;
-        skip_stars(parts, &mut reached);
-        for byte in name {
-            let mut next = [false; PATTERN_BYTES_MAX + 1];
-            for (at, part) in parts.iter().enumerate() {
-                match part {
-                    Part::Byte(wanted) => next[at + 1] |= reached[at] && wanted == byte,
-                    Part::Within => next[at] |= reached[at] && *byte != b'/',
-                    Part::Across => next[at] |= reached[at],
-                }
-            }
-            skip_stars(parts, &mut next);
-            reached = next;
-        }
-        reached[parts.len()]
+        reached.has(self.parts)
     }
-}
 
-/// A star may stand for nothing.
-fn skip_stars(parts: &[Part], reached: &mut [bool]) {
-    for (at, part) in parts.iter().enumerate() {
-        if matches!(part, Part::Within | Part::Across) {
-            reached[at + 1] |= reached[at];
-        }
+    /// A star may stand for nothing.
+    fn skip_stars(&self, reached: Places) -> Places {
+        reached.or(&reached.and(&self.stars).next())
     }
 }
 
@@ -88,18 +117,37 @@ impl FromStr for Glob {
         if PATTERN_BYTES_MAX < text.len() {
             return Err(GlobError::Long);
         }
-        let mut parts: Vec<Part> = Vec::with_capacity(text.len());
-        for byte in text.bytes() {
-            match (byte, parts.last_mut()) {
+        let plain_bytes = text.find('*').unwrap_or(text.len());
+        let (mut stars, mut wide_stars) = (Places::default(), Places::default());
+        let mut bytes: Vec<(u8, Places)> = Vec::new();
+        let mut parts = 0;
+        let mut is_behind_star = false;
+        for byte in text[plain_bytes..].bytes() {
+            if byte == b'*' && is_behind_star {
                 // Two stars or more are one that takes slashes, too.
-                (b'*', Some(last @ (Part::Within | Part::Across))) => *last = Part::Across,
-                (b'*', _) => parts.push(Part::Within),
-                (byte, _) => parts.push(Part::Byte(byte)),
+                wide_stars.add(parts - 1);
+                continue;
             }
+            is_behind_star = byte == b'*';
+            if is_behind_star {
+                stars.add(parts);
+            } else {
+                let at = bytes.iter().position(|(own, _)| *own == byte);
+                let at = at.unwrap_or_else(|| {
+                    bytes.push((byte, Places::default()));
+                    bytes.len() - 1
+                });
+                bytes[at].1.add(parts);
+            }
+            parts += 1;
         }
         Ok(Self {
             text: text.into(),
-            parts: parts.into(),
+            plain_bytes,
+            parts,
+            bytes: bytes.into(),
+            stars,
+            wide_stars,
         })
     }
 }
