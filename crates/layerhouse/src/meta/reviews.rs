@@ -37,10 +37,15 @@ pub(crate) struct QueuedBlob {
 /// Where a page of the queue of links begins: behind this one.
 pub(crate) type AfterLink<'a> = Option<&'a QueuedLink>;
 
-/// Links whose wait began at `until` or before, in that order, at most `rows`.
+/// No deleted manifest is as old: all that can come back keep what they need.
+pub(crate) const NONE_GONE: Timestamp = Timestamp(i64::MIN);
+
+/// Links whose wait began at `until` or before, in that order, at most `rows`. What was deleted at `gone` or
+/// before needs nothing.
 pub(crate) fn links(
     tx: &Transaction<'_>,
     until: Timestamp,
+    gone: Timestamp,
     after: AfterLink<'_>,
     rows: usize,
 ) -> Result<Vec<QueuedLink>, Fault> {
@@ -54,8 +59,11 @@ pub(crate) fn links(
                         WHERE needs.repository_id = queued.repository_id
                           AND needs.digest = queued.digest)
                 OR EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           JOIN deleted_manifests AS deleted
+                             ON deleted.repository_id = needs.repository_id
+                            AND deleted.digest = needs.manifest
                            WHERE needs.repository_id = queued.repository_id
-                             AND needs.digest = queued.digest)
+                             AND needs.digest = queued.digest AND deleted.deleted_at > $6)
          FROM repository_blobs AS queued
          JOIN repositories ON repositories.id = queued.repository_id
          JOIN blobs ON blobs.digest = queued.digest
@@ -68,32 +76,101 @@ pub(crate) fn links(
             repository.into(),
             digest.into(),
             limit(rows),
+            gone.0.into(),
         ],
         read_link,
     )
 }
 
-/// The links of one blob, whether they are to be reviewed or not; `since` of the others is `now`.
+/// Links that are in no queue and that only manifests need which were deleted at `gone` or before: they are
+/// queued when those go. By repository and digest, at most `rows`.
+pub(crate) fn links_of_gone(
+    tx: &Transaction<'_>,
+    gone: Timestamp,
+    after: AfterLink<'_>,
+    rows: usize,
+) -> Result<Vec<QueuedLink>, Fault> {
+    let (repository, digest) = after.map_or((i64::MIN, ""), |after| {
+        (after.repository_id.0, after.digest.as_str())
+    });
+    tx.query(
+        "SELECT links.repository_id, repositories.name, links.digest, blobs.size, 0, links.linked_at, 0
+         FROM repository_blobs AS links
+         JOIN repositories ON repositories.id = links.repository_id
+         JOIN blobs ON blobs.digest = links.digest
+         WHERE (links.repository_id, links.digest) > ($2, $3) AND links.review_since IS NULL
+           AND EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                       WHERE needs.repository_id = links.repository_id AND needs.digest = links.digest)
+           AND NOT EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest)
+           AND NOT EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           JOIN deleted_manifests AS deleted
+                             ON deleted.repository_id = needs.repository_id
+                            AND deleted.digest = needs.manifest
+                           WHERE needs.repository_id = links.repository_id
+                             AND needs.digest = links.digest AND deleted.deleted_at > $1)
+         ORDER BY links.repository_id, links.digest LIMIT $4",
+        &[
+            gone.0.into(),
+            repository.into(),
+            digest.into(),
+            limit(rows),
+        ],
+        read_link,
+    )
+}
+
+/// How many blobs only manifests need that were deleted after `gone`, and their bytes.
+pub(crate) fn held_by_deleted(
+    tx: &Transaction<'_>,
+    gone: Timestamp,
+) -> Result<(u64, u64), Fault> {
+    let counted = tx.query_one(
+        "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blobs
+         WHERE digest IN (SELECT needs.digest FROM deleted_manifest_blobs AS needs
+                          JOIN deleted_manifests AS deleted
+                            ON deleted.repository_id = needs.repository_id
+                           AND deleted.digest = needs.manifest
+                          WHERE deleted.deleted_at > $1)
+           AND NOT EXISTS (SELECT 1 FROM repository_blobs AS links
+                           JOIN manifest_blobs AS needs
+                             ON needs.repository_id = links.repository_id AND needs.digest = links.digest
+                           WHERE links.digest = blobs.digest)",
+        &[gone.0.into()],
+        |row| Ok((bytes(row.int(0)?), bytes(row.int(1)?))),
+    )?;
+    Ok(counted.unwrap_or_default())
+}
+
+/// The links of one blob, whether they are to be reviewed or not. What was deleted at `gone` or before needs
+/// nothing; what is in no queue and not needed by such stays.
 pub(crate) fn links_of(
     tx: &Transaction<'_>,
     digest: &Digest,
-    now: Timestamp,
+    gone: Timestamp,
 ) -> Result<Vec<QueuedLink>, Fault> {
     tx.query(
         "SELECT links.repository_id, repositories.name, links.digest, blobs.size,
-                COALESCE(links.review_since, $2), links.linked_at,
-                links.review_since IS NULL
-                OR EXISTS (SELECT 1 FROM manifest_blobs AS needs
-                           WHERE needs.repository_id = links.repository_id
-                             AND needs.digest = links.digest)
+                COALESCE(links.review_since, 0), links.linked_at,
+                EXISTS (SELECT 1 FROM manifest_blobs AS needs
+                        WHERE needs.repository_id = links.repository_id
+                          AND needs.digest = links.digest)
                 OR EXISTS (SELECT 1 FROM deleted_manifest_blobs AS needs
+                           JOIN deleted_manifests AS deleted
+                             ON deleted.repository_id = needs.repository_id
+                            AND deleted.digest = needs.manifest
                            WHERE needs.repository_id = links.repository_id
-                             AND needs.digest = links.digest)
+                             AND needs.digest = links.digest AND deleted.deleted_at > $2)
+                OR (links.review_since IS NULL AND NOT EXISTS
+                       (SELECT 1 FROM deleted_manifest_blobs AS needs
+                        WHERE needs.repository_id = links.repository_id
+                          AND needs.digest = links.digest))
          FROM repository_blobs AS links
          JOIN repositories ON repositories.id = links.repository_id
          JOIN blobs ON blobs.digest = links.digest
          WHERE links.digest = $1",
-        &[digest.as_str().into(), now.0.into()],
+        &[digest.as_str().into(), gone.0.into()],
         read_link,
     )
 }

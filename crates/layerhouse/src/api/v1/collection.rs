@@ -109,6 +109,8 @@ pub(super) struct Plan {
     goes: Sums,
     /// What goes later, unless something needs it by then.
     waits: Sums,
+    /// What only deleted manifests need that can still be restored.
+    held: Held,
     /// Of an adopted tree that could not be read whole: nothing needs it, and it stays.
     adopted: u64,
     /// Manifests without a tag, where they are asked for.
@@ -124,6 +126,14 @@ pub(super) struct Sums {
     manifests: u64,
     /// Blobs of a repository.
     links: u64,
+    blobs: u64,
+    /// Of those blobs.
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "HeldBlobs")]
+pub(super) struct Held {
     blobs: u64,
     /// Of those blobs.
     bytes: u64,
@@ -248,6 +258,10 @@ pub(super) async fn plan(
             links: plan.waiting_links,
             blobs: plan.waiting_blobs,
             bytes: plan.waiting_bytes,
+        },
+        held: Held {
+            blobs: plan.held_blobs,
+            bytes: plan.held_bytes,
         },
         adopted: plan.adopted,
         untagged: untagged.collect(),

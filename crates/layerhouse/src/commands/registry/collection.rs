@@ -104,6 +104,14 @@ fn in_words(plan: &Value) -> String {
     }
     let _ = writeln!(words, "goes now: {}", sums(&plan["goes"]));
     let _ = writeln!(words, "waits:    {}", sums(&plan["waits"]));
+    let held = plan["held"]["blobs"].as_u64().unwrap_or(0);
+    if 0 < held {
+        let _ = writeln!(
+            words,
+            "held:     {held} blobs: {}, for what was deleted and can be restored; see --empty-trash",
+            bytes(&plan["held"]["bytes"])
+        );
+    }
     let adopted = plan["adopted"].as_u64().unwrap_or(0);
     if 0 < adopted {
         let _ = writeln!(

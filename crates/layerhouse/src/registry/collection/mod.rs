@@ -28,7 +28,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::deleted::{Deed, DeletedManifest, Why};
 use crate::meta::links::Link;
-use crate::meta::reviews::{QueuedBlob, QueuedLink};
+use crate::meta::reviews::{NONE_GONE, QueuedBlob, QueuedLink};
 use crate::meta::sqlite::Durability;
 
 /// Reviewed in one transaction, at some 20 µs each: the writer is not held for longer than a push holds it.
@@ -258,7 +258,7 @@ impl Registry {
         let (now, moment) = (self.clock.now(), self.clock.moment());
         let page = self
             .database
-            .read(|tx| meta::reviews::links(tx, until, after.as_ref(), REVIEWED_TOGETHER))?;
+            .read(|tx| meta::reviews::links(tx, until, NONE_GONE, after.as_ref(), REVIEWED_TOGETHER))?;
         let Some(last) = page.last().cloned() else {
             return Ok(None);
         };

@@ -56,6 +56,9 @@ pub(crate) struct Plan {
     pub(crate) waiting_blobs: u64,
     /// Bytes of blobs that nothing links and that wait.
     pub(crate) waiting_bytes: u64,
+    /// Blobs that only deleted manifests need which can still be restored, and their bytes.
+    pub(crate) held_blobs: u64,
+    pub(crate) held_bytes: u64,
     /// Links and blobs of an adopted tree that nothing needs and that stay, for not all of it could be read.
     pub(crate) adopted: u64,
 }
@@ -66,6 +69,8 @@ struct Planner<'a> {
     how: How,
     rules: Collecting,
     now: Timestamp,
+    /// What was deleted then or before goes for good now, and needs nothing any more.
+    gone: Timestamp,
     /// Repositories with open uploads.
     pushed_to: HashSet<RepositoryName>,
     listed_max: usize,
@@ -80,11 +85,13 @@ impl Registry {
     /// # Errors
     /// The database failed.
     pub(crate) fn plan_collection(&self, how: How, listed_max: usize) -> Result<Plan, Fault> {
+        let (rules, now) = (self.rules(how), self.clock.now());
         let mut planner = Planner {
             registry: self,
             how,
-            rules: self.rules(how),
-            now: self.clock.now(),
+            rules,
+            now,
+            gone: now.before(rules.undelete),
             pushed_to: self.sessions.repositories(),
             listed_max,
             plan: Plan::default(),
@@ -92,7 +99,10 @@ impl Registry {
         self.database.read(|tx| {
             planner.deleted(tx)?;
             planner.links(tx)?;
+            planner.links_of_gone(tx)?;
             planner.blobs(tx)?;
+            let held = meta::reviews::held_by_deleted(tx, planner.gone)?;
+            (planner.plan.held_blobs, planner.plan.held_bytes) = held;
             planner.plan.adopted = meta::reviews::count_unqueued(tx)?;
             Ok::<_, Fault>(())
         })?;
@@ -142,35 +152,56 @@ impl Planner<'_> {
         }
     }
 
-    /// The links that are queued. Those that only deleted manifests need which go now go after them.
+    /// The links that are queued.
     fn links(&mut self, tx: &meta::Transaction<'_>) -> Result<(), Fault> {
+        let (until, gone) = (Timestamp(i64::MAX), self.gone);
         let mut after = None;
         loop {
-            let until = Timestamp(i64::MAX);
-            let page = meta::reviews::links(tx, until, after.as_ref(), REVIEWED_TOGETHER)?;
+            let page = meta::reviews::links(tx, until, gone, after.as_ref(), REVIEWED_TOGETHER)?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
             after = Some(last.clone());
             for link in page {
-                match self.verdict(&link) {
-                    Verdict::Stays => {}
-                    Verdict::Waits { until } => {
-                        self.plan.waiting_links += 1;
-                        self.list(of_link(link, Some(until)));
-                    }
-                    Verdict::Goes => {
-                        self.plan.links += 1;
-                        // Counted once, where the first of its links stands.
-                        if self.is_last_of_its_blob(tx, &link)? {
-                            self.plan.blobs += 1;
-                            self.plan.bytes += link.size_bytes;
-                        }
-                        self.list(of_link(link, None));
-                    }
-                }
+                self.link(tx, link)?;
             }
         }
+    }
+
+    /// Those that are queued when the deleted manifests are gone that needed them.
+    fn links_of_gone(&mut self, tx: &meta::Transaction<'_>) -> Result<(), Fault> {
+        let mut after = None;
+        loop {
+            let page =
+                meta::reviews::links_of_gone(tx, self.gone, after.as_ref(), REVIEWED_TOGETHER)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            for link in page {
+                self.link(tx, link)?;
+            }
+        }
+    }
+
+    fn link(&mut self, tx: &meta::Transaction<'_>, link: QueuedLink) -> Result<(), Fault> {
+        match self.verdict(&link) {
+            Verdict::Stays => {}
+            Verdict::Waits { until } => {
+                self.plan.waiting_links += 1;
+                self.list(of_link(link, Some(until)));
+            }
+            Verdict::Goes => {
+                self.plan.links += 1;
+                // Counted once, where the first of its links stands.
+                if self.is_last_of_its_blob(tx, &link)? {
+                    self.plan.blobs += 1;
+                    self.plan.bytes += link.size_bytes;
+                }
+                self.list(of_link(link, None));
+            }
+        }
+        Ok(())
     }
 
     fn verdict(&self, link: &QueuedLink) -> Verdict {
@@ -184,7 +215,7 @@ impl Planner<'_> {
         tx: &meta::Transaction<'_>,
         link: &QueuedLink,
     ) -> Result<bool, Fault> {
-        let links = meta::reviews::links_of(tx, &link.digest, self.now)?;
+        let links = meta::reviews::links_of(tx, &link.digest, self.gone)?;
         let all_go = links
             .iter()
             .all(|other| self.verdict(other) == Verdict::Goes);
