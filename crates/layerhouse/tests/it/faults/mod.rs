@@ -9,6 +9,7 @@ mod adoption;
 mod backup;
 mod bit_rot;
 mod cgroup;
+mod collecting;
 mod crash;
 mod failing_disk;
 mod full_disk;
@@ -45,6 +46,22 @@ fn skip(reason: &str) {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Starts a server on `root` below a directory with more configuration, in YAML, than where its data is.
+fn start_configured(directory: &Path, configuration: &str) -> Process {
+    start_with(directory, configuration, &[])
+}
+
+/// The same with variables.
+fn start_with(directory: &Path, configuration: &str, variables: &[(&str, &str)]) -> Process {
+    let file = directory.join("config.yml");
+    let text =
+        format!("version: 0.1\nstorage: {{ delete: {{ enabled: true }} }}\n{configuration}\n");
+    std::fs::write(&file, text).expect("it can be written");
+    let (root, file) = (directory.join("root"), file.to_string_lossy().into_owned());
+    let arguments = ["--root", &*root.to_string_lossy(), "--config", &*file];
+    Process::try_run(&arguments, variables).unwrap_or_else(|refused| panic!("{refused:?}"))
 }
 
 /// Stops a server cleanly and proves its directory sound.

@@ -1,7 +1,6 @@
 //! F14: the network between client and server resets, goes silent or is narrow. An upload goes on from the
 //! last byte that the server holds, a pull from the last that the client has, and nothing stays stuck.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,13 +18,7 @@ const STALL: Duration = Duration::from_secs(1);
 
 /// A server that does not wait a minute for the silent.
 fn start(directory: &Path) -> Process {
-    let file = directory.join("config.yml");
-    let configuration = "version: 0.1\nstorage: { delete: { enabled: true } }\n\
-                         layerhouse: { connections: { stall: 1s } }\n";
-    fs::write(&file, configuration).expect("it can be written");
-    let (root, file) = (directory.join("root"), file.to_string_lossy().into_owned());
-    let arguments = ["--root", &*root.to_string_lossy(), "--config", &*file];
-    Process::try_run(&arguments, &[]).unwrap_or_else(|refused| panic!("{refused:?}"))
+    super::start_configured(directory, "layerhouse: { connections: { stall: 1s } }")
 }
 
 fn begin(client: &Client) -> String {
