@@ -57,6 +57,8 @@ pub(crate) enum Command {
     ProxyStorm(ProxyStorm),
     /// A server's start: time from its process to the first 200
     Start(Start),
+    /// Everything at once for a long time, on a Layerhouse that is started, killed and checked
+    Soak(Soak),
 }
 
 impl Command {
@@ -70,6 +72,7 @@ impl Command {
             Self::Storm(_) => "storm",
             Self::ProxyStorm(_) => "proxy-storm",
             Self::Start(_) => "start",
+            Self::Soak(_) => "soak",
         }
     }
 }
@@ -309,6 +312,37 @@ pub(crate) struct Start {
     /// The server; it is stopped with SIGTERM
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// The binary of Layerhouse
+    #[arg(long, value_name = "FILE")]
+    pub(crate) server: PathBuf,
+    /// An empty directory for its data, its backups and its log
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: PathBuf,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) minutes: u64,
+    /// Instead of minutes
+    #[arg(long, conflicts_with = "minutes", value_parser = units::duration)]
+    pub(crate) duration: Option<Duration>,
+    /// How long it lives before it is killed
+    #[arg(long, default_value = "60s", value_parser = units::duration)]
+    pub(crate) kill_every: Duration,
+    /// Clients with repositories of their own; half as many share one
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) clients: u64,
+    /// Decides what is done; when, the machine decides [default: a new one]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+impl Soak {
+    pub(crate) fn length(&self) -> Duration {
+        let minutes = Duration::from_secs(60 * self.minutes);
+        self.duration.unwrap_or(minutes)
+    }
 }
 
 impl Common {

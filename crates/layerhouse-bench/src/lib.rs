@@ -20,6 +20,7 @@ mod measure;
 mod process;
 mod report;
 mod server;
+mod soak;
 mod table;
 mod units;
 mod work;
@@ -69,6 +70,16 @@ pub fn run(
         Command::Start(start) => {
             let text = work::start::run(start)?;
             return out.write_all(text.as_bytes()).map_err(said);
+        }
+        Command::Soak(soak) => {
+            // What failed is the result, too.
+            let (text, is_well) = match soak::run(soak) {
+                Ok(text) => (text, true),
+                Err(text) => (text, false),
+            };
+            out.write_all(text.as_bytes()).map_err(said)?;
+            let failed = || Stop::Failed("the soak failed".to_owned());
+            return is_well.then_some(()).ok_or_else(failed);
         }
         Command::Pull(load) => (&load.common, false),
         Command::Manifest(load) => (&load.common, false),
@@ -123,7 +134,7 @@ fn prepare(command: &Command, scene: &Scene) -> Result<Vec<Case>, String> {
         Command::List(load) => work::list::prepare(scene, load),
         Command::Storm(load) => work::storm::prepare(scene, load),
         Command::ProxyStorm(load) => work::proxy_storm::prepare(scene, load),
-        Command::Start(_) => Ok(Vec::new()),
+        Command::Start(_) | Command::Soak(_) => Ok(Vec::new()),
     }
 }
 

@@ -40,6 +40,36 @@ impl Expect {
     }
 }
 
+/// An answer, whatever it is, whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer of these bytes of a head and a body.
+    pub(crate) fn new(status: u16, head: &[u8], body: Vec<u8>) -> Self {
+        let head = head.to_vec();
+        Self { status, head, body }
+    }
+
+    /// The first header of this name, in whatever case, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.split(|byte| *byte == b'\n').skip(1);
+        lines
+            .filter_map(|line| str::from_utf8(line).ok()?.split_once(':'))
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.chars().take(300).collect()
+    }
+}
+
 pub(crate) struct Client {
     origin: Arc<Origin>,
     connection: Option<Connection>,
@@ -120,6 +150,49 @@ impl Client {
         }
         self.put_back(connection, &head);
         Ok(received)
+    }
+
+    /// Sends a request with a part of a blob as its body, once; the answer, whatever it is.
+    pub(crate) async fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        fields: &str,
+        blob: &Blob,
+        range: std::ops::Range<u64>,
+    ) -> Result<Answer, Failure> {
+        let mut request = String::new();
+        write_head(&mut request, &self.origin, method, path, fields);
+        let length = range.end - range.start;
+        let _ = write!(request, "Content-Length: {length}\r\n\r\n");
+        let mut connection = self.ask(request.as_bytes()).await?;
+        let mut sent = Ok(());
+        for part in blob.parts(range) {
+            sent = connection.send(part).await;
+            if sent.is_err() {
+                break;
+            }
+        }
+        let head = match (sent, connection.head().await) {
+            (Ok(()), head) => head?,
+            (Err(_), Ok(head)) if 400 <= head.status => head,
+            (Err(failure), _) => return Err(failure),
+        };
+        let text = connection.bytes(0..head.length).to_vec();
+        connection.consume(head.length);
+        let mut body = Vec::new();
+        if method != "HEAD" {
+            connection.body(head.framing, Sink::Keep(&mut body)).await?;
+        }
+        self.put_back(connection, &head);
+        Ok(Answer::new(head.status, &text, body))
+    }
+
+    /// The path of an answer's `Location` on this server.
+    pub(crate) fn location(&self, answer: &Answer) -> Result<String, Failure> {
+        let location = answer.header("location");
+        let location = location.ok_or(Failure::Malformed("an answer without Location"))?;
+        self.local(location).map(str::to_owned)
     }
 
     /// Whether a blob is in a repository.

@@ -32,6 +32,8 @@ pub(super) struct House {
     pub(super) binary: PathBuf,
     pub(super) directory: PathBuf,
     pub(super) address: SocketAddr,
+    /// The name of the data directory within `directory`.
+    data: &'static str,
     child: Option<Child>,
 }
 
@@ -60,36 +62,41 @@ impl House {
             binary: binary.to_owned(),
             directory: directory.to_owned(),
             address: address.map_err(|error| format!("no free port: {error}"))?,
+            data: "data",
             child: None,
         };
-        let text = house.configuration();
-        let path = house.configuration_path();
-        fs::write(&path, text).map_err(|error| said(&path, &error))?;
+        house.configure()?;
         Ok(house)
+    }
+
+    fn configure(&self) -> Result<(), String> {
+        let path = self.directory.join("config.yml");
+        fs::write(&path, self.configuration()).map_err(|error| said(&path, &error))
+    }
+
+    /// Serves another directory from the next start on.
+    pub(super) fn move_to(&mut self, data: &'static str) -> Result<(), String> {
+        self.data = data;
+        self.configure()
     }
 
     fn configuration(&self) -> String {
         format!(
             "version: 0.1\n\
-             log: {{ accesslog: {{ disabled: true }}, level: info }}\n\
+             log: {{ accesslog: {{ disabled: true }}, level: warn }}\n\
              storage:\n  filesystem: {{ rootdirectory: {} }}\n  delete: {{ enabled: true }}\n\
              http: {{ addr: {} }}\n\
              layerhouse:\n  collection: {{ interval: 100ms, grace: 0s, promise: {}s, undelete: {}s }}\n\
-             {}",
+             {SCRUB}  uploads: {{ idle: 20s }}\n",
             self.root().display(),
             self.address,
             PROMISE.as_secs(),
             UNDELETE.as_secs(),
-            SCRUB,
         )
     }
 
     pub(super) fn root(&self) -> PathBuf {
-        self.directory.join("data")
-    }
-
-    pub(super) fn configuration_path(&self) -> PathBuf {
-        self.directory.join("config.yml")
+        self.directory.join(self.data)
     }
 
     fn log(&self) -> Result<File, String> {
@@ -104,7 +111,7 @@ impl House {
         let child = Command::new(&self.binary)
             .arg("serve")
             .arg("--config")
-            .arg(self.configuration_path())
+            .arg(self.directory.join("config.yml"))
             .stdin(Stdio::null())
             .stdout(self.log()?)
             .stderr(self.log()?)
@@ -196,13 +203,18 @@ pub(super) fn sample(id: u32, age: Duration, at: Duration) -> Option<Sample> {
     })
 }
 
-/// A request over the administrators' socket, which speaks HTTP.
+/// A request to the API over the administrators' socket; `body` is JSON, or nothing.
 pub(super) fn ask_console(root: &Path, method: &str, path: &str, body: &str) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(root.join("layerhouse/admin.sock"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(10 * PATIENCE))?;
+    let kind = if body.is_empty() {
+        ""
+    } else {
+        "Content-Type: application/json\r\n"
+    };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: console\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} /api/v1{path} HTTP/1.1\r\nHost: console\r\nConnection: close\r\n\
+         {kind}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes())?;
@@ -235,7 +247,8 @@ fn said(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// Kills the server again and again, and starts it.
+/// Kills the server again and again, and starts it. Every fourth life is twice as long: long enough for what
+/// is done only once a minute.
 pub(super) fn kill_again_and_again(
     house: &mut House,
     world: &World,
@@ -246,7 +259,8 @@ pub(super) fn kill_again_and_again(
     let mut kills = 0;
     while !world.is_over() {
         let born = Instant::now();
-        while born.elapsed() < every && !world.is_over() {
+        let length = if kills % 4 == 3 { 2 * every } else { every };
+        while born.elapsed() < length && !world.is_over() {
             world.rest(Duration::from_secs(1));
             if let Some(ended) = house.ended() {
                 world.end();

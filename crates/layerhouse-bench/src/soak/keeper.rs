@@ -1,25 +1,25 @@
-//! Who keeps the server's data: backs it up again and again while it is used, and proves each backup good.
+//! Who keeps the server's data: backs it up again and again while it is used, and proves the backups good.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::house::House;
+use serde_json::{Value, json};
+
+use super::house::{House, ask_console};
 use super::world::World;
 
 /// Between two backups.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(3);
+/// Backups that stay.
+const KEPT: &str = "3";
 
 pub(super) struct Keeper {
     world: Arc<World>,
     binary: PathBuf,
-    configuration: PathBuf,
     root: PathBuf,
-    backup: PathBuf,
-    restored: PathBuf,
-    /// The binary has backups.
-    pub(super) can: bool,
+    backups_at: PathBuf,
     pub(super) backups: u64,
     pub(super) interrupted: u64,
     pub(super) longest: Duration,
@@ -30,11 +30,8 @@ impl Keeper {
         Self {
             world: Arc::clone(world),
             binary: house.binary.clone(),
-            configuration: house.configuration_path(),
             root: house.root(),
-            backup: house.directory.join("backup"),
-            restored: house.directory.join("restored"),
-            can: false,
+            backups_at: house.directory.join("backups"),
             backups: 0,
             interrupted: 0,
             longest: Duration::ZERO,
@@ -42,54 +39,56 @@ impl Keeper {
     }
 
     pub(super) fn work(&mut self) {
-        if !self.can {
-            return;
-        }
         while let Some(life) = self.world.life() {
             if self.world.is_over() {
                 return;
             }
-            let begun = Instant::now();
             match self.back_up() {
-                Ok(()) => {
-                    self.backups += 1;
-                    self.longest = self.longest.max(begun.elapsed());
-                }
+                Ok(()) => {}
                 Err(_) if !self.world.is_life(life) => self.interrupted += 1,
                 Err(error) => self.world.fail(error),
+            }
+            let from = self.backups_at.to_string_lossy();
+            let pruned = self.run(&["backup", "prune", "--keep", KEPT, "--from", &*from]);
+            // A backup that a kill cut short may be the only one.
+            if let Err(error) = pruned
+                && 0 < self.backups
+            {
+                self.world.fail(error);
             }
             self.world.rest(PAUSE);
         }
     }
 
-    fn back_up(&self) -> Result<(), String> {
-        let (to, root) = (self.backup.to_string_lossy(), self.root.to_string_lossy());
-        self.run(&["backup", "create", "--root", &*root, "--to", &*to])
+    /// Makes a backup. Over the socket: the command would serve a directory itself whose server was killed.
+    pub(super) fn back_up(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        let place = json!({ "to": self.backups_at.to_string_lossy(), "copy": false });
+        let answer = ask_console(&self.root, "POST", "/backups", &place.to_string());
+        let answer = answer.map_err(|error| format!("a backup: {error}"))?;
+        let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if answer.status != 201
+            || made["missing"]
+                .as_array()
+                .is_none_or(|lost| !lost.is_empty())
+        {
+            return Err(format!("a backup: {} {}", answer.status, answer.text()));
+        }
+        self.backups += 1;
+        self.longest = self.longest.max(begun.elapsed());
+        Ok(())
     }
 
-    /// Proves the last backup good, and that a server can be made of it; what is wrong.
-    pub(super) fn finish(&mut self) -> Option<String> {
-        if !self.can {
-            return None;
-        }
-        if self.backups == 0 {
-            return Some("no backup was made".to_owned());
-        }
-        let (from, to) = (
-            self.backup.to_string_lossy(),
-            self.restored.to_string_lossy(),
-        );
-        let (from, to) = (&*from, &*to);
-        let steps: [&[&str]; 3] = [
-            &["backup", "verify", from],
-            &["backup", "restore", from, "--root", to],
-            &["verify", "--root", to],
-        ];
-        steps.into_iter().find_map(|step| self.run(step).err())
+    /// Proves the backups good, and makes a data directory of the last.
+    pub(super) fn restore(&self, to: &House) -> Result<(), String> {
+        let (from, to) = (self.backups_at.to_string_lossy(), to.root());
+        let (from, to) = (&*from, &*to.to_string_lossy());
+        self.run(&["backup", "verify", "--from", from])?;
+        self.run(&["backup", "restore", "--from", from, "--root", to])?;
+        self.run(&["verify", "--root", to])
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(), String> {
-        let _ = &self.configuration;
         let what = arguments.join(" ");
         let output = Command::new(&self.binary).args(arguments).output();
         let output = output.map_err(|error| format!("{what}: {error}"))?;

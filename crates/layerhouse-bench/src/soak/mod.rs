@@ -47,11 +47,6 @@ pub(crate) fn run(arguments: &Soak) -> Result<String, String> {
 
     let begun = Instant::now();
     house.start()?;
-    let described = house::ask_console(&house.root(), "GET", "/api/v1/openapi.json", "");
-    let restores = described.is_ok_and(|answer| answer.body_has("/restore"));
-    keeper.can = house
-        .command(&["backup", "create", "--help"])
-        .is_ok_and(|it| it.status.success());
     world.turn();
     let length = arguments.length();
     let mut samples = Vec::new();
@@ -59,7 +54,6 @@ pub(crate) fn run(arguments: &Soak) -> Result<String, String> {
         let owners: Vec<_> = owners
             .into_iter()
             .map(|mut owner| {
-                owner.restores = restores;
                 scope.spawn(move || {
                     owner.work();
                     owner
@@ -96,24 +90,12 @@ pub(crate) fn run(arguments: &Soak) -> Result<String, String> {
         wrong.push(error);
         0
     });
-    // The last look, at rest: everything that was ever acknowledged.
+    let mut verified = String::new();
     if wrong.is_empty() {
-        for owner in &mut owners {
-            if owner.check_all().is_err() {
-                wrong.push("the server went away at the end".to_owned());
-                break;
-            }
+        match prove(&mut house, &mut owners, &mut keeper, &world) {
+            Ok(said) => verified = said,
+            Err(error) => wrong.push(error),
         }
-        // What waits to be collected has its time.
-        std::thread::sleep(house::UNDELETE + 2 * house::PROMISE);
-    }
-    wrong.extend(keeper.finish());
-    if let Err(error) = house.stop() {
-        wrong.push(error);
-    }
-    let verified = summary::verify(&house);
-    if let Err(error) = &verified {
-        wrong.push(error.clone());
     }
     let table = summary::Summary {
         world: &world,
@@ -121,7 +103,7 @@ pub(crate) fn run(arguments: &Soak) -> Result<String, String> {
         ran,
         kills,
         samples: &samples,
-        verified: verified.as_deref().unwrap_or_default(),
+        verified: &verified,
         keeper: &keeper,
         wrong: &wrong,
     }
@@ -131,6 +113,36 @@ pub(crate) fn run(arguments: &Soak) -> Result<String, String> {
     } else {
         Err(table)
     }
+}
+
+/// The last look, at rest: everything that was ever acknowledged is there, in the data directory and in one that
+/// is made of the last backup. What `verify` said.
+fn prove(
+    house: &mut House,
+    owners: &mut [Owner],
+    keeper: &mut Keeper,
+    world: &World,
+) -> Result<String, String> {
+    let mut look = |when: &str| -> Result<(), String> {
+        let looked = owners.iter_mut().try_for_each(Owner::check_all);
+        looked.map_err(|_| format!("the server went away {when}"))
+    };
+    look("at the end")?;
+    // What waits to be collected has its time.
+    std::thread::sleep(house::UNDELETE + 2 * house::PROMISE);
+    keeper.back_up()?;
+    house.stop()?;
+    let verified = summary::verify(house)?;
+    house.move_to("restored")?;
+    keeper.restore(house)?;
+    // Clients dial anew.
+    world.turn();
+    house.start()?;
+    world.turn();
+    look("in the backup")?;
+    house.stop()?;
+    summary::verify(house)?;
+    Ok(verified)
 }
 
 /// Those with repositories of their own, and those who share one.

@@ -32,8 +32,6 @@ pub(super) struct Owner {
     /// Uploads that were begun and left: where, of what, and how much the server said to have.
     left: Vec<Left>,
     life: u64,
-    /// The server can be asked to bring back what was deleted.
-    pub(super) restores: bool,
 }
 
 struct Left {
@@ -49,6 +47,8 @@ struct Repository {
     /// What a tag may point at; more than one while that is in doubt.
     tags: BTreeMap<String, Vec<Option<Digest>>>,
     manifests: BTreeMap<Digest, Known>,
+    /// Where tags pointed that were deleted, and not touched since.
+    left: BTreeMap<String, Digest>,
     /// What manifests need that go with their subject, at a time that the server chooses.
     loose: BTreeSet<Digest>,
 }
@@ -122,6 +122,7 @@ impl Repository {
                 if !is_in_doubt {
                     allowed.retain(|value| value.as_ref() != Some(digest));
                     lost.push(tag.clone());
+                    self.left.remove(tag);
                 }
                 if !allowed.contains(&None) {
                     allowed.push(None);
@@ -149,6 +150,7 @@ impl Repository {
             .map(|(orphan, _)| orphan.clone())
             .collect();
         for orphan in orphans {
+            self.let_go_with(&orphan);
             if let Some(known) = self.manifests.remove(&orphan) {
                 let blobs = known.made.blobs.into_iter().map(|blob| blob.digest);
                 self.loose.extend(blobs);
@@ -165,6 +167,7 @@ impl Repository {
         };
         known.stand = Stand::There;
         for tag in std::mem::take(&mut known.lost) {
+            self.left.remove(&tag);
             let allowed = self.tags.entry(tag).or_insert_with(|| vec![None]);
             if allowed[..] == [None] {
                 *allowed = vec![Some(digest.clone())];
@@ -196,7 +199,6 @@ impl Owner {
             repositories: repositories.into(),
             left: Vec::new(),
             life: 0,
-            restores: false,
         }
     }
 
@@ -234,6 +236,7 @@ impl Owner {
 
     fn turn(&mut self) -> Result<(), Killed> {
         let at = usize::from(self.dice.once_in(3));
+        self.talk.cancel_forsaken()?;
         self.settle(at)?;
         let is_full = MANIFESTS_MAX <= self.repositories[at].there().len();
         match self.dice.below(100) {
@@ -247,8 +250,8 @@ impl Owner {
             60..=65 => self.delete_tag(at),
             66..=75 => self.delete_manifest(at),
             76..=79 => self.look_for_deleted(at),
-            80..=86 if self.restores => self.restore(at),
-            80..=86 => self.delete_manifest(at),
+            80..=85 => self.restore(at),
+            86 => self.restore_tag(at),
             87..=90 => self.delete_blob(at),
             91 => self.leave_upload(at),
             92..=96 => self.go_on_with_upload(),
@@ -469,6 +472,9 @@ impl Owner {
         let path = format!("/v2/{name}/manifests/{reference}");
         let fields = format!("Content-Type: {}\r\n", made.media_type);
         let whole = 0..made.manifest.length;
+        if let Some(tag) = &tag {
+            self.repositories[at].left.remove(tag);
+        }
         let sent = self.talk.send("PUT", &path, &fields, &made.manifest, whole);
         let Ok(answer) = sent else {
             let stand = match self.repositories[at].manifests.get(made.digest()) {
@@ -547,7 +553,8 @@ impl Owner {
         let found = self.talk.pull(&path)?;
         if found.is_none_or(|(found, _)| found != *digest) {
             self.talk.fail(format!(
-                "GET {path}: not what was pushed, which nobody deleted"
+                "GET {path}: not what was pushed, which nobody deleted; {}",
+                self.tell(at, digest)
             ));
             return Ok(());
         }
@@ -585,6 +592,7 @@ impl Owner {
             [None] => 404,
             _ => 202,
         };
+        self.repositories[at].left.remove(&tag);
         let Ok(answer) = self.talk.ask("DELETE", &path) else {
             let allowed = self.repositories[at].tags.entry(tag).or_default();
             allowed.push(None);
@@ -593,6 +601,11 @@ impl Owner {
         self.talk
             .expect(&format!("DELETE {path}"), &answer, &[expected]);
         self.talk.world.count("tags deleted");
+        if let [Some(digest)] = &allowed[..] {
+            self.repositories[at]
+                .left
+                .insert(tag.clone(), digest.clone());
+        }
         self.repositories[at].tags.insert(tag, vec![None]);
         Ok(())
     }
@@ -609,8 +622,8 @@ impl Owner {
         let answer = self.talk.ask("DELETE", &path);
         let is_deleted = match &answer {
             Ok(answer) => {
-                self.talk
-                    .expect(&format!("DELETE {path}"), answer, &[expected]);
+                let what = format!("DELETE {path}; {}", self.tell(at, &digest));
+                self.talk.expect(&what, answer, &[expected]);
                 answer.status == 202
             }
             Err(Killed) => false,
@@ -630,6 +643,18 @@ impl Owner {
             self.repositories[at].let_go_with(&digest);
         }
         answer.map(|_| ())
+    }
+
+    /// What is known of a manifest, for who reads of a failure.
+    fn tell(&self, at: usize, digest: &Digest) -> String {
+        let Some(known) = self.repositories[at].manifests.get(digest) else {
+            return "it is not known".to_owned();
+        };
+        let made = &known.made;
+        format!(
+            "{:?}, tagged before: {}, subject {:?}, children {:?}",
+            known.stand, known.was_tagged, made.subject, made.children
+        )
     }
 
     fn stand(&mut self, at: usize, digest: &Digest, stand: Stand) {
@@ -703,6 +728,47 @@ impl Owner {
                 self.stand(at, &digest, Stand::Doubt { at: deleted_at });
                 if self.talk.world.is_life(life) {
                     self.talk.fail(format!("restoring {digest}: {error}"));
+                }
+                Err(Killed)
+            }
+        }
+    }
+
+    /// Has a deleted tag back: it points where it pointed before.
+    fn restore_tag(&mut self, at: usize) -> Result<(), Killed> {
+        let repository = &self.repositories[at];
+        let is_there = |digest: &Digest| {
+            let known = repository.manifests.get(digest);
+            known.is_some_and(|known| known.stand == Stand::There)
+        };
+        let free: Vec<(String, Digest)> = repository
+            .left
+            .iter()
+            .filter(|(tag, digest)| {
+                let allowed = repository.tags.get(*tag);
+                is_there(digest) && allowed.is_some_and(|allowed| allowed[..] == [None])
+            })
+            .map(|(tag, digest)| (tag.clone(), digest.clone()))
+            .collect();
+        let Some((tag, digest)) = self.dice.pick(&free).cloned() else {
+            return Ok(());
+        };
+        let path = format!("/repositories/{}/-/tags/{tag}/restore", repository.name);
+        let life = self.talk.world.life().ok_or(Killed)?;
+        let asked = ask_console(&self.root, "POST", &path, "{}");
+        let repository = &mut self.repositories[at];
+        match asked {
+            Ok(answer) => {
+                if self.talk.expect(&path, &answer, &[200]) {
+                    self.talk.world.count("tags restored");
+                    repository.tags.insert(tag, vec![Some(digest)]);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                repository.tags.insert(tag, vec![None, Some(digest)]);
+                if self.talk.world.is_life(life) {
+                    self.talk.fail(format!("{path}: {error}"));
                 }
                 Err(Killed)
             }
@@ -856,6 +922,6 @@ fn ask_restore(
     repository: &str,
     digest: &Digest,
 ) -> std::io::Result<crate::http::client::Answer> {
-    let path = format!("/api/v1/repositories/{repository}/manifests/{digest}/restore");
-    ask_console(root, "POST", &path, "{}")
+    let path = format!("/repositories/{repository}/-/manifests/{digest}/restore");
+    ask_console(root, "POST", &path, "")
 }

@@ -54,7 +54,7 @@ impl Sharer {
     pub(super) fn work(&mut self) {
         while !self.talk.world.is_over() {
             let _ = match self.dice.below(100) {
-                0..=24 => self.write(),
+                0..=24 => self.talk.cancel_forsaken().and_then(|()| self.write()),
                 25..=31 => self.delete(),
                 32..=71 => self.read(),
                 72..=79 => self.clear(),

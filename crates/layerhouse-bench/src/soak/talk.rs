@@ -20,6 +20,8 @@ pub(super) struct Talk {
     /// The server's life in which the connection was made.
     life: u64,
     name: String,
+    /// Uploads that a kill cut short: their client does not go on with them, and says so.
+    forsaken: Vec<String>,
 }
 
 impl Talk {
@@ -39,6 +41,7 @@ impl Talk {
             world: Arc::clone(world),
             life: 0,
             name: name.to_owned(),
+            forsaken: Vec::new(),
         })
     }
 
@@ -161,8 +164,32 @@ impl Talk {
         self.fill(&what, &location, blob, way)
     }
 
+    /// Cancels the uploads that kills cut short, which may be over, too.
+    pub(super) fn cancel_forsaken(&mut self) -> Result<(), Killed> {
+        while let Some(location) = self.forsaken.last().cloned() {
+            let answer = self.ask("DELETE", &location)?;
+            self.expect(&format!("DELETE {location}"), &answer, &[204, 404]);
+            self.forsaken.pop();
+        }
+        Ok(())
+    }
+
     /// Sends a blob to an upload and ends it.
     pub(super) fn fill(
+        &mut self,
+        what: &str,
+        location: &str,
+        blob: &Blob,
+        way: Way,
+    ) -> Result<Option<Instant>, Killed> {
+        let filled = self.try_fill(what, location, blob, way);
+        if filled.is_err() {
+            self.forsaken.push(location.to_owned());
+        }
+        filled
+    }
+
+    fn try_fill(
         &mut self,
         what: &str,
         location: &str,
