@@ -122,10 +122,7 @@ pub(crate) fn links_of_gone(
 }
 
 /// How many blobs only manifests need that were deleted after `gone`, and their bytes.
-pub(crate) fn held_by_deleted(
-    tx: &Transaction<'_>,
-    gone: Timestamp,
-) -> Result<(u64, u64), Fault> {
+pub(crate) fn held_by_deleted(tx: &Transaction<'_>, gone: Timestamp) -> Result<(u64, u64), Fault> {
     let counted = tx.query_one(
         "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blobs
          WHERE digest IN (SELECT needs.digest FROM deleted_manifest_blobs AS needs

@@ -108,7 +108,8 @@ fn in_words(plan: &Value) -> String {
     if 0 < held {
         let _ = writeln!(
             words,
-            "held:     {held} blobs: {}, for what was deleted and can be restored; see --empty-trash",
+            "held:     {held} {}: {}, for what was deleted and can be restored; see --empty-trash",
+            if held == 1 { "blob" } else { "blobs" },
             bytes(&plan["held"]["bytes"])
         );
     }

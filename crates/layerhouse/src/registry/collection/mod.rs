@@ -256,9 +256,9 @@ impl Registry {
         collected: &mut Collected,
     ) -> Result<Option<QueuedLink>, Fault> {
         let (now, moment) = (self.clock.now(), self.clock.moment());
-        let page = self
-            .database
-            .read(|tx| meta::reviews::links(tx, until, NONE_GONE, after.as_ref(), REVIEWED_TOGETHER))?;
+        let page = self.database.read(|tx| {
+            meta::reviews::links(tx, until, NONE_GONE, after.as_ref(), REVIEWED_TOGETHER)
+        })?;
         let Some(last) = page.last().cloned() else {
             return Ok(None);
         };

@@ -664,7 +664,10 @@ impl Simulation {
                     .await
                     .expect("it goes");
                 // But for the orphans of what goes for good, which the run alone finds.
-                assert!(planned.manifests <= due.manifests, "{planned:?} is not {due:?}");
+                assert!(
+                    planned.manifests <= due.manifests,
+                    "{planned:?} is not {due:?}"
+                );
                 if planned.manifests == due.manifests {
                     let planned = (planned.links, planned.blobs, planned.bytes);
                     assert_eq!(planned, (due.links, due.blobs, due.bytes));
