@@ -55,7 +55,7 @@ fn directory_of(release: usize, root: &Path) -> String {
         .expect("both are databases");
     let mut statement = older
         // What a virtual table keeps in tables of its own is made when that is written to.
-        .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")
+        .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%'")
         .expect("every database has it");
     let tables: Vec<String> = statement
         .query_map([], |row| row.get(0))
