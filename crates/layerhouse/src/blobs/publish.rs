@@ -75,8 +75,9 @@ impl Store {
         put().map_err(|error| self.note(Fault::io("putting a blob back", error)))
     }
 
-    /// Removes published bytes; the caller holds the digest's lease and saw that no row names them.
-    pub(crate) fn unpublish(&self, digest: &Digest) {
+    /// Removes published bytes; the caller holds the digest's lease and saw that no row names them. Whether
+    /// there are none any more.
+    pub(crate) fn unpublish(&self, digest: &Digest) -> bool {
         let _timed = self.actions.time(Action::Delete);
         let directory = self.layout().blob_directory(digest);
         // Open, it would keep its space on the disk, and some file systems its name: nobody may have opened
@@ -89,24 +90,29 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 tracing::warn!(%digest, %error, "a blob's file could not be removed");
-                return;
+                return false;
             }
         }
         // Fails while something else is in it, which is then not ours to remove.
         let _ = fs::remove_dir(directory);
+        true
     }
 
-    /// Removes the files of collected blobs; the caller holds their leases, and no row names them. Blocks.
+    /// Removes the files of collected blobs; the caller holds their leases, and no row names them. Those that
+    /// could not be removed. Blocks.
     ///
     /// # Errors
     /// A planned failure of a test.
-    pub(crate) fn remove_collected(&self, digests: &[Digest]) -> Result<(), Fault> {
+    pub(crate) fn remove_collected(&self, digests: &[Digest]) -> Result<Vec<Digest>, Fault> {
+        let mut left = Vec::new();
         for digest in digests {
             let stepped = self.steps.take("collect.unlink");
             stepped.map_err(|error| self.note(Fault::io("removing a collected blob", error)))?;
-            self.unpublish(digest);
+            if !self.unpublish(digest) {
+                left.push(digest.clone());
+            }
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Takes a damaged file out of service, if it is still the one that was hashed; the caller holds

@@ -56,13 +56,14 @@ impl Registry {
         if removals.is_empty() {
             return Ok(());
         }
-        for digest in &removals {
-            if !self.is_known(digest)? {
-                self.store.unpublish(digest);
+        let mut ended = Vec::new();
+        for digest in removals {
+            if self.is_known(&digest)? || self.store.unpublish(&digest) {
+                ended.push(digest);
             }
         }
         self.database.bulk()?.finish(|tx| {
-            removals
+            ended
                 .iter()
                 .try_for_each(|digest| meta::reviews::end_removal(tx, digest))
         })

@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
-use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 pub(crate) use self::plan::{Entry, Sort};
 use self::verdict::{Kept, Verdict};
+use super::leases::Lease;
 use super::{Collecting, Registry, blocking};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
@@ -165,6 +166,7 @@ impl Registry {
                 .write(move |tx| meta::reviews::queue_unneeded(tx, since))
                 .await?;
         }
+        self.remove_left_over().await?;
         let mut resting = Resting::new(pause);
         let mut after = None;
         while let Some(last) = self.forget_deleted(rules, after, collected).await? {
@@ -356,37 +358,64 @@ impl Registry {
             .await?;
         collected.blobs += removed.len() as u64;
         collected.bytes += removed.iter().map(|blob| blob.size_bytes).sum::<u64>();
+        let removed: Vec<Digest> = removed.into_iter().map(|blob| blob.digest).collect();
         if !removed.is_empty() {
-            // A task of its own: who gives up waiting must not let go of the leases too early.
-            let registry = Arc::clone(self);
-            let task = tokio::spawn(async move {
-                let result = registry.remove_files(removed).await;
-                drop(leases);
-                drop(removing);
-                result
-            });
-            let joined = task.await;
-            joined.map_err(|error| Fault::new(FaultKind::Other, "removing blobs", error))??;
+            self.remove_files(removed, (leases, removing)).await?;
         }
         Ok(Some(last))
     }
 
+    /// Removes the files that an earlier round could not.
+    async fn remove_left_over(self: &Arc<Self>) -> Result<(), Fault> {
+        let Ok(removing) = Arc::clone(&self.collector.bytes).try_write_owned() else {
+            return Ok(());
+        };
+        let left = self.database.read(meta::reviews::removals)?;
+        let leases: Vec<_> = left
+            .iter()
+            .filter_map(|digest| self.leases.try_take(digest))
+            .collect();
+        let held: Vec<Digest> = leases.iter().map(|lease| lease.digest().clone()).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        self.remove_files(held, (leases, removing)).await
+    }
+
     /// Removes the files of blobs that have no rows any more, whose leases are held.
-    async fn remove_files(&self, removed: Vec<QueuedBlob>) -> Result<(), Fault> {
+    async fn remove_files(
+        self: &Arc<Self>,
+        removed: Vec<Digest>,
+        held: (Vec<Lease>, OwnedRwLockWriteGuard<()>),
+    ) -> Result<(), Fault> {
+        // A task of its own: who gives up waiting must not let go of the leases too early.
+        let registry = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let result = registry.remove_held(removed).await;
+            drop(held);
+            result
+        });
+        let joined = task.await;
+        joined.map_err(|error| Fault::new(FaultKind::Other, "removing blobs", error))?
+    }
+
+    async fn remove_held(&self, removed: Vec<Digest>) -> Result<(), Fault> {
         // The same bytes may be a manifest's.
         let mut gone = Vec::new();
-        for blob in &removed {
-            if !self.is_known(&blob.digest)? {
-                gone.push(blob.digest.clone());
+        for digest in &removed {
+            if !self.is_known(digest)? {
+                gone.push(digest.clone());
             }
         }
         let store = Arc::clone(&self.store);
-        blocking(move || store.remove_collected(&gone)).await??;
+        // What cannot be removed now is tried again in the next round.
+        let left = blocking(move || store.remove_collected(&gone)).await??;
         self.database
             .write_lasting(Durability::ProcessDeath, move |tx| {
                 removed
                     .iter()
-                    .try_for_each(|blob| meta::reviews::end_removal(tx, &blob.digest))
+                    .filter(|digest| !left.contains(digest))
+                    .try_for_each(|digest| meta::reviews::end_removal(tx, digest))
             })
             .await
     }

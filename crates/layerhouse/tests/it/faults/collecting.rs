@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use super::super::harness::images::{
 use super::super::harness::process::Process;
 use super::crash::wait_until;
 use super::{
-    assert_sound, blob_path, noise, quick_directory, rounds, start_configured, stop_soundly,
+    assert_sound, blob_path, noise, quick_directory, rounds, skip, start_configured, stop_soundly,
 };
 
 /// Rounds as often as they can be, and nothing waits for longer than a client may take.
@@ -390,6 +391,45 @@ fn fault_f19_collection_goes_on_beside_damage() {
     assert!(stopped.success(), "{log}");
     assert_sound(&root);
     assert_eq!(super::survey(&root).unlinked_blobs, 0);
+}
+
+/// A file that cannot be removed when its blob is collected is removed by a later round.
+#[test]
+fn fault_f19_what_cannot_be_removed_is_tried_again() {
+    let directory = quick_directory();
+    let root = directory.path().join("root");
+    let process = start(directory.path());
+    let client = process.client;
+    let stuck = push_blob(&client, "acme/web", "stuck");
+    let file = blob_path(&root, &stuck);
+    let chattr = |how: &str| {
+        let changed = Command::new("chattr").arg(how).arg(&file).output();
+        changed.is_ok_and(|output| output.status.success())
+    };
+    if !chattr("+i") {
+        return skip("no file can be made immutable here");
+    }
+    let path = format!("blobs/{stuck}");
+    wait_until("it is collected", || status(&client, &path) == 404);
+    await_collection(&client, &root);
+    assert!(file.exists());
+    stop_soundly_but_for_removals(process, &root, 1);
+    let process = start(directory.path());
+    await_collection(&process.client, &root);
+    assert!(chattr("-i"));
+    wait_until("it is removed", || !file.exists());
+    await_collection(&process.client, &root);
+    stop_soundly(process, &root);
+    assert_eq!(super::survey(&root).removals, 0);
+}
+
+/// As [`stop_soundly`], with so many files that wait for a start to remove them.
+fn stop_soundly_but_for_removals(process: Process, root: &Path, removals: u64) {
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{log}");
+    let report = super::survey(root);
+    assert!(report.findings.is_empty(), "{report}");
+    assert_eq!(report.removals, removals, "{report}");
 }
 
 /// "There already" is what the disk says, right after a collection, too: in this process and in the next.

@@ -10,6 +10,7 @@ mod backup;
 mod bit_rot;
 mod cgroup;
 mod collecting;
+mod collection_steps;
 mod crash;
 mod failing_disk;
 mod full_disk;
@@ -79,6 +80,15 @@ fn assert_sound(root: &Path) {
         report.stale_links, 0,
         "a clean stop writes every link file: {report}"
     );
+}
+
+/// Makes `to` what `from` is.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp")
+        .args(["-a", "--reflink=auto"])
+        .args([from, to])
+        .status();
+    assert!(copied.is_ok_and(|status| status.success()), "cp copies");
 }
 
 /// What `verify` finds in a directory that no server uses.

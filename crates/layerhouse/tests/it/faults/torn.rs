@@ -8,7 +8,7 @@ use super::super::harness::http::Client;
 use super::super::harness::images::{digest, push_blob, push_image, push_manifest};
 use super::super::harness::process::Process;
 use super::ledger::{held_bytes, location};
-use super::{blob_path, noise, quick_directory, stop_soundly, survey};
+use super::{blob_path, copy, noise, quick_directory, stop_soundly, survey};
 
 /// What is done to a staged file.
 type Damage = fn(&mut Vec<u8>);
@@ -55,15 +55,6 @@ fn directory_with_log(root: &Path) -> (String, Vec<Pushed>) {
         .collect();
     process.kill();
     (first, pushed)
-}
-
-/// Makes `to` what `from` is.
-fn copy(from: &Path, to: &Path) {
-    let copied = std::process::Command::new("cp")
-        .args(["-a", "--reflink=auto"])
-        .args([from, to])
-        .status();
-    assert!(copied.is_ok_and(|status| status.success()), "cp copies");
 }
 
 /// Whatever is served is whole: the image with everything in it, or 404.
