@@ -34,8 +34,8 @@ use crate::meta::sqlite::Durability;
 
 /// Reviewed in one transaction, at some 20 µs each: the writer is not held for longer than a push holds it.
 const REVIEWED_TOGETHER: usize = 128;
-/// Files removed under one set of leases.
-const REMOVED_TOGETHER: usize = 64;
+/// Files removed under one set of leases, and rows under one flush: some 30 ms for whoever pushes one of them.
+const REMOVED_TOGETHER: usize = 256;
 
 /// How a collection goes about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
