@@ -78,7 +78,12 @@ pub struct Clock(Arc<Source>);
 #[derive(Debug)]
 enum Source {
     System,
-    Manual { now_ms: AtomicI64, moved: Notify },
+    Manual {
+        now_ms: AtomicI64,
+        /// What somebody set the clock forward, or back, beyond the time that passed.
+        set_ms: AtomicI64,
+        moved: Notify,
+    },
 }
 
 impl Clock {
@@ -93,6 +98,7 @@ impl Clock {
     pub fn manual(start: Timestamp) -> Self {
         Self(Arc::new(Source::Manual {
             now_ms: AtomicI64::new(start.0),
+            set_ms: AtomicI64::new(0),
             moved: Notify::new(),
         }))
     }
@@ -102,7 +108,9 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Timestamp {
         match &*self.0 {
-            Source::Manual { now_ms, .. } => Timestamp(now_ms.load(Ordering::SeqCst)),
+            Source::Manual { now_ms, set_ms, .. } => {
+                Timestamp(now_ms.load(Ordering::SeqCst) + set_ms.load(Ordering::SeqCst))
+            }
             Source::System => {
                 let since_epoch = SystemTime::now()
                     .duration_since(UNIX_EPOCH)
@@ -127,7 +135,7 @@ impl Clock {
 
     /// Moves a manual clock forward and wakes who sleeps; a system clock does not move.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual { now_ms, moved } = &*self.0 {
+        if let Source::Manual { now_ms, moved, .. } = &*self.0 {
             now_ms.fetch_add(
                 i64::try_from(by.as_millis()).unwrap_or(i64::MAX),
                 Ordering::SeqCst,
@@ -136,16 +144,24 @@ impl Clock {
         }
     }
 
+    /// Sets a manual clock forward, or back, by so many milliseconds, in which no time passes; a system clock
+    /// does not move.
+    pub fn set(&self, by_ms: i64) {
+        if let Source::Manual { set_ms, .. } = &*self.0 {
+            set_ms.fetch_add(by_ms, Ordering::SeqCst);
+        }
+    }
+
     /// Waits until `duration` has passed on this clock.
     pub(crate) async fn sleep(&self, duration: Duration) {
         match &*self.0 {
             Source::System => tokio::time::sleep(duration).await,
             Source::Manual { moved, .. } => {
-                let start = self.now();
+                let start = self.moment();
                 loop {
                     // Registered before the look at the clock, so an advance in between is seen.
                     let moved = moved.notified();
-                    if duration <= self.now().since(start) {
+                    if duration <= self.moment().since(start) {
                         return;
                     }
                     moved.await;

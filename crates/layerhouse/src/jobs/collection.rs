@@ -19,7 +19,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// Collects until it is told to stop.
 pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
     let interval = registry.collection_interval();
-    let mut watch = Watch::new(registry.clock().moment(), registry.clock().now());
+    let mut watch = Watch::begin(&registry);
     loop {
         tokio::select! {
             () = registry.clock().sleep(interval) => {}
@@ -68,7 +68,26 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(moment: Moment, now: Timestamp) -> Self {
+    /// Begins on a server that starts: where nothing was pushed for long, as its clock has it, that is not
+    /// believed at once.
+    pub(super) fn begin(registry: &Registry) -> Self {
+        let (moment, now) = (registry.clock().moment(), registry.clock().now());
+        let mut watch = Self::new(moment, now);
+        match registry.seems_long_ago() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("nothing was pushed for long: for an hour nothing is collected");
+                watch.cautious_since = Some(moment);
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "whether the clock is right cannot be known");
+                watch.cautious_since = Some(moment);
+            }
+        }
+        watch
+    }
+
+    fn new(moment: Moment, now: Timestamp) -> Self {
         Self {
             moment,
             now,

@@ -33,7 +33,7 @@ pub(super) async fn note_pulls(registry: Arc<Registry>, mut stop: watch::Receive
 /// Lets go what policies do not keep, as often as the configuration says; for the first time that long after the
 /// start. The interval is looked up each minute, so that a changed one holds at once.
 pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
-    let mut watch = Watch::new(registry.clock().moment(), registry.clock().now());
+    let mut watch = Watch::begin(&registry);
     let mut last = registry.clock().moment();
     loop {
         tokio::select! {

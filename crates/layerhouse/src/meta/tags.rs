@@ -223,6 +223,15 @@ pub(crate) enum Before {
     At(Digest),
 }
 
+/// When a tag of any repository was last moved or removed.
+pub(crate) fn last_moved_at(tx: &Transaction<'_>) -> Result<Option<Timestamp>, Fault> {
+    tx.query_one(
+        "SELECT happened_at FROM tag_events ORDER BY id DESC LIMIT 1",
+        &[],
+        |row| Ok(Timestamp(row.int(0)?)),
+    )
+}
+
 /// What a tag pointed at before its last move or removal.
 pub(crate) fn left_last(
     tx: &Transaction<'_>,

@@ -1,6 +1,7 @@
 //! What a start does about what a crash left: nothing is guessed, nothing acknowledged is touched.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use layerhouse_oci::digest::{Algorithm, Digest};
 
@@ -10,7 +11,21 @@ use crate::blobs::stage::StagedFile;
 use crate::fault::Fault;
 use crate::meta;
 
+/// A registry that nobody pushed to for so long was off, or its machine's clock is wrong.
+const LONG_AGO: Duration = Duration::from_hours(24);
+
 impl Registry {
+    /// Whether the machine's clock says that nothing was pushed for long: it may be wrong, and what seems to be
+    /// old then is not.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn seems_long_ago(&self) -> Result<bool, Fault> {
+        let moved_at = self.database.read(meta::tags::last_moved_at)?;
+        let now = self.clock.now();
+        Ok(moved_at.is_some_and(|moved_at| LONG_AGO <= now.since(moved_at)))
+    }
+
     /// Takes up the open sessions, and clears away what belongs to none.
     pub(super) fn recover(&self) -> Result<(), Fault> {
         let uploads = self.database.read(meta::uploads::all)?;
@@ -20,14 +35,20 @@ impl Registry {
             .into_iter()
             .map(|file| (file.upload.clone(), file))
             .collect();
+        let is_clock_odd = self.seems_long_ago()?;
         for upload in uploads {
             let owner = Owner {
                 repository: upload.repository,
                 principal: upload.principal,
                 started_at: upload.started_at,
+                moment: self.clock.moment(),
+                age: if is_clock_odd {
+                    Duration::ZERO
+                } else {
+                    self.clock.now().since(upload.started_at)
+                },
             };
             let session = self.sessions.restore(upload.id, owner);
-            session.touch(self.clock.now());
             if let Some(file) = staged.remove(&session.id) {
                 if file.is_linked {
                     self.settle_publication(&file)?;

@@ -1,15 +1,16 @@
 //! The upload sessions that are open: whose they are, how far they came, and who writes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use layerhouse_oci::digest::Hasher;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::upload_id::UploadId;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::clock::Timestamp;
+use crate::clock::{Moment, Timestamp};
 
 /// An upload session.
 #[derive(Debug)]
@@ -18,7 +19,10 @@ pub(super) struct Session {
     pub(super) repository: RepositoryName,
     pub(super) principal: String,
     pub(super) started_at: Timestamp,
-    touched_at: AtomicI64,
+    /// When this process took it up, and how old it was then: what the machine's clock says later is not
+    /// believed, for it may be set.
+    taken_up: (Moment, Duration),
+    touched: Mutex<Moment>,
     held_bytes: AtomicU64,
     /// What all sessions hold, this one with them.
     held: Arc<Held>,
@@ -42,12 +46,23 @@ impl Session {
         Arc::clone(&self.writer).try_lock_owned().ok()
     }
 
-    pub(super) fn touch(&self, now: Timestamp) {
-        self.touched_at.store(now.0, Ordering::Relaxed);
+    pub(super) fn touch(&self, now: Moment) {
+        *self.touched() = now;
     }
 
-    pub(super) fn touched_at(&self) -> Timestamp {
-        Timestamp(self.touched_at.load(Ordering::Relaxed))
+    /// How long nobody wrote to it, since this process took it up.
+    pub(super) fn idle(&self, now: Moment) -> Duration {
+        now.since(*self.touched())
+    }
+
+    /// How long ago it was opened.
+    pub(super) fn age(&self, now: Moment) -> Duration {
+        let (moment, age) = self.taken_up;
+        age.saturating_add(now.since(moment))
+    }
+
+    fn touched(&self) -> std::sync::MutexGuard<'_, Moment> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_held_bytes(&self, held_bytes: u64) {
@@ -99,6 +114,9 @@ pub(super) struct Owner {
     pub(super) repository: RepositoryName,
     pub(super) principal: String,
     pub(super) started_at: Timestamp,
+    /// Now, and how old the session is.
+    pub(super) moment: Moment,
+    pub(super) age: Duration,
 }
 
 /// A bound of [`Sessions::open`] is reached.
@@ -143,7 +161,8 @@ impl Sessions {
             repository: owner.repository,
             principal: owner.principal,
             started_at: owner.started_at,
-            touched_at: AtomicI64::new(owner.started_at.0),
+            taken_up: (owner.moment, owner.age),
+            touched: Mutex::new(owner.moment),
             held_bytes: AtomicU64::new(0),
             held: Arc::clone(&self.held),
             writer: Arc::default(),

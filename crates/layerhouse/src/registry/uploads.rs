@@ -173,6 +173,8 @@ impl Registry {
             repository: push.repository().clone(),
             principal: push.identity().name().to_owned(),
             started_at: self.clock.now(),
+            moment: self.clock.moment(),
+            age: Duration::ZERO,
         };
         let opened = self.sessions.open(id, owner);
         opened.map_err(|_| OpenUploadError::TooMany)
@@ -197,7 +199,7 @@ impl Registry {
         if self.sessions.get(id).is_none() {
             return Err(PushChunkError::Unknown);
         }
-        session.touch(self.clock.now());
+        session.touch(self.clock.moment());
         Ok(Writer::new(&self.store, session, guard, Algorithm::Sha256))
     }
 
@@ -283,7 +285,7 @@ impl Registry {
             return Ok((writer, Err(refused.into())));
         }
         let (writer, received) = receive(writer, body, room_bytes).await?;
-        writer.session().touch(self.clock.now());
+        writer.session().touch(self.clock.moment());
         let actual_bytes = writer.session().held_bytes() - held_bytes;
         let wrong = match (received, chunk.range) {
             (Ok(()), Some(range)) if range.length_bytes() != actual_bytes => {
@@ -538,15 +540,15 @@ impl Registry {
 
     /// Discards sessions that were abandoned; how many.
     pub(crate) async fn purge_uploads(&self) -> usize {
-        let now = self.clock.now();
+        let now = self.clock.moment();
         let mut purged = 0;
         let Some(purging) = self.limits.purging else {
             return 0;
         };
         let age_max = self.limits.upload_age_max.min(purging.age);
         for session in self.sessions.all() {
-            let is_old = age_max <= now.since(session.started_at);
-            let is_idle = self.limits.upload_idle_max <= now.since(session.touched_at());
+            let is_old = age_max <= session.age(now);
+            let is_idle = self.limits.upload_idle_max <= session.idle(now);
             if !is_old && !is_idle {
                 continue;
             }

@@ -9,6 +9,7 @@ mod adoption;
 mod backup;
 mod bit_rot;
 mod cgroup;
+mod clock;
 mod collecting;
 mod collection_steps;
 mod crash;

@@ -132,6 +132,11 @@ impl Server {
         self.clock.advance(by);
     }
 
+    /// Somebody sets the machine's clock forward, or back, by so many days; no time passes.
+    pub(crate) fn set_clock(&self, by_days: i64) {
+        self.clock.set(by_days * 24 * 60 * 60 * 1000);
+    }
+
     pub(crate) fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             self.runtime.block_on(running.stop());
