@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::harness::process::Process;
 use super::ledger::Ledger;
-use super::scenario::everything;
+use super::scenario::{collecting, everything};
 use super::{names, quick_directory, stop_soundly};
 
 /// A log of the durable steps, and of what went wrong.
@@ -40,7 +40,8 @@ fn die_at(number: usize) -> Option<String> {
     let root = directory.path().join("root");
     let accident = format!("kill@{number}");
     let mut process = Process::start(&root, &[("LAYERHOUSE_FAULTS", &accident), STEPS_LOGGED]);
-    let operations = everything();
+    let mut operations = collecting(&root);
+    operations.extend(everything());
     let mut ledger = Ledger::new("acme/web");
     let died_in = operations
         .iter()

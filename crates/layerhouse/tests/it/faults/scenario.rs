@@ -1,6 +1,11 @@
 //! A little of everything that writes, as values: to be run against a server that dies or fails at any
 //! of its durable steps, and run on after it was started again.
 
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::super::harness::console;
 use super::super::harness::http::Client;
 use super::super::harness::images::{digest, image, referrer};
 use super::ledger::{Effect, Failure, Key, Ledger, Upload, location};
@@ -37,6 +42,11 @@ pub(super) enum Operation {
     PullBlob {
         digest: String,
     },
+    /// The operator collects at once, and with it a blob that nothing needs.
+    Collect {
+        root: PathBuf,
+        garbage: String,
+    },
 }
 
 impl Operation {
@@ -57,6 +67,7 @@ impl Operation {
             }
             Self::DeleteTag { tag } => vec![(Key::Tag(tag.clone()), None)],
             Self::DeleteManifest { digest } => vec![(Key::Manifest(digest.clone()), None)],
+            Self::Collect { garbage, .. } => vec![(Key::Blob(garbage.clone()), None)],
             Self::CancelUpload | Self::LeaveUpload { .. } | Self::PullBlob { .. } => Vec::new(),
         }
     }
@@ -125,6 +136,19 @@ impl Operation {
             Self::LeaveUpload { content } => {
                 begin(client, ledger, content, content.len() / 2)?;
             }
+            Self::Collect { root, .. } => {
+                let path = "/api/v1/collection/runs";
+                let how = json!({ "now": true, "empty_trash": true });
+                let answer = console::try_send(root, "POST", path, Some(&how));
+                let answer = answer.map_err(Failure::Broken)?;
+                if answer.status != 200 {
+                    return Err(Failure::Refused {
+                        request: path.to_owned(),
+                        status: answer.status,
+                        message: answer.text(),
+                    });
+                }
+            }
             Self::PullBlob { digest } => {
                 ledger.request(client, "GET", &format!("blobs/{digest}"), &[], b"", &[200])?;
             }
@@ -170,15 +194,15 @@ fn begin(
 pub(super) fn everything() -> Vec<Operation> {
     let (layer, config) = (noise(1, 6000), b"{}".to_vec());
     let mut first = image("{}", &[]);
-    first["layers"] = serde_json::json!([{
+    first["layers"] = json!([{
         "mediaType": "application/vnd.oci.image.layer.v1.tar",
         "digest": digest(&layer),
         "size": layer.len(),
     }]);
     let mut second = first.clone();
-    second["annotations"] = serde_json::json!({ "number": "2" });
+    second["annotations"] = json!({ "number": "2" });
     let (first, second) = (first.to_string(), second.to_string());
-    let subject = serde_json::json!({
+    let subject = json!({
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "digest": digest(&second),
         "size": second.len(),
@@ -226,6 +250,19 @@ pub(super) fn everything() -> Vec<Operation> {
     ]
 }
 
+/// A blob that nothing needs, and the end of it.
+pub(super) fn collecting(root: &Path) -> Vec<Operation> {
+    let content = noise(3, 5000);
+    let garbage = digest(&content);
+    vec![
+        Operation::PushAtOnce { content },
+        Operation::Collect {
+            root: root.to_owned(),
+            garbage,
+        },
+    ]
+}
+
 /// Pushes image after image until the server does not do it any more; what `client` was told.
 pub(super) fn push_images(client: &Client, repository: &str, seed: u64) -> Ledger {
     let mut ledger = Ledger::new(repository);
@@ -234,7 +271,7 @@ pub(super) fn push_images(client: &Client, repository: &str, seed: u64) -> Ledge
         number += 1;
         let layer = noise(number, 20_000);
         let mut manifest = image("{}", &[]);
-        manifest["layers"] = serde_json::json!([{
+        manifest["layers"] = json!([{
             "mediaType": "application/vnd.oci.image.layer.v1.tar",
             "digest": digest(&layer),
             "size": layer.len(),
