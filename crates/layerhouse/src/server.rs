@@ -383,6 +383,10 @@ impl Running {
                 tracing::error!(%error, "a job failed");
             }
         }
+        // What the jobs did last changed link files, too.
+        if let Err(fault) = self.registry.write_last_links().await {
+            tracing::warn!(%fault, "link files could not be written; they are kept for later");
+        }
         let (registry, observers) = (Arc::clone(&self.registry), Arc::clone(&self.api.observers));
         let close = move || {
             observers.flush();

@@ -70,6 +70,22 @@ impl Registry {
         }
     }
 
+    /// Writes the links that became stale last, when nobody changes rows any more.
+    ///
+    /// # Errors
+    /// As [`Registry::write_links`].
+    pub(crate) async fn write_last_links(&self) -> Result<LinksRound, Fault> {
+        // A change whose job did not wait for it to end is done before this. That nothing can be written any
+        // more was said before.
+        let behind_all = self
+            .database
+            .write_lasting(Durability::ProcessDeath, |_| Ok::<_, Fault>(()));
+        match behind_all.await {
+            Ok(()) => self.write_links().await,
+            Err(_) => Ok(LinksRound::default()),
+        }
+    }
+
     async fn write_link(&self, stale: &StaleLink) -> Result<(), Fault> {
         let said = self
             .database

@@ -31,7 +31,7 @@ fn start(directory: &Path) -> Process {
 }
 
 /// Pushes a blob that nothing needs and waits until it is collected: what went before it is decided, too.
-fn await_collection(client: &Client, root: &Path) {
+pub(super) fn await_collection(client: &Client, root: &Path) {
     thread::sleep(2 * PROMISE);
     let marker = format!("collected before {:?}", Instant::now());
     let path = blob_path(root, &push_blob(client, "acme/marker", marker));

@@ -80,7 +80,7 @@ impl Ledger {
         }
     }
 
-    /// Changes that were answered as done.
+    /// Keys that were given a value, or lost it, and that was answered.
     pub(super) fn acknowledged(&self) -> usize {
         self.history.len()
     }
@@ -128,8 +128,10 @@ impl Ledger {
     /// A manifest takes the tags along that point at it.
     fn untag(&mut self, digest: &str, is_in_doubt: bool) {
         let target = Some(digest.to_owned());
+        let now = Instant::now();
         for (key, allowed) in &mut self.allowed {
             if matches!(key, Key::Tag(_)) && allowed.contains(&target) {
+                self.history.push((now, key.clone(), allowed.clone()));
                 allowed.insert(None);
                 if !is_in_doubt {
                     allowed.remove(&target);

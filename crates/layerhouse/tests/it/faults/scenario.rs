@@ -1,6 +1,7 @@
 //! A little of everything that writes, as values: to be run against a server that dies or fails at any
 //! of its durable steps, and run on after it was started again.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -302,4 +303,75 @@ pub(super) fn push_images(client: &Client, repository: &str, seed: u64) -> Ledge
             }
         }
     }
+}
+
+/// Pushes images and deletes older ones until the server does not do it any more, where what nothing needs may
+/// be collected at once; what `client` was told.
+pub(super) fn churn_images(client: &Client, repository: &str, seed: u64) -> Ledger {
+    let mut ledger = Ledger::new(repository);
+    let mut number = seed << 32;
+    let mut live = VecDeque::new();
+    let config = b"{}".to_vec();
+    loop {
+        number += 1;
+        let layer = noise(number, 20_000);
+        let mut manifest = image("{}", &[]);
+        manifest["layers"] = json!([{
+            "mediaType": "application/vnd.oci.image.layer.v1.tar",
+            "digest": digest(&layer),
+            "size": layer.len(),
+        }]);
+        let content = manifest.to_string();
+        let pushed = churn_image(client, &mut ledger, [&layer, &config], &content, number);
+        match pushed {
+            Ok(()) => live.push_back((digest(&layer), digest(&content))),
+            // On a busy machine what it needs was pushed too long ago.
+            Err(Failure::Refused { status: 404, .. }) => continue,
+            Err(_) => return ledger,
+        }
+        if 2 < live.len()
+            && let Some((layer, manifest)) = live.pop_front()
+        {
+            ledger.doubt(vec![(Key::Blob(layer), None)]);
+            let delete = Operation::DeleteManifest { digest: manifest };
+            if delete.run(client, &mut ledger, false).is_err() {
+                return ledger;
+            }
+        }
+    }
+}
+
+fn churn_image(
+    client: &Client,
+    ledger: &mut Ledger,
+    blobs: [&Vec<u8>; 2],
+    manifest: &str,
+    number: u64,
+) -> Result<(), Failure> {
+    for content in blobs {
+        let push = if number.is_multiple_of(2) {
+            Operation::PushInChunks {
+                content: content.clone(),
+            }
+        } else {
+            Operation::PushAtOnce {
+                content: content.clone(),
+            }
+        };
+        let pushed = push.run(client, ledger, false);
+        // Until a manifest needs it.
+        ledger.doubt(vec![(Key::Blob(digest(content)), None)]);
+        pushed?;
+    }
+    for reference in [format!("n{number}"), "latest".to_owned()] {
+        let push = Operation::PushManifest {
+            reference,
+            content: manifest.to_owned(),
+        };
+        push.run(client, ledger, false)?;
+    }
+    let needed = blobs.map(digest);
+    let needed = needed.map(|digest| (Key::Blob(digest.clone()), Some(digest)));
+    ledger.acknowledge(needed.into());
+    Ok(())
 }
