@@ -106,6 +106,7 @@ impl Register {
         let is_untouched = self
             .writes
             .iter()
+            .filter(|write| !write.is_refused)
             .all(|write| write.ended.is_none_or(|ended| begun < ended));
         let fitting: Vec<usize> = (0..self.writes.len())
             .filter(|number| may_see(&self.writes[*number]))
@@ -215,6 +216,18 @@ mod tests {
         assert!(!case.read(&Some(digest(3)), 10, 11), "never written");
         assert!(case.register.is_over(&Some(digest(1)), case.at(12)));
         assert!(!case.register.is_over(&Some(digest(2)), case.at(12)));
+    }
+
+    #[test]
+    fn a_refused_delete_leaves_a_tag_that_never_was() {
+        let mut case = Case::new();
+        let begun = case.at(1);
+        case.register.begin(None, begun);
+        let ended = case.at(2);
+        case.register.end(begun, &None, ended, false);
+        assert!(case.read(&None, 3, 4), "nothing was written");
+        case.write(&Some(digest(1)), 5, Some(6));
+        assert!(!case.read(&None, 7, 8), "it was written");
     }
 
     #[test]
