@@ -87,12 +87,20 @@ pub(super) struct Endpoint {
     pub(super) output: (StatusCode, Describe),
     /// Whether it may be refused as things stand (409).
     pub(super) may_conflict: bool,
+    /// Whether its body names what may not be there (404).
+    pub(super) may_miss: bool,
 }
 
 impl Endpoint {
     /// It may be refused as things stand.
     pub(super) fn may_conflict(mut self) -> Self {
         self.may_conflict = true;
+        self
+    }
+
+    /// Its body names what may not be there.
+    pub(super) fn may_miss(mut self) -> Self {
+        self.may_miss = true;
         self
     }
 }
@@ -223,6 +231,7 @@ impl Draft {
             input: (I::PLACE, I::schema),
             output: (O::STATUS, O::schema),
             may_conflict: false,
+            may_miss: false,
         }
     }
 }

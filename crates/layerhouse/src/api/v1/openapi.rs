@@ -235,7 +235,7 @@ fn responses(endpoint: &Endpoint, writing: &mut SchemaGenerator) -> Value {
         ("401", true),
         // Another site's page, a token with limits, or a role that is too low.
         ("403", is_changing || !is_open),
-        ("404", has_parameters),
+        ("404", has_parameters || endpoint.may_miss),
         ("409", endpoint.may_conflict),
         ("413", has_body),
         ("415", has_body),

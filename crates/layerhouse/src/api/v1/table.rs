@@ -352,7 +352,9 @@ fn of_operators() -> Vec<Endpoint> {
             "How far the hashing of what is stored is, and what is damaged",
         )
         .operator(keeping::show_scrub),
-        post("/scrub/runs", "scrubNow", "Hash what is stored now").operator(keeping::begin_scrub),
+        post("/scrub/runs", "scrubNow", "Hash what is stored now")
+            .operator(keeping::begin_scrub)
+            .may_miss(),
         get("/doctor", "getDoctor", "What is wrong, and what to do").operator(keeping::examine),
         post(
             "/backups",
