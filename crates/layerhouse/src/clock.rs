@@ -133,6 +133,20 @@ impl Clock {
         }
     }
 
+    /// The present moment in both ways, as of one instant: how far they went apart says how far somebody set
+    /// the machine's clock.
+    pub(crate) fn moment_and_now(&self) -> (Moment, Timestamp) {
+        match &*self.0 {
+            // Read once: time may pass between two reads.
+            Source::Manual { now_ms, set_ms, .. } => {
+                let passed_ms = now_ms.load(Ordering::SeqCst);
+                let now = Timestamp(passed_ms + set_ms.load(Ordering::SeqCst));
+                (Moment(u64::try_from(passed_ms).unwrap_or(0)), now)
+            }
+            Source::System => (self.moment(), self.now()),
+        }
+    }
+
     /// Moves a manual clock forward and wakes who sleeps; a system clock does not move.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { now_ms, moved, .. } = &*self.0 {
@@ -281,6 +295,26 @@ fn splitmix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_ways_to_say_the_present_are_of_one_instant() {
+        const HOUR: Duration = Duration::from_hours(1);
+        let clock = Clock::manual(Timestamp(0));
+        let (first, start) = clock.moment_and_now();
+        std::thread::scope(|threads| {
+            let advancing = threads.spawn(|| (0..100_000).for_each(|_| clock.advance(HOUR)));
+            while !advancing.is_finished() {
+                let (moment, now) = clock.moment_and_now();
+                assert_eq!(now, start.after(moment.since(first)));
+            }
+        });
+        clock.set(1000);
+        let (moment, now) = clock.moment_and_now();
+        assert_eq!(
+            now.since(start.after(moment.since(first))),
+            Duration::from_secs(1)
+        );
+    }
 
     #[test]
     fn uuids_say_their_version() {

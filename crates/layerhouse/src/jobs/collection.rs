@@ -25,7 +25,7 @@ pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>
             () = registry.clock().sleep(interval) => {}
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
-        let (moment, now) = (registry.clock().moment(), registry.clock().now());
+        let (moment, now) = registry.clock().moment_and_now();
         if let Some(jump) = watch.look(moment, now) {
             tracing::warn!(
                 seconds = jump.as_secs(),
@@ -71,7 +71,7 @@ impl Watch {
     /// Begins on a server that starts: where nothing was pushed for long, as its clock has it, that is not
     /// believed at once.
     pub(super) fn begin(registry: &Registry) -> Self {
-        let (moment, now) = (registry.clock().moment(), registry.clock().now());
+        let (moment, now) = registry.clock().moment_and_now();
         let mut watch = Self::new(moment, now);
         match registry.seems_long_ago() {
             Ok(false) => {}

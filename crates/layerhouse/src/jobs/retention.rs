@@ -40,7 +40,7 @@ pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>
             () = registry.clock().sleep(INTERVAL) => {}
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
-        let (moment, now) = (registry.clock().moment(), registry.clock().now());
+        let (moment, now) = registry.clock().moment_and_now();
         if watch.look(moment, now).is_some() {
             tracing::warn!("the clock went forward; no policy lets anything go for an hour");
         }

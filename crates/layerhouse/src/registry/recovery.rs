@@ -36,16 +36,17 @@ impl Registry {
             .map(|file| (file.upload.clone(), file))
             .collect();
         let is_clock_odd = self.seems_long_ago()?;
+        let (moment, now) = self.clock.moment_and_now();
         for upload in uploads {
             let owner = Owner {
                 repository: upload.repository,
                 principal: upload.principal,
                 started_at: upload.started_at,
-                moment: self.clock.moment(),
+                moment,
                 age: if is_clock_odd {
                     Duration::ZERO
                 } else {
-                    self.clock.now().since(upload.started_at)
+                    now.since(upload.started_at)
                 },
             };
             let session = self.sessions.restore(upload.id, owner);

@@ -169,11 +169,12 @@ impl Registry {
 
     fn open_session(&self, push: &Granted<Push>) -> Result<Arc<Session>, OpenUploadError> {
         let id = UploadId::from_random(self.random.bits());
+        let (moment, started_at) = self.clock.moment_and_now();
         let owner = Owner {
             repository: push.repository().clone(),
             principal: push.identity().name().to_owned(),
-            started_at: self.clock.now(),
-            moment: self.clock.moment(),
+            started_at,
+            moment,
             age: Duration::ZERO,
         };
         let opened = self.sessions.open(id, owner);

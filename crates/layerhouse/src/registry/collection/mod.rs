@@ -257,7 +257,7 @@ impl Registry {
         after: Option<QueuedLink>,
         collected: &mut Collected,
     ) -> Result<Option<QueuedLink>, Fault> {
-        let (now, moment) = (self.clock.now(), self.clock.moment());
+        let (moment, now) = self.clock.moment_and_now();
         let page = self.database.read(|tx| {
             meta::reviews::links(tx, until, NONE_GONE, after.as_ref(), REVIEWED_TOGETHER)
         })?;
