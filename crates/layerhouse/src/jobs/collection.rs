@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::{Moment, Timestamp};
+use crate::fault::FaultKind;
 use crate::registry::Registry;
 use crate::registry::collection::How;
 
@@ -35,12 +36,9 @@ pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>
         if watch.is_cautious(moment) {
             continue;
         }
-        let collecting = registry.collect(How::default(), pause);
-        let collected = tokio::select! {
-            collected = collecting => collected,
-            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
-        };
-        match collected {
+        let told = stop.clone();
+        let is_over = move || *told.borrow();
+        match registry.collect(How::default(), pause, is_over).await {
             Ok(collected) if 0 < collected.blobs + collected.manifests => tracing::info!(
                 manifests = collected.manifests,
                 links = collected.links,
@@ -49,6 +47,8 @@ pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>
                 "what nobody needs was collected"
             ),
             Ok(_) => {}
+            // The look at `stop` above comes next.
+            Err(fault) if fault.kind() == FaultKind::Stopping => {}
             Err(fault) => tracing::warn!(%fault, "collection goes on at the next round"),
         }
     }

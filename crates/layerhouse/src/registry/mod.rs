@@ -10,6 +10,8 @@ pub(crate) mod deletion;
 mod description;
 pub(crate) mod doctor;
 pub(crate) mod events;
+#[cfg(test)]
+mod given_up;
 pub(crate) mod history;
 mod leases;
 pub(crate) mod links;

@@ -297,6 +297,8 @@ pub(super) async fn run(
         }
         registry.delete_untagged(how.is_now, &by).await?;
     }
-    let collected = registry.collect(how, |_| Duration::ZERO).await?;
+    let told = visit.call.api.is_stopping.clone();
+    let is_over = move || *told.borrow();
+    let collected = registry.collect(how, |_| Duration::ZERO, is_over).await?;
     Ok(Found(collected.into()))
 }

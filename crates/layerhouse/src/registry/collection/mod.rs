@@ -9,7 +9,7 @@
 mod model;
 mod plan;
 #[cfg(test)]
-mod simulation;
+pub(super) mod simulation;
 pub(crate) mod verdict;
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
-use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{
+    Mutex as AsyncMutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock,
+};
 
 pub(crate) use self::plan::{Entry, Sort};
 use self::verdict::{Kept, Verdict};
@@ -77,7 +79,7 @@ impl Collected {
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     /// One collection at a time.
-    running: AsyncMutex<()>,
+    running: Arc<AsyncMutex<()>>,
     /// Whoever reads it keeps the bytes of all blobs on the disk.
     bytes: Arc<RwLock<()>>,
     state: Mutex<State>,
@@ -130,34 +132,44 @@ impl Registry {
     }
 
     /// Collects all that may go. `pause` says how long to leave the disk and the database to others after a
-    /// piece of work that took so long.
+    /// piece of work that took so long; `is_over` is asked between pieces.
+    ///
+    /// It is a task of its own: who gives up waiting must let go neither of leases nor of links that leave,
+    /// while what was decided under them waits for the database. So it goes on without them.
     ///
     /// # Errors
-    /// The disk or the database failed; what was not collected is, the next time.
+    /// The disk or the database failed, or it was over before the end; what was not collected is, the next
+    /// time.
     pub(crate) async fn collect(
         self: &Arc<Self>,
         how: How,
         pause: fn(Duration) -> Duration,
+        is_over: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Result<Collected, Fault> {
-        let _one = self.collector.running.lock().await;
-        self.collector.state().is_running = true;
-        let mut collected = Collected::default();
-        let result = self.collect_all(how, pause, &mut collected).await;
-        let mut state = self.collector.state();
-        state.is_running = false;
-        state.total.add(collected);
-        state.last = collected;
-        state.last_ended_at = Some(self.clock.now());
-        drop(state);
-        result.map(|()| collected)
+        let turn = Arc::clone(&self.collector.running).lock_owned().await;
+        let mut run = Run::begin(Arc::clone(self), turn);
+        let task = tokio::spawn(async move {
+            let registry = Arc::clone(&run.registry);
+            let mut pace = Pace::new(pause, is_over);
+            let result = registry.collect_all(how, &mut pace, &mut run.collected);
+            result.await.map(|()| run.collected)
+        });
+        let joined = task.await;
+        joined.map_err(|error| Fault::new(FaultKind::Other, "collecting", error))?
+    }
+
+    /// Waits until no collection runs: one that nobody waits for, too.
+    pub(crate) async fn collection_over(&self) {
+        drop(self.collector.running.lock().await);
     }
 
     async fn collect_all(
-        self: &Arc<Self>,
+        &self,
         how: How,
-        pause: fn(Duration) -> Duration,
+        pace: &mut Pace<impl Fn() -> bool>,
         collected: &mut Collected,
     ) -> Result<(), Fault> {
+        pace.go_on()?;
         self.store.check_healthy()?;
         let rules = self.rules(how);
         if how.includes_adopted {
@@ -167,11 +179,10 @@ impl Registry {
                 .await?;
         }
         self.remove_left_over().await?;
-        let mut resting = Resting::new(pause);
         let mut after = None;
         while let Some(last) = self.forget_deleted(rules, after, collected).await? {
             after = Some(last);
-            resting.rest().await;
+            pace.rest().await?;
         }
         // What is put off during this round waits for the next: without a grace it would be due at once.
         let until = self.clock.now().before(rules.grace);
@@ -181,12 +192,12 @@ impl Registry {
             .await?
         {
             after = Some(last);
-            resting.rest().await;
+            pace.rest().await?;
         }
         let mut after = None;
         while let Some(last) = self.review_blobs(rules, after, collected).await? {
             after = Some(last);
-            resting.rest().await;
+            pace.rest().await?;
         }
         Ok(())
     }
@@ -312,7 +323,7 @@ impl Registry {
 
     /// Reviews a page of blobs and removes the bytes of those that go; the last of them, if there may be more.
     async fn review_blobs(
-        self: &Arc<Self>,
+        &self,
         rules: Collecting,
         after: Option<QueuedBlob>,
         collected: &mut Collected,
@@ -366,7 +377,7 @@ impl Registry {
     }
 
     /// Removes the files that an earlier round could not.
-    async fn remove_left_over(self: &Arc<Self>) -> Result<(), Fault> {
+    async fn remove_left_over(&self) -> Result<(), Fault> {
         let Ok(removing) = Arc::clone(&self.collector.bytes).try_write_owned() else {
             return Ok(());
         };
@@ -382,24 +393,12 @@ impl Registry {
         self.remove_files(held, (leases, removing)).await
     }
 
-    /// Removes the files of blobs that have no rows any more, whose leases are held.
+    /// Removes the files of blobs that have no rows any more, whose leases are held until they are gone.
     async fn remove_files(
-        self: &Arc<Self>,
+        &self,
         removed: Vec<Digest>,
-        held: (Vec<Lease>, OwnedRwLockWriteGuard<()>),
+        _held: (Vec<Lease>, OwnedRwLockWriteGuard<()>),
     ) -> Result<(), Fault> {
-        // A task of its own: who gives up waiting must not let go of the leases too early.
-        let registry = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let result = registry.remove_held(removed).await;
-            drop(held);
-            result
-        });
-        let joined = task.await;
-        joined.map_err(|error| Fault::new(FaultKind::Other, "removing blobs", error))?
-    }
-
-    async fn remove_held(&self, removed: Vec<Digest>) -> Result<(), Fault> {
         // The same bytes may be a manifest's.
         let mut gone = Vec::new();
         for digest in &removed {
@@ -421,27 +420,70 @@ impl Registry {
     }
 }
 
-/// Leaves the disk and the database to others between pieces of work. What a piece takes is not measured with
-/// the clock of the registry, which tests stop.
-struct Resting {
+/// A collection that is under way: wherever it ends, that is written down.
+struct Run {
+    registry: Arc<Registry>,
+    collected: Collected,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Run {
+    fn begin(registry: Arc<Registry>, turn: OwnedMutexGuard<()>) -> Self {
+        registry.collector.state().is_running = true;
+        Self {
+            registry,
+            collected: Collected::default(),
+            _turn: turn,
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let ended_at = self.registry.clock.now();
+        let mut state = self.registry.collector.state();
+        state.is_running = false;
+        state.total.add(self.collected);
+        state.last = self.collected;
+        state.last_ended_at = Some(ended_at);
+    }
+}
+
+/// Leaves the disk and the database to others between pieces of work, and ends it when it is over. What a piece
+/// takes is not measured with the clock of the registry, which tests stop.
+struct Pace<Over> {
     pause: fn(Duration) -> Duration,
+    is_over: Over,
     begun: Instant,
 }
 
-impl Resting {
-    fn new(pause: fn(Duration) -> Duration) -> Self {
+impl<Over: Fn() -> bool> Pace<Over> {
+    fn new(pause: fn(Duration) -> Duration, is_over: Over) -> Self {
         Self {
             pause,
+            is_over,
             begun: Instant::now(),
         }
     }
 
-    async fn rest(&mut self) {
+    fn go_on(&self) -> Result<(), Fault> {
+        if (self.is_over)() {
+            return Err(Fault::plain(
+                FaultKind::Stopping,
+                "the collection was ended",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn rest(&mut self) -> Result<(), Fault> {
+        self.go_on()?;
         let rest = (self.pause)(self.begun.elapsed());
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;
         }
         self.begun = Instant::now();
+        self.go_on()
     }
 }
 

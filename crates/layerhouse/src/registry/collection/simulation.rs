@@ -33,8 +33,8 @@ use crate::registry::verify::verify;
 use crate::registry::{Collecting, Limits, Registry};
 use crate::steps::Steps;
 
-const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
-const RULES: Collecting = Collecting {
+pub(in crate::registry) const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
+pub(in crate::registry) const RULES: Collecting = Collecting {
     is_enabled: true,
     grace: Duration::from_mins(10),
     promise: Duration::from_mins(20),
@@ -48,7 +48,7 @@ const TAGS: usize = 3;
 const EPOCH: usize = 2_000;
 
 /// A body of one piece.
-struct Whole(Option<Bytes>);
+pub(in crate::registry) struct Whole(pub(in crate::registry) Option<Bytes>);
 
 impl Incoming for Whole {
     async fn next(&mut self) -> Option<Result<Bytes, BodyBroken>> {
@@ -179,11 +179,11 @@ const POLICY: Policy = Policy {
     is_read_only: false,
 };
 
-fn pull(name: &RepositoryName) -> Granted<Pull> {
+pub(in crate::registry) fn pull(name: &RepositoryName) -> Granted<Pull> {
     POLICY.pull(&caller(), name).expect("all may")
 }
 
-fn push(name: &RepositoryName) -> Granted<Push> {
+pub(in crate::registry) fn push(name: &RepositoryName) -> Granted<Push> {
     POLICY.push(&caller(), name).expect("all may")
 }
 
@@ -660,7 +660,7 @@ impl Simulation {
             _ => {
                 let planned = registry.plan_collection(how, 0).expect("it can be planned");
                 let due = registry
-                    .collect(how, |_| Duration::ZERO)
+                    .collect(how, |_| Duration::ZERO, || false)
                     .await
                     .expect("it goes");
                 // But for the orphans of what goes for good, which the run alone finds.
@@ -739,7 +739,9 @@ impl Simulation {
         for _ in 0..3 {
             self.clock.advance(Duration::from_hours(3));
             let registry = self.registry();
-            let collected = registry.collect(How::default(), |_| Duration::ZERO).await;
+            let collected = registry
+                .collect(How::default(), |_| Duration::ZERO, || false)
+                .await;
             let collected = collected.expect("it goes");
             self.collected.add(collected);
             for repository in 0..REPOSITORIES {
@@ -809,7 +811,12 @@ fn media_type(image: &Image) -> &'static str {
     }
 }
 
-fn open(directory: &TempDir, limits: Limits, clock: &Clock, random: &Random) -> Arc<Registry> {
+pub(in crate::registry) fn open(
+    directory: &TempDir,
+    limits: Limits,
+    clock: &Clock,
+    random: &Random,
+) -> Arc<Registry> {
     let (clock, random) = (clock.clone(), random.clone());
     let opened = Registry::open(directory.path(), limits, clock, random, Steps::default());
     Arc::new(opened.unwrap_or_else(|error| panic!("{error}")))

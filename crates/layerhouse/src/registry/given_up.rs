@@ -1,0 +1,133 @@
+//! Nobody waits for a collection any more while what it decided waits for the database: it goes on, and what it
+//! decided under stays as it was.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use layerhouse_oci::digest::{Algorithm, Digest};
+use layerhouse_oci::name::RepositoryName;
+use tempfile::TempDir;
+
+use super::collection::How;
+use super::collection::simulation::{BEGINNING, RULES, Whole, open, pull, push};
+use crate::clock::{Clock, Random};
+use crate::config::meaning::Config;
+use crate::config::{Arguments, Surroundings};
+use crate::fault::{Fault, FaultKind};
+use crate::registry::Registry;
+use crate::registry::uploads::Chunk;
+
+/// A registry with a blob that nothing needs and nobody was promised.
+struct House {
+    registry: Arc<Registry>,
+    name: RepositoryName,
+    digest: Digest,
+    _directory: TempDir,
+}
+
+impl House {
+    async fn build() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let config = Config::load(&Arguments::default(), &Surroundings::default());
+        let mut limits = config.expect("no configuration is one").limits;
+        limits.collection = RULES;
+        let (clock, random) = (Clock::manual(BEGINNING), Random::seeded(1));
+        let registry = open(&directory, limits, &clock, &random);
+        let name: RepositoryName = "acme/web".parse().expect("a name");
+        let content = Bytes::from("nothing needs it");
+        let digest = Digest::of(Algorithm::Sha256, &content);
+        registry
+            .push_blob(
+                &push(&name),
+                &digest,
+                Chunk::default(),
+                &mut Whole(Some(content)),
+            )
+            .await
+            .expect("a good blob is taken");
+        clock.advance(RULES.promise * 2);
+        Self {
+            registry,
+            name,
+            digest,
+            _directory: directory,
+        }
+    }
+
+    /// Lets tasks go on until it is so.
+    async fn wait_until(&self, what: &str, is_so: impl Fn(&Registry) -> bool) {
+        for _ in 0..10_000 {
+            if is_so(&self.registry) {
+                return;
+            }
+            // The thread of the database is not one of the tasks.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("it is not so: {what}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_not_promised_while_a_collection_that_was_given_up_removes_it() {
+    let house = House::build().await;
+    let registry = Arc::clone(&house.registry);
+    // The database is busy.
+    let (release, busy) = mpsc::channel::<()>();
+    let database = registry.database.clone();
+    let busy = tokio::spawn(async move {
+        let wait = move |_: &crate::meta::Transaction<'_>| {
+            let _ = busy.recv();
+            Ok::<_, Fault>(())
+        };
+        database.write(wait).await
+    });
+    let collecting = Arc::clone(&registry);
+    let client = tokio::spawn(async move {
+        let how = How::default();
+        collecting.collect(how, |_| Duration::ZERO, || false).await
+    });
+    house
+        .wait_until("the link's lease is held", |registry| {
+            registry.leases.try_take(&house.digest).is_none()
+        })
+        .await;
+    client.abort();
+    assert!(client.await.is_err_and(|error| error.is_cancelled()));
+    assert!(registry.collection().is_running, "it goes on");
+    let (asking, name, digest) = (
+        Arc::clone(&registry),
+        house.name.clone(),
+        house.digest.clone(),
+    );
+    let asked = tokio::spawn(async move { asking.blob_size(&pull(&name), &digest).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!asked.is_finished(), "promised, and it goes");
+    release.send(()).expect("the database waits for it");
+    busy.await.expect("no panic").expect("it can be written");
+    let asked = asked.await.expect("no panic").expect("it can be asked");
+    assert_eq!(asked, None);
+    registry.collection_over().await;
+    let state = registry.collection();
+    assert!(!state.is_running);
+    assert_eq!((state.last.links, state.total.links), (1, 1));
+    registry.close();
+}
+
+#[tokio::test]
+async fn a_collection_that_is_over_takes_nothing() {
+    let house = House::build().await;
+    let how = How::default();
+    let registry = &house.registry;
+    let collected = registry.collect(how, |_| Duration::ZERO, || true).await;
+    let fault = collected.expect_err("it was not done");
+    assert_eq!(fault.kind(), FaultKind::Stopping);
+    let state = registry.collection();
+    assert!(!state.is_running);
+    assert_eq!(state.total.links, 0);
+    let collected = registry.collect(how, |_| Duration::ZERO, || false).await;
+    assert_eq!(collected.expect("it goes").links, 1);
+    registry.close();
+}
