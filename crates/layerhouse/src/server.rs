@@ -383,8 +383,9 @@ impl Running {
                 tracing::error!(%error, "a job failed");
             }
         }
-        // One that a client asked for ends as soon as that of the jobs, whether the client waited or not.
+        // Those that a client asked for end as soon as those of the jobs, whether the client waited or not.
         self.registry.collection_over().await;
+        self.registry.retention_over().await;
         // What the jobs did last changed link files, too.
         if let Err(fault) = self.registry.write_last_links().await {
             tracing::warn!(%fault, "link files could not be written; they are kept for later");

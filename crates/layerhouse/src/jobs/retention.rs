@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::collection::Watch;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::registry::Registry;
 use crate::registry::policies::run::RetainError;
 
@@ -49,18 +49,18 @@ pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>
             continue;
         }
         last = moment;
-        tokio::select! {
-            result = round(&registry) => if let Err(fault) = result {
-                tracing::warn!(%fault, "retention goes on at the next round");
-            },
-            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+        match round(&registry, stop.clone()).await {
+            Ok(()) => {}
+            // The look at `stop` above comes next.
+            Err(fault) if fault.kind() == FaultKind::Stopping => {}
+            Err(fault) => tracing::warn!(%fault, "retention goes on at the next round"),
         }
     }
 }
 
-async fn round(registry: &Arc<Registry>) -> Result<(), Fault> {
+async fn round(registry: &Arc<Registry>, stop: watch::Receiver<bool>) -> Result<(), Fault> {
     registry.begin_pull_notes().await?;
-    match registry.retain(None).await {
+    match registry.retain(None, move || *stop.borrow()).await {
         Ok(_) | Err(RetainError::Barred { .. }) => Ok(()),
         Err(RetainError::Fault(fault)) => Err(fault),
     }

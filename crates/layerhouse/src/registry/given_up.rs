@@ -1,5 +1,5 @@
-//! Nobody waits for a collection any more while what it decided waits for the database: it goes on, and what it
-//! decided under stays as it was.
+//! Nobody waits for a collection or for retention any more while what it decided waits for the database: it goes
+//! on, and what it decided under stays as it was.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -7,15 +7,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use layerhouse_oci::digest::{Algorithm, Digest};
 use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::reference::Reference;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::collection::How;
 use super::collection::simulation::{BEGINNING, RULES, Whole, open, pull, push};
 use crate::clock::{Clock, Random};
 use crate::config::meaning::Config;
+use crate::config::meaning::policies::{KeepRule, Policies, Policy, Retention};
 use crate::config::{Arguments, Surroundings};
 use crate::fault::{Fault, FaultKind};
+use crate::meta::Transaction;
 use crate::registry::Registry;
+use crate::registry::manifest_rules::ManifestRules;
 use crate::registry::uploads::Chunk;
 
 /// A registry with a blob that nothing needs and nobody was promised.
@@ -55,6 +61,20 @@ impl House {
         }
     }
 
+    /// Nothing is written until it is released.
+    fn keep_database_busy(&self) -> (mpsc::Sender<()>, JoinHandle<Result<(), Fault>>) {
+        let (release, released) = mpsc::channel();
+        let database = self.registry.database.clone();
+        let busy = tokio::spawn(async move {
+            let wait = move |_: &Transaction<'_>| {
+                let _ = released.recv();
+                Ok(())
+            };
+            database.write(wait).await
+        });
+        (release, busy)
+    }
+
     /// Lets tasks go on until it is so.
     async fn wait_until(&self, what: &str, is_so: impl Fn(&Registry) -> bool) {
         for _ in 0..10_000 {
@@ -73,15 +93,7 @@ async fn a_link_is_not_promised_while_a_collection_that_was_given_up_removes_it(
     let house = House::build().await;
     let registry = Arc::clone(&house.registry);
     // The database is busy.
-    let (release, busy) = mpsc::channel::<()>();
-    let database = registry.database.clone();
-    let busy = tokio::spawn(async move {
-        let wait = move |_: &crate::meta::Transaction<'_>| {
-            let _ = busy.recv();
-            Ok::<_, Fault>(())
-        };
-        database.write(wait).await
-    });
+    let (release, busy) = house.keep_database_busy();
     let collecting = Arc::clone(&registry);
     let client = tokio::spawn(async move {
         let how = How::default();
@@ -129,5 +141,54 @@ async fn a_collection_that_is_over_takes_nothing() {
     assert_eq!(state.total.links, 0);
     let collected = registry.collect(how, |_| Duration::ZERO, || false).await;
     assert_eq!(collected.expect("it goes").links, 1);
+    registry.close();
+}
+
+#[tokio::test]
+async fn retention_that_was_given_up_counts_what_it_removed() {
+    let house = House::build().await;
+    let registry = Arc::clone(&house.registry);
+    let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    registry
+        .push_manifest(
+            &push(&house.name),
+            &Reference::Tag("old".parse().expect("a tag")),
+            None,
+            index.into(),
+            &Arc::new(ManifestRules::none()),
+        )
+        .await
+        .expect("a good manifest is taken");
+    registry.configure_policies(&Policies {
+        entries: vec![Policy {
+            key: "layerhouse.policies[0]".to_owned(),
+            repositories: vec!["**".parse().expect("a pattern")],
+            retention: Some(Retention {
+                keep: Some(vec![KeepRule {
+                    pushed_within: Some(Duration::from_mins(1)),
+                    ..KeepRule::default()
+                }]),
+                untagged_after: None,
+            }),
+            immutable: None,
+            quota: None,
+            tag_names: None,
+        }],
+        ..Policies::default()
+    });
+    registry.clock().advance(Duration::from_hours(1));
+    let (release, busy) = house.keep_database_busy();
+    let retaining = Arc::clone(&registry);
+    let client = tokio::spawn(async move { retaining.retain(None, || false).await });
+    let moment = Duration::from_millis(1);
+    while timeout(moment, registry.retention_over()).await.is_ok() {
+        assert!(!client.is_finished(), "it waits for the database");
+    }
+    client.abort();
+    assert!(client.await.is_err_and(|error| error.is_cancelled()));
+    release.send(()).expect("the database waits for it");
+    busy.await.expect("no panic").expect("it can be written");
+    registry.retention_over().await;
+    assert_eq!(registry.retention_totals(), (1, 1));
     registry.close();
 }

@@ -108,7 +108,10 @@ pub(super) async fn run(
     Body(request): Body<RunRequest>,
 ) -> Result<Found<RetentionRun>, Problem> {
     let repositories = pattern(request.repository.as_deref())?;
-    let removed = visit.call.api.registry.retain(repositories).await?;
+    let told = visit.call.api.is_stopping.clone();
+    let is_over = move || *told.borrow();
+    let retained = visit.call.api.registry.retain(repositories, is_over);
+    let removed = retained.await?;
     Ok(Found(RetentionRun {
         tags: removed.tags,
         manifests: removed.manifests,

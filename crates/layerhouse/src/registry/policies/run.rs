@@ -15,7 +15,7 @@ use super::plan::{RepositoryPlan, RetentionPlan, Wanted};
 use crate::clock::Timestamp;
 use crate::config::meaning::glob::Glob;
 use crate::config::meaning::policies::{Policies, owner};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::meta::deleted::{Deed, Why};
 use crate::meta::repositories::RepositoryId;
 use crate::meta::retention::{ManifestRow, TagRow};
@@ -36,7 +36,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(crate) struct Retention {
     /// One run at a time.
-    running: AsyncMutex<()>,
+    running: Arc<AsyncMutex<()>>,
     tags: AtomicU64,
     manifests: AtomicU64,
 }
@@ -81,18 +81,44 @@ impl Registry {
         self.policies.load().interval
     }
 
-    /// Removes all that retention lets go now, of repositories that fit; one run at a time.
+    /// Removes all that retention lets go now, of repositories that fit; one run at a time. `is_over` is asked
+    /// between pieces.
+    ///
+    /// It is a task of its own, which goes on when nobody waits for it any more: what it took to write down is
+    /// written down, and what it removed is counted.
     ///
     /// # Errors
-    /// Nothing may be deleted now, or the disk or the database failed; what is left goes the next time.
+    /// Nothing may be deleted now, the disk or the database failed, or it was over before the end; what is left
+    /// goes the next time.
     pub(crate) async fn retain(
         self: &Arc<Self>,
         repositories: Option<Glob>,
+        is_over: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Result<Removed, RetainError> {
         if let Some(bar) = self.policies.load().bar {
             return Err(RetainError::Barred { bar });
         }
-        let _one = self.retention.running.lock().await;
+        let turn = Arc::clone(&self.retention.running).lock_owned().await;
+        let registry = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let _turn = turn;
+            registry.retain_all(repositories, is_over).await
+        });
+        let joined = task.await;
+        let removed = joined.map_err(|error| Fault::new(FaultKind::Other, "retention", error))?;
+        Ok(removed?)
+    }
+
+    /// Waits until no retention runs: one that nobody waits for, too.
+    pub(crate) async fn retention_over(&self) {
+        drop(self.retention.running.lock().await);
+    }
+
+    async fn retain_all(
+        self: &Arc<Self>,
+        repositories: Option<Glob>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Removed, Fault> {
         self.write_pull_notes().await?;
         let mut removed = Removed::default();
         let mut after = None;
@@ -104,7 +130,7 @@ impl Registry {
             };
             let plan = self.plan_retention(self.clock.now(), wanted).await?;
             let mut next = plan.next.clone();
-            let done = self.run_retention(plan).await?;
+            let done = self.run_retention(plan, &is_over).await?;
             removed.add(done);
             // What was removed is not in the next plan; what was skipped is.
             if let Some(next) = &mut next
@@ -123,8 +149,12 @@ impl Registry {
     /// others' for as long as it took.
     ///
     /// # Errors
-    /// The disk or the database failed; what is left stays.
-    pub(crate) async fn run_retention(&self, plan: RetentionPlan) -> Result<Removed, Fault> {
+    /// The disk or the database failed, or it was over; what is left stays.
+    async fn run_retention(
+        &self,
+        plan: RetentionPlan,
+        is_over: &impl Fn() -> bool,
+    ) -> Result<Removed, Fault> {
         self.store.check_healthy()?;
         self.make_room_for_delete();
         let mut removed = Removed::default();
@@ -135,6 +165,9 @@ impl Registry {
                 mut decisions,
             } = repository;
             while !decisions.is_empty() {
+                if is_over() {
+                    return Err(Fault::plain(FaultKind::Stopping, "retention was ended"));
+                }
                 let rest = decisions.split_off(decisions.len().min(DONE_TOGETHER));
                 let batch = std::mem::replace(&mut decisions, rest);
                 let began = Instant::now();
