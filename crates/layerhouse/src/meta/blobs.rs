@@ -14,11 +14,15 @@ pub(crate) fn put(
     size_bytes: u64,
     now: Timestamp,
 ) -> Result<(), Fault> {
+    resize(tx, digest, size_bytes)?;
     tx.execute(
         "INSERT INTO blobs (digest, size, verified_at) VALUES ($1, $2, $3)
-         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, verified_at = excluded.verified_at,
-                                            damaged_at = NULL",
-        &[digest.as_str().into(), size(size_bytes).into(), now.0.into()],
+         ON CONFLICT (digest) DO UPDATE SET verified_at = excluded.verified_at, damaged_at = NULL",
+        &[
+            digest.as_str().into(),
+            size(size_bytes).into(),
+            now.0.into(),
+        ],
     )?;
     Ok(())
 }
@@ -110,6 +114,33 @@ pub(crate) fn is_needed_by_deleted(
         "SELECT 1 FROM deleted_manifest_blobs WHERE repository_id = $1 AND digest = $2 LIMIT 1",
         &[repository.0.into(), digest.as_str().into()],
     )
+}
+
+/// The bytes under a digest are so many, and not what its row says, if there is one: an adopted file may have
+/// been cut short, and then be whole again. What its repositories hold changes with it.
+pub(super) fn resize(tx: &Transaction<'_>, digest: &Digest, size_bytes: u64) -> Result<(), Fault> {
+    let said = tx.query_one(
+        "SELECT size FROM blobs WHERE digest = $1",
+        &[digest.as_str().into()],
+        |row| row.int(0),
+    )?;
+    let Some(more) = said
+        .map(|said| size(size_bytes) - said)
+        .filter(|more| *more != 0)
+    else {
+        return Ok(());
+    };
+    let values = [digest.as_str().into(), more.into()];
+    tx.execute(
+        "UPDATE repositories SET linked_bytes = linked_bytes + $2
+         WHERE id IN (SELECT repository_id FROM repository_blobs WHERE digest = $1)",
+        &values,
+    )?;
+    tx.execute(
+        "UPDATE blobs SET size = size + $2 WHERE digest = $1",
+        &values,
+    )
+    .map(|_| ())
 }
 
 /// The size of a blob that was just linked belongs to what its repository holds.

@@ -3,7 +3,7 @@
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 
-use super::blobs::{bytes, size};
+use super::blobs::{bytes, resize, size};
 use super::repositories::RepositoryId;
 use super::{Row, Transaction, Value, limit};
 use crate::clock::Timestamp;
@@ -349,16 +349,13 @@ pub(crate) fn found_sound(
     size_bytes: u64,
     hashed_at: Timestamp,
 ) -> Result<(), Fault> {
+    resize(tx, digest, size_bytes)?;
     // Damage that was found while it was hashed stays.
     tx.execute(
-        "UPDATE blobs SET verified_at = $2, size = $3,
+        "UPDATE blobs SET verified_at = $2,
              damaged_at = CASE WHEN damaged_at <= $2 THEN NULL ELSE damaged_at END
          WHERE digest = $1",
-        &[
-            digest.as_str().into(),
-            hashed_at.0.into(),
-            size(size_bytes).into(),
-        ],
+        &[digest.as_str().into(), hashed_at.0.into()],
     )?;
     forget(tx, digest, None)
 }

@@ -314,3 +314,33 @@ fn the_command_waits_for_its_end() {
     assert!(server.terminate().0.success());
     machine.does("scrub", "");
 }
+
+/// What repositories hold is counted by the sizes in the rows: a size that was wrong is mended with the count.
+#[test]
+fn a_blob_that_was_adopted_cut_short_counts_whole_when_it_is_whole_again() {
+    let mut server = Server::configured(&format!("{CONFIGURATION}\nlayerhouse: {{ {KEEPS} }}"));
+    server.may_complain();
+    // Of no image: nothing says how long they should be.
+    let contents = ["it is pushed again", "it is put back by hand"];
+    let mut paths = Vec::new();
+    for content in contents {
+        let digest = images::push_blob(&server.client, "acme/web", content);
+        images::push_blob(&server.client, "acme/other", content);
+        paths.push(server.blob_path(&digest));
+    }
+    server.stop();
+    for path in &paths {
+        fs::write(path, b"it is").unwrap();
+    }
+    fs::remove_file(server.root().join("layerhouse/layerhouse.db")).unwrap();
+    server.restart();
+    images::push_blob(&server.client, "acme/web", contents[0]);
+    fs::write(&paths[1], contents[1]).unwrap();
+    whole_pass(&server);
+    for content in contents {
+        assert_eq!(head(&server.client, &images::digest(content)), 200);
+    }
+    server.stop();
+    let report = layerhouse::verify(&server.root()).unwrap();
+    assert!(report.findings.is_empty(), "{report}");
+}
