@@ -94,7 +94,11 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Option<u64>, Fault> {
         let repository = pull.repository();
-        // Before the look: a review sees the promise, or is seen by it.
+        // There is room for so many promises: none is for what is not there.
+        if self.linked_size(repository, digest)?.is_none() {
+            return Ok(None);
+        }
+        // Before the look that counts: a review sees the promise, or is seen by it.
         while !self.promises.give(repository, digest, self.clock.moment()) {
             let _lease = self.leases.take(digest).await;
         }
@@ -415,5 +419,33 @@ impl BlobReader {
 
     fn broken(&self, error: std::io::Error) -> Fault {
         Fault::io(format!("reading blob {}", self.content.digest), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use layerhouse_oci::digest::Algorithm;
+
+    use crate::registry::collection::simulation::pull;
+    use crate::registry::house::House;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_promised() {
+        let house = House::build().await;
+        let (registry, granted) = (&house.registry, pull(&house.name));
+        let missing = Digest::of(Algorithm::Sha256, b"never pushed");
+        let is_promised = |digest| {
+            let moment = registry.clock.moment();
+            registry.promises.is_given(&house.name, digest, moment)
+        };
+        for (digest, is_there) in [(&missing, false), (&house.digest, true)] {
+            assert!(!is_promised(digest));
+            let asked = registry.blob_size(&granted, digest).await;
+            assert_eq!(asked.expect("it can be asked").is_some(), is_there);
+            assert_eq!(is_promised(digest), is_there);
+        }
+        registry.close();
     }
 }

@@ -13,6 +13,8 @@ pub(crate) mod events;
 #[cfg(test)]
 mod given_up;
 pub(crate) mod history;
+#[cfg(test)]
+mod house;
 mod leases;
 pub(crate) mod links;
 pub(crate) mod manifest_rules;
