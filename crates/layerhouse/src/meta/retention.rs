@@ -206,16 +206,3 @@ pub(crate) fn pulls_known_since(
         |row| Ok(Timestamp(row.int(0)?)),
     )
 }
-
-/// Forgets when a manifest was pulled, which is gone for good.
-pub(crate) fn forget_pull(
-    tx: &Transaction<'_>,
-    repository: RepositoryId,
-    digest: &Digest,
-) -> Result<(), Fault> {
-    tx.execute(
-        "DELETE FROM manifest_pulls WHERE repository_id = $1 AND digest = $2",
-        &[repository.0.into(), digest.as_str().into()],
-    )
-    .map(|_| ())
-}

@@ -514,7 +514,6 @@ fn forget(
     }
     // The window was their grace, too.
     meta::deleted::queue_needs(tx, id, digest, now.before(rules.grace))?;
-    meta::retention::forget_pull(tx, id, digest)?;
     meta::deleted::purge(tx, id, digest)
 }
 
