@@ -21,6 +21,11 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
     let interval = registry.collection_interval();
     let mut watch = Watch::begin(&registry);
+    if watch.is_cautious(registry.clock().moment()) {
+        tracing::info!(
+            "no tag moved for long: in case the clock is wrong, nothing is collected for an hour"
+        );
+    }
     loop {
         tokio::select! {
             () = registry.clock().sleep(interval) => {}
@@ -68,22 +73,16 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins on a server that starts: where nothing was pushed for long, as its clock has it, that is not
-    /// believed at once.
+    /// Begins on a server that starts: where no tag moved for long, as its clock has it, that is not believed
+    /// at once.
     pub(super) fn begin(registry: &Registry) -> Self {
         let (moment, now) = registry.clock().moment_and_now();
         let mut watch = Self::new(moment, now);
-        match registry.seems_long_ago() {
-            Ok(false) => {}
-            Ok(true) => {
-                tracing::info!("nothing was pushed for long: for an hour nothing is collected");
-                watch.cautious_since = Some(moment);
-            }
-            Err(fault) => {
-                tracing::warn!(%fault, "whether the clock is right cannot be known");
-                watch.cautious_since = Some(moment);
-            }
-        }
+        let is_doubtful = registry.seems_long_ago().unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "whether the clock is right cannot be known");
+            true
+        });
+        watch.cautious_since = is_doubtful.then_some(moment);
         watch
     }
 

@@ -34,6 +34,11 @@ pub(super) async fn note_pulls(registry: Arc<Registry>, mut stop: watch::Receive
 /// start. The interval is looked up each minute, so that a changed one holds at once.
 pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
     let mut watch = Watch::begin(&registry);
+    if watch.is_cautious(registry.clock().moment()) && registry.retains() {
+        tracing::info!(
+            "no tag moved for long: in case the clock is wrong, no policy lets anything go for an hour"
+        );
+    }
     let mut last = registry.clock().moment();
     loop {
         tokio::select! {
@@ -41,7 +46,7 @@ pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
         let (moment, now) = registry.clock().moment_and_now();
-        if watch.look(moment, now).is_some() {
+        if watch.look(moment, now).is_some() && registry.retains() {
             tracing::warn!("the clock went forward; no policy lets anything go for an hour");
         }
         let is_due = registry.retention_interval() <= moment.since(last);

@@ -15,7 +15,7 @@ use crate::meta;
 const LONG_AGO: Duration = Duration::from_hours(24);
 
 impl Registry {
-    /// Whether the machine's clock says that nothing was pushed for long: it may be wrong, and what seems to be
+    /// Whether the machine's clock says that no tag moved for long: it may be wrong, and what seems to be
     /// old then is not.
     ///
     /// # Errors

@@ -76,6 +76,11 @@ impl Registry {
         (count(&retention.tags), count(&retention.manifests))
     }
 
+    /// Whether a policy lets anything go.
+    pub(crate) fn retains(&self) -> bool {
+        self.policies.load().have_retention()
+    }
+
     /// Between two looks for what retention lets go.
     pub(crate) fn retention_interval(&self) -> Duration {
         self.policies.load().interval
