@@ -196,6 +196,7 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
         metrics: Arc::clone(&observers.metrics),
         storage: Arc::clone(registry.storage_actions()),
         scrub: Arc::clone(registry.scrub_numbers()),
+        collection: Arc::clone(registry.collection_numbers()),
         uploads_active: registry.uploads_active(),
         storage_free_bytes: free_bytes,
         repositories: counts.map(|counts| counts.repositories),

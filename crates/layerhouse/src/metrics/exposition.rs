@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::labels::Route;
 use super::tally::Distribution;
-use super::{METHODS, Metrics, STATUSES, ScrubNumbers, StorageActions};
+use super::{CollectionNumbers, METHODS, Metrics, STATUSES, ScrubNumbers, StorageActions};
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub(crate) struct Scrape {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) storage: Arc<StorageActions>,
     pub(crate) scrub: Arc<ScrubNumbers>,
+    pub(crate) collection: Arc<CollectionNumbers>,
     pub(crate) uploads_active: u64,
     /// Absent if the disk does not answer.
     pub(crate) storage_free_bytes: Option<u64>,
@@ -168,6 +169,16 @@ impl Writer<'_> {
         let Some(value) = value else { return Ok(()) };
         self.family(name, help, MetricType::Gauge, |family| {
             family.encode_gauge(&value)
+        })
+    }
+
+    /// A histogram that is there once something was observed.
+    pub(super) fn histogram(&mut self, name: &str, help: &str, read: &Distribution) -> fmt::Result {
+        if read.count == 0 {
+            return Ok(());
+        }
+        self.family(name, help, MetricType::Histogram, |family| {
+            family.encode_histogram::<NoLabelSet>(read.sum, read.count, &read.buckets, None)
         })
     }
 

@@ -137,6 +137,9 @@ pub(super) fn reason_index(status: u16) -> usize {
     }
 }
 
+/// How a collection ended.
+pub(super) const COLLECTED: [&str; 2] = ["done", "failed"];
+
 /// What retention removes.
 pub(super) const RETAINED: [&str; 2] = ["tag", "manifest"];
 

@@ -67,6 +67,7 @@ impl Scrape {
         )?;
         writer.gauge("layerhouse_tags", "Tags.", known(self.tags))?;
         self.of_scrub(writer)?;
+        self.of_collection(writer)?;
         self.of_retention(writer)?;
         writer.counters("layerhouse_auth", "Attempts to sign in.", self.auth())?;
         writer.gauge(
@@ -93,6 +94,29 @@ impl Scrape {
             "layerhouse_access_log_dropped",
             "Lines of the access log that nobody took from standard output in time.",
             self.access_lines_dropped,
+        )
+    }
+
+    fn of_collection(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        writer.counters(
+            "layerhouse_gc_runs",
+            "Collections that ended: all that may go went, or some was left to the next.",
+            self.collection.runs(),
+        )?;
+        writer.counter(
+            "layerhouse_gc_freed_bytes",
+            "Bytes of blobs that were given back.",
+            self.collection.freed_bytes(),
+        )?;
+        writer.histogram(
+            "layerhouse_gc_duration_seconds",
+            "From a collection's begin to its end, pauses included.",
+            &self.collection.durations(),
+        )?;
+        writer.gauge(
+            "layerhouse_gc_last_success_timestamp_seconds",
+            "When a collection had last taken all that may go.",
+            self.collection.done_at_seconds(),
         )
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tempfile::TempDir;
 
+use crate::harness::console::ask;
 use crate::harness::http::Client;
 use crate::harness::images;
 use crate::harness::process::Process;
@@ -323,4 +324,35 @@ fn sec_s56_nothing_is_open_by_default() {
     ] {
         assert_eq!(process.client.get(path).status, 404, "{path}");
     }
+}
+
+#[test]
+fn collections_are_counted() {
+    const NAMES: [&str; 6] = [
+        "layerhouse_gc_runs_total{result=\"done\"}",
+        "layerhouse_gc_runs_total{result=\"failed\"}",
+        "layerhouse_gc_freed_bytes_total",
+        "layerhouse_gc_duration_seconds_count",
+        "layerhouse_gc_duration_seconds_bucket{le=\"36000.0\"}",
+        "layerhouse_gc_last_success_timestamp_seconds",
+    ];
+    let server = Server::configured(DEBUG);
+    let numbers = || {
+        let samples = read(&server.debug().get("/metrics").text(), false);
+        NAMES.map(|name| samples.get(name).copied())
+    };
+    let [done, failed, freed, count, _, last] = numbers();
+    assert_eq!([done, failed, freed], [Some(0.0); 3]);
+    assert_eq!([count, last], [None; 2], "there was none yet");
+    images::push_blob(&server.client, "acme/web", "ten bytes.");
+    images::push_image(&server.client, "acme/web", "v1", "it stays");
+    for _ in 0..2 {
+        let how = serde_json::json!({ "now": true });
+        let (status, said) = ask(&server.root(), "POST", "/collection/runs", Some(&how));
+        assert_eq!(status, 200, "{said}");
+    }
+    let [done, failed, freed, count, longest, last] = numbers();
+    assert_eq!([done, failed, freed], [Some(2.0), Some(0.0), Some(10.0)]);
+    assert_eq!([count, longest], [Some(2.0); 2]);
+    assert!(last.is_some_and(|at| 1_000_000_000.0 < at), "{last:?}");
 }

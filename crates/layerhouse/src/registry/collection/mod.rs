@@ -33,6 +33,7 @@ use crate::meta::deleted::{Deed, DeletedManifest, Why};
 use crate::meta::links::Link;
 use crate::meta::reviews::{NONE_GONE, QueuedBlob, QueuedLink};
 use crate::meta::sqlite::Durability;
+use crate::metrics::CollectionNumbers;
 
 /// Reviewed in one transaction, at some 20 µs each: the writer is not held for longer than a push holds it.
 const REVIEWED_TOGETHER: usize = 128;
@@ -83,6 +84,7 @@ pub(crate) struct Collector {
     /// Whoever reads it keeps the bytes of all blobs on the disk.
     bytes: Arc<RwLock<()>>,
     state: Mutex<State>,
+    numbers: Arc<CollectionNumbers>,
 }
 
 /// How collection goes, for those who look.
@@ -121,6 +123,11 @@ impl Registry {
         *self.collector.state()
     }
 
+    /// What collection did, for the metrics.
+    pub(crate) fn collection_numbers(&self) -> &Arc<CollectionNumbers> {
+        &self.collector.numbers
+    }
+
     /// Whether the server collects by itself.
     pub(crate) fn collects(&self) -> bool {
         self.limits.collection.is_enabled
@@ -152,7 +159,9 @@ impl Registry {
             let registry = Arc::clone(&run.registry);
             let mut pace = Pace::new(pause, is_over);
             let result = registry.collect_all(how, &mut pace, &mut run.collected);
-            result.await.map(|()| run.collected)
+            let result = result.await;
+            run.end = End::of(&result);
+            result.map(|()| run.collected)
         });
         let joined = task.await;
         joined.map_err(|error| Fault::new(FaultKind::Other, "collecting", error))?
@@ -420,10 +429,32 @@ impl Registry {
     }
 }
 
+/// How a collection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All that may go went.
+    Done,
+    /// The server stops.
+    Stopped,
+    Failed,
+}
+
+impl End {
+    fn of(result: &Result<(), Fault>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(fault) if fault.kind() == FaultKind::Stopping => Self::Stopped,
+            Err(_) => Self::Failed,
+        }
+    }
+}
+
 /// A collection that is under way: wherever it ends, that is written down.
 struct Run {
     registry: Arc<Registry>,
+    begun: Instant,
     collected: Collected,
+    end: End,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -432,7 +463,10 @@ impl Run {
         registry.collector.state().is_running = true;
         Self {
             registry,
+            begun: Instant::now(),
             collected: Collected::default(),
+            // Unless it gets to say otherwise.
+            end: End::Failed,
             _turn: turn,
         }
     }
@@ -441,6 +475,13 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         let ended_at = self.registry.clock.now();
+        let Collector { numbers, .. } = &self.registry.collector;
+        numbers.add_freed(self.collected.bytes);
+        match self.end {
+            End::Done => numbers.add_done(self.begun.elapsed(), ended_at.0.div_euclid(1000)),
+            End::Failed => numbers.add_failed(self.begun.elapsed()),
+            End::Stopped => {}
+        }
         let mut state = self.registry.collector.state();
         state.is_running = false;
         state.total.add(self.collected);
