@@ -100,11 +100,3 @@ pub(crate) fn affected(
         },
     )
 }
-
-/// Whether it is written down that a blob is damaged or missing.
-pub(crate) fn is_damaged(tx: &Transaction<'_>, blob: &Digest) -> Result<bool, Fault> {
-    tx.exists(
-        "SELECT 1 FROM blobs WHERE digest = $1 AND damaged_at IS NOT NULL",
-        &[blob.as_str().into()],
-    )
-}

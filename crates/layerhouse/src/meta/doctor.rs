@@ -1,5 +1,7 @@
 //! Questions of `doctor`: what there is to tell of a database at once.
 
+use layerhouse_oci::digest::Digest;
+
 use super::Transaction;
 use super::blobs::bytes;
 use crate::clock::Timestamp;
@@ -43,6 +45,18 @@ pub(crate) fn numbers(tx: &Transaction<'_>) -> Result<Numbers, Fault> {
         unlinked_bytes,
         skipped: tx.count("SELECT COALESCE(SUM(skipped), 0) FROM adoptions")?,
     })
+}
+
+/// Whether a file under this digest is a blob's or a copy of a manifest, or is still to be removed.
+pub(crate) fn is_accounted_for(tx: &Transaction<'_>, digest: &Digest) -> Result<bool, Fault> {
+    if super::blobs::exists(tx, digest)? || super::manifests::exists_anywhere(tx, digest)? {
+        return Ok(true);
+    }
+    tx.exists(
+        "SELECT 1 FROM removals WHERE digest = $1
+         UNION ALL SELECT 1 FROM stale_links WHERE kind = 'manifest' AND name = $1 LIMIT 1",
+        &[digest.as_str().into()],
+    )
 }
 
 /// The latest time that any row was written at, of those that have one and are many.

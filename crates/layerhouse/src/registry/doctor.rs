@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use layerhouse_oci::digest::Digest;
-
+use super::leases::Leases;
 use super::{Registry, blocking};
 use crate::blobs::layout::Layout;
 use crate::blobs::{OpenError, Store};
@@ -88,9 +87,10 @@ impl Registry {
                 );
             }
             look_at_disk(&registry.store, limits.free_bytes_min, &mut diagnosis);
-            let looked = registry
-                .database
-                .read(|tx| look_at_rows(tx, &registry.store, now, &mut diagnosis));
+            let looked = registry.database.read(|tx| {
+                look_at_rows(tx, now, &mut diagnosis)?;
+                look_at_files(tx, &registry.store, &registry.leases, &mut diagnosis)
+            });
             looked.map(|()| diagnosis)
         });
         looked.await?
@@ -137,7 +137,10 @@ pub fn examine(root: &Path) -> Diagnosis {
     let opened = Database::open_current(&layout.database(), Steps::default(), Health::default());
     let looked = opened.and_then(|database| {
         let now = Clock::system().now();
-        let looked = database.read(|tx| look_at_rows(tx, &store, now, &mut diagnosis));
+        let looked = database.read(|tx| {
+            look_at_rows(tx, now, &mut diagnosis)?;
+            look_at_files(tx, &store, &Leases::default(), &mut diagnosis)
+        });
         database.close();
         looked
     });
@@ -187,7 +190,6 @@ fn look_at_disk(store: &Store, free_bytes_min: u64, diagnosis: &mut Diagnosis) {
 
 fn look_at_rows(
     tx: &Transaction<'_>,
-    store: &Store,
     now: Timestamp,
     diagnosis: &mut Diagnosis,
 ) -> Result<(), Fault> {
@@ -252,8 +254,7 @@ fn look_at_rows(
             "heal what is damaged, then make another",
         );
     }
-    look_at_damages(tx, diagnosis)?;
-    look_at_files(tx, store, diagnosis)
+    look_at_damages(tx, diagnosis)
 }
 
 fn look_at_damages(tx: &Transaction<'_>, diagnosis: &mut Diagnosis) -> Result<(), Fault> {
@@ -277,34 +278,42 @@ fn look_at_damages(tx: &Transaction<'_>, diagnosis: &mut Diagnosis) -> Result<()
     Ok(())
 }
 
-/// Files without rows, and rows without files.
+/// Files without rows, and rows without files. Pushes and collection go on meanwhile: what looks wrong is looked at
+/// again under its lease, and what somebody works with is theirs.
 fn look_at_files(
     tx: &Transaction<'_>,
     store: &Store,
+    leases: &Leases,
     diagnosis: &mut Diagnosis,
 ) -> Result<(), Fault> {
-    let mut lost = Vec::new();
+    let mut doubtful = Vec::new();
     meta::verify::each_blob(tx, |blob| {
-        let found = store.blob_size(&blob.digest)?;
-        if found != Some(blob.size_bytes) && !meta::damages::is_damaged(tx, &blob.digest)? {
-            lost.push(blob.digest.to_string());
+        if store.blob_size(&blob.digest)? != Some(blob.size_bytes) {
+            doubtful.push(blob.digest);
         }
         Ok(())
     })?;
+    let mut lost = Vec::new();
+    for digest in doubtful {
+        let Some(_lease) = leases.try_take(&digest) else {
+            continue;
+        };
+        let Some(blob) = meta::scrub::due_blob(tx, &digest)? else {
+            continue;
+        };
+        if !blob.is_damaged && store.blob_size(&digest)? != Some(blob.size_bytes) {
+            lost.push(digest.to_string());
+        }
+    }
     diagnosis.find_all(
         "blobs have no file, or one of another length",
         &lost,
         "is the disk mounted? `layerhouse scrub --now` says which images need them; push those again",
     );
-    let is_known = |digest: &Digest| {
-        Ok::<_, Fault>(
-            meta::blobs::exists(tx, digest)? || meta::manifests::exists_anywhere(tx, digest)?,
-        )
-    };
     let (mut unknown, mut strange) = (Vec::new(), Vec::new());
     store.survey_blobs(
         |file| {
-            if !is_known(&file.digest)? {
+            if !meta::doctor::is_accounted_for(tx, &file.digest)? {
                 unknown.push(file.digest);
             }
             Ok(())
@@ -314,7 +323,11 @@ fn look_at_files(
     // A file is there a moment before its row, and for a moment after it.
     let mut files = Vec::new();
     for digest in unknown {
-        if !is_known(&digest)? && store.blob_size(&digest)?.is_some() {
+        let Some(_lease) = leases.try_take(&digest) else {
+            continue;
+        };
+        let is_known = meta::doctor::is_accounted_for(tx, &digest)?;
+        if !is_known && store.blob_size(&digest)?.is_some() {
             files.push(digest.to_string());
         }
     }
