@@ -20,6 +20,7 @@ mod metrics;
 mod outbound;
 mod registry;
 mod server;
+mod size;
 mod steps;
 
 pub use api::console::client::Reply;
@@ -42,3 +43,4 @@ pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::console::{Console, ConsoleError, Needs};
 pub use server::{Environment, Running, StartError, check, start};
+pub use size::shown_size;

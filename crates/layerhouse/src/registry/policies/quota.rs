@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::meta::repositories::RepositoryId;
 use crate::meta::{self, Transaction};
 use crate::registry::sessions::Sessions;
+use crate::size::shown_size;
 
 /// What a quota is counted over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +81,9 @@ impl Bound {
     fn refused(&self, used_bytes: u64, more_bytes: u64) -> Refused {
         Refused::Bytes {
             scope: self.scope.to_string(),
-            used: size(used_bytes),
-            allowed: size(self.bytes_max),
-            more: size(more_bytes),
+            used: shown_size(used_bytes),
+            allowed: shown_size(self.bytes_max),
+            more: shown_size(more_bytes),
             rule: self.rule.clone(),
         }
     }
@@ -202,26 +203,6 @@ pub(crate) fn check_tags(
     Ok(Ok(()))
 }
 
-/// For people: `512 B`, `1.5 GiB`.
-fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ];
-    let unit = UNITS.iter().find(|(_, unit)| *unit <= bytes);
-    let Some((name, unit)) = unit else {
-        return format!("{bytes} B");
-    };
-    // Tenths, rounded up: what is left is not more than is said.
-    let tenths = (u128::from(bytes) * 10).div_ceil(u128::from(*unit));
-    match (tenths / 10, tenths % 10) {
-        (whole, 0) => format!("{whole} {name}"),
-        (whole, rest) => format!("{whole}.{rest} {name}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,16 +220,5 @@ mod tests {
         check(Per::Namespace, "acme/web", "acme", true);
         check(Per::Namespace, "acme/web", "acmes/web", false);
         check(Per::Namespace, "web", "web", true);
-    }
-
-    #[test]
-    fn sizes_are_readable() {
-        let check = |bytes, expected: &str| assert_eq!(size(bytes), expected);
-        check(0, "0 B");
-        check(1023, "1023 B");
-        check(1024, "1 KiB");
-        check(1025, "1.1 KiB");
-        check(3 << 29, "1.5 GiB");
-        check(u64::MAX, "16777216 TiB");
     }
 }
