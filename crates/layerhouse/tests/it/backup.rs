@@ -140,10 +140,15 @@ fn places_that_cannot_be_are_refused_with_words() {
     fs::write(full.join("file"), "").unwrap();
     let refused = |at, root: &Path| backup_restore(&place, at, root, false).unwrap_err();
     assert!(matches!(refused(None, &full), BackupError::NotEmpty(_)));
-    assert!(matches!(
-        refused(None, &place.join("in")),
-        BackupError::Inside(_)
-    ));
+    // Whichever is in the other, what is said names the directory of backups.
+    for (root, words) in [
+        (place.join("in"), "contains"),
+        (directory.path().to_owned(), "is inside"),
+    ] {
+        let said = refused(None, &root).to_string();
+        let expected = format!("{} {words} the data directory", place.display());
+        assert!(said.starts_with(&expected), "{said}");
+    }
     let other = directory.path().join("other");
     assert!(matches!(
         refused(Some("2026"), &other),

@@ -119,8 +119,9 @@ fn newest_at<'a>(names: &'a [String], at: Option<&str>) -> Result<&'a str, Backu
     }
     let wanted = at.trim_end_matches('Z').replace(':', "-");
     let is_not_newer = |name: &&String| {
-        let shown = name.trim_end_matches('Z');
-        shown[..shown.len().min(wanted.len())] <= *wanted
+        // Bytes: somebody may have put a name of their own among them.
+        let shown = name.trim_end_matches('Z').as_bytes();
+        shown[..shown.len().min(wanted.len())] <= *wanted.as_bytes()
     };
     let found = names.iter().rev().find(is_not_newer);
     found
@@ -202,5 +203,9 @@ mod tests {
         check(Some("2027-01-14"), None);
         check(Some("yesterday"), None);
         check(Some(""), None);
+        // Somebody's own, which is no time: cut in the middle of a letter it would be no text.
+        let with_own = [names[0].clone(), "abcä".to_owned()];
+        let found = newest_at(&with_own, Some("2027")).expect("one is of then");
+        assert_eq!(found, names[0]);
     }
 }

@@ -41,7 +41,7 @@ pub fn backup_restore(
 ) -> Result<Restored, BackupError> {
     let root = &absolute(root);
     let pool = Pool::open(place)?;
-    part(root, pool.directory())?;
+    part(pool.directory(), root)?;
     let names = pool.snapshots();
     let name = newest_at(&names, at)?;
     let unusable = |why| BackupError::Unusable {
