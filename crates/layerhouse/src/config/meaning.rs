@@ -3,6 +3,7 @@
 
 pub(crate) mod glob;
 pub(crate) mod index;
+pub(crate) mod mirror;
 pub(crate) mod policies;
 pub(crate) mod rate;
 pub(crate) mod sources;
@@ -39,6 +40,8 @@ pub struct Config {
     pub(crate) auth: Auth,
     /// `layerhouse.index`; absent, there are no accounts.
     pub(crate) index: Option<index::Index>,
+    /// `layerhouse.mirror` or `proxy`; absent, no other registry is asked for anything.
+    pub(crate) mirror: Option<mirror::Mirror>,
     pub(crate) allows_delete: bool,
     pub(crate) is_read_only: bool,
     pub(crate) validation: Validation,

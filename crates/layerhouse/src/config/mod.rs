@@ -248,7 +248,7 @@ fn read_all(
     let listen = arguments.listen.as_deref();
     let http = sections::http::read(&root, &ours, listen, is_activated, drain_max);
     let (catalog_max, tags_max) = sections::other::pages(&root);
-    sections::other::proxy(&root);
+    let mirror = sections::mirror::read(&root, &ours);
     sections::other::accepted(&root);
     let auth = sections::auth::read(&root, &ours.section("auth"));
     let index = sections::index::read(&ours, &auth, http.tls.as_ref());
@@ -265,6 +265,7 @@ fn read_all(
         debug: http.debug,
         auth,
         index,
+        mirror,
         allows_delete,
         is_read_only: storage.is_read_only,
         validation: sections::other::validation(&root),

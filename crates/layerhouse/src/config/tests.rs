@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::meaning::glob::Glob;
+use super::meaning::mirror::{Mirror, UpstreamLogin};
 use super::meaning::*;
 use super::*;
+use crate::auth::rights::Visibility;
 
 fn parse(text: &str) -> Config {
     let text = format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: /d}}}}\n{text}\n");
@@ -172,6 +175,8 @@ fn secrets_are_in_no_form_that_is_printed() {
     let config = parse(
         "http: {secret: hunter2}
 redis: {password: hunter2}
+layerhouse: {mirror: {upstreams: [
+  {name: quay.io, username: u, password: hunter2, proxy: 'http://u:hunter2@proxy.example:3128'}, {name: ghcr.io, token: hunter2}]}}
 notifications: {endpoints: [{name: a, url: 'http://u:hunter2@a/', headers: {Authorization: [hunter2], X-Api-Key: [hunter2]}}]}",
     );
     let shown = format!(
@@ -179,7 +184,7 @@ notifications: {endpoints: [{name: a, url: 'http://u:hunter2@a/', headers: {Auth
         config.to_yaml(),
         config.origins(true),
         config.said
-    );
+    ) + &format!("{:?}", config.mirror);
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(!format!("{:?}", config.notifications.endpoints[0].headers).contains("hunter2"));
     let same = config.changes(&config.clone());
@@ -202,6 +207,136 @@ fn a_secret_may_be_in_a_file() {
             .origins(false)
             .contains("(REGISTRY_HTTP_SECRET_FILE)")
     );
+}
+
+/// The mirror of a `layerhouse.mirror` with these upstreams.
+fn mirror(upstreams: &str) -> Mirror {
+    let config = parse(&format!(
+        "layerhouse: {{mirror: {{upstreams: [{upstreams}]}}}}"
+    ));
+    config.mirror.expect("it was said")
+}
+
+#[test]
+fn upstreams_are_known_by_their_names() {
+    let check = |entry: &str, url: &str, has_library: bool, auth_hosts: &[&str]| {
+        let mirror = mirror(entry);
+        let [upstream] = &mirror.upstreams[..] else {
+            panic!("there is one");
+        };
+        let endpoint = &upstream.endpoints[0];
+        assert_eq!(endpoint.url, url, "{entry}");
+        assert_eq!(upstream.has_library, has_library, "{entry}");
+        assert_eq!(endpoint.auth_hosts, auth_hosts, "{entry}");
+        assert!(!endpoint.is_host_trusted && !mirror.is_proxy);
+    };
+    let hub = "https://registry-1.docker.io";
+    check("{name: docker.io}", hub, true, &["auth.docker.io"]);
+    let other = "{name: hub, url: 'https://index.docker.io/'}";
+    check(other, hub, true, &["auth.docker.io"]);
+    for name in [
+        "quay.io",
+        "ghcr.io",
+        "gcr.io",
+        "registry.k8s.io",
+        "mcr.microsoft.com",
+        "public.ecr.aws",
+        "lscr.io",
+    ] {
+        let entry = format!("{{name: {name}}}");
+        check(&entry, &format!("https://{name}"), false, &[]);
+    }
+    let gitlab = "{name: registry.gitlab.com}";
+    check(
+        gitlab,
+        "https://registry.gitlab.com",
+        false,
+        &["gitlab.com"],
+    );
+    let corp = "{name: corp, url: 'http://Registry.Corp.example:5000', authhosts: [Auth.example]}";
+    let url = "http://registry.corp.example:5000";
+    check(corp, url, false, &["auth.example"]);
+}
+
+/// S30, S31
+#[test]
+fn sec_s30_fallbacks_on_other_hosts_are_told_no_login() {
+    let mirror = mirror(
+        "{name: corp, url: 'https://a.example', fallbacks: ['https://b.example', 'https://a.example:444', 'http://a.example'],
+          username: u, password: p, authhosts: [auth.example]}",
+    );
+    let endpoints = mirror.upstreams[0].endpoints.iter();
+    let found: Vec<_> = endpoints
+        .map(|endpoint| {
+            let is_anonymous = endpoint.login == UpstreamLogin::Anonymous;
+            (&*endpoint.url, is_anonymous, endpoint.auth_hosts.len())
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("https://a.example", false, 1),
+            ("https://b.example", true, 0),
+            ("https://a.example:444", false, 1),
+            ("http://a.example", true, 0)
+        ]
+    );
+}
+
+#[test]
+fn copies_are_seen_by_all_unless_there_is_a_login() {
+    let check = |entry: &str, expected: Visibility| {
+        assert_eq!(mirror(entry).upstreams[0].visibility, expected, "{entry}");
+    };
+    check("{name: quay.io}", Visibility::Public);
+    check("{name: quay.io, token: t}", Visibility::Private);
+    let said = "{name: quay.io, token: t, visibility: public}";
+    check(said, Visibility::Public);
+}
+
+#[test]
+fn a_proxy_of_registrys_is_a_mirror_of_one() {
+    let proxy = |rest: &str| {
+        let config = parse(&format!("proxy: {{{rest}}}"));
+        config.mirror.expect("it was said")
+    };
+    let hub = proxy("remoteurl: 'https://docker.io', username: u, password: p");
+    assert_eq!((hub.default, hub.is_proxy), (Some(0), true));
+    assert_eq!(
+        (hub.ttl, hub.keep),
+        (Duration::ZERO, Some(Duration::from_hours(168)))
+    );
+    let upstream = &hub.upstreams[0];
+    assert!(upstream.has_library && upstream.visibility == Visibility::Private);
+    assert_eq!(upstream.endpoints[0].url, "https://registry-1.docker.io");
+    let near = proxy("remoteurl: 'http://registry:5000/', ttl: 0");
+    assert_eq!(near.keep, None);
+    assert!(near.upstreams[0].endpoints[0].is_host_trusted);
+    assert!(!near.upstreams[0].has_library);
+    assert!(parse("proxy: {username: u}").mirror.is_none());
+    assert!(parse("").mirror.is_none() && without_file(&[]).mirror.is_none());
+}
+
+#[test]
+fn pins_are_of_tags_or_of_all() {
+    let config = parse(
+        "layerhouse: {mirror: {upstreams: [{name: docker.io}], keep: 0,
+          pins: ['docker.io/library/nginx:1.*', 'docker.io/a/*']}}",
+    );
+    let mirror = config.mirror.expect("it was said");
+    let pins: Vec<_> = mirror
+        .pins
+        .iter()
+        .map(|pin| {
+            (
+                pin.repositories.as_str(),
+                pin.tags.as_ref().map(Glob::as_str),
+            )
+        })
+        .collect();
+    let nginx = ("docker.io/library/nginx", Some("1.*"));
+    assert_eq!(pins, [nginx, ("docker.io/a/*", None)]);
+    assert_eq!(mirror.keep, None);
 }
 
 proptest! {

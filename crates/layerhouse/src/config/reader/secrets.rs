@@ -33,8 +33,10 @@ pub(super) fn is_secret(key: &str) -> bool {
         "tempurlcontainerkey",
     ];
     let key = key.to_lowercase();
-    !matches!(key.as_str(), "authurl" | "authversion" | "clientauth")
-        && !key.starts_with("access-control-")
+    !matches!(
+        key.as_str(),
+        "authurl" | "authversion" | "clientauth" | "authhosts"
+    ) && !key.starts_with("access-control-")
         && (KEYS.contains(&key.as_str())
             || key.ends_with("-key")
             || WORDS.iter().any(|word| key.contains(word)))

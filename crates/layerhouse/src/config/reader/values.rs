@@ -194,6 +194,15 @@ impl Section<'_> {
 
     /// A duration longer than 0, with its unit: for keys that registry:2 does not have.
     pub(in crate::config) fn duration_above_zero(&self, key: &str, default: Duration) -> Duration {
+        let duration = self.duration_with_unit(key, default);
+        if duration.is_zero() {
+            self.refuse(key, "must be longer than 0");
+        }
+        duration
+    }
+
+    /// A duration with its unit, or 0: for keys that registry:2 does not have.
+    pub(in crate::config) fn duration_with_unit(&self, key: &str, default: Duration) -> Duration {
         let node = self.node(key);
         if let Some(Node {
             value: Value::Scalar { text, .. },
@@ -207,11 +216,7 @@ impl Section<'_> {
             );
             return default;
         }
-        let duration = self.duration(key, default);
-        if duration.is_zero() {
-            self.refuse(key, "must be longer than 0");
-        }
-        duration
+        self.duration(key, default)
     }
 
     /// A size in bytes.

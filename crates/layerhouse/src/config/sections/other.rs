@@ -72,25 +72,6 @@ pub(in crate::config) fn pages(root: &Section<'_>) -> (usize, usize) {
     (pages("catalog", "maxentries"), pages("tags", "maxtags"))
 }
 
-/// `proxy`: serving a mirror as a registry of its own would look like an empty one.
-pub(in crate::config) fn proxy(root: &Section<'_>) {
-    let proxy = root.section("proxy");
-    if proxy.text("remoteurl").is_some() {
-        proxy.refuse(
-            "remoteurl",
-            "this release does not mirror other registries; a later one will. Without it the \
-             registry would look empty to those who expect a mirror, so it does not start",
-        );
-        for key in ["username", "password", "exec", "ttl", "cachewritetimeout"] {
-            proxy.take_all(key);
-        }
-        return;
-    }
-    for key in ["username", "password", "exec", "ttl", "cachewritetimeout"] {
-        proxy.ignore(key, "does nothing without proxy.remoteurl");
-    }
-}
-
 /// What configurations have and nothing here needs.
 pub(in crate::config) fn accepted(root: &Section<'_>) {
     root.ignore(

@@ -98,9 +98,21 @@ fn policy(section: &Section<'_>) -> Policy {
 }
 
 fn repositories(section: &Section<'_>) -> Vec<Glob> {
+    let patterns = repository_globs(section, "repositories");
+    if patterns.is_empty() && section.texts("repositories").is_empty() {
+        section.refuse(
+            "repositories",
+            "is missing: patterns such as acme/** for all below acme, or ** for all",
+        );
+    }
+    patterns
+}
+
+/// Patterns of the names of repositories.
+pub(super) fn repository_globs(section: &Section<'_>, key: &str) -> Vec<Glob> {
     /// What names are made of, and stars.
     const ALLOWED: &str = "abcdefghijklmnopqrstuvwxyz0123456789._-/*";
-    let patterns = globs(section, "repositories", ALLOWED, |text| {
+    globs(section, key, ALLOWED, |text| {
         if text.chars().any(char::is_uppercase) {
             format!(
                 "{text:?} fits no repository: their names are in lower case; did you mean {}?",
@@ -109,14 +121,7 @@ fn repositories(section: &Section<'_>) -> Vec<Glob> {
         } else {
             format!("{text:?} fits no repository; write acme/web, acme/* or acme/**")
         }
-    });
-    if patterns.is_empty() && section.texts("repositories").is_empty() {
-        section.refuse(
-            "repositories",
-            "is missing: patterns such as acme/** for all below acme, or ** for all",
-        );
-    }
-    patterns
+    })
 }
 
 fn retention(section: &Section<'_>) -> Retention {
@@ -244,7 +249,7 @@ fn regex(section: &Section<'_>, text: &str) -> Option<Regex> {
     }
 }
 
-fn tag_globs(section: &Section<'_>, key: &str) -> Vec<Glob> {
+pub(super) fn tag_globs(section: &Section<'_>, key: &str) -> Vec<Glob> {
     /// What tags are made of, and stars.
     const ALLOWED: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-*";
     globs(section, key, ALLOWED, |text| {
