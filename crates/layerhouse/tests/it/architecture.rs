@@ -115,7 +115,10 @@ fn http_is_known_in_api_alone() {
     only_in(&["api/", "outbound"], &["HeaderMap", "TcpStream"]);
     // Who asks others: TLS is verified and secrets are kept back in one place.
     only_in(&["outbound"], &["reqwest", "ldap3"]);
-    only_in(&["api/", "server.rs"], &["TcpListener"]);
+    only_in(
+        &["api/", "server.rs", "outbound/upstream/tests"],
+        &["TcpListener"],
+    );
     only_in(&["api/", "server.rs", "server/"], &["crate::api"]);
 }
 
@@ -156,7 +159,7 @@ fn files_are_touched_in_blobs_and_config_alone() {
     // The database's own file is opened, locked and measured by `meta`. What `config` names for TLS is
     // read by who speaks it, whenever it changes; the file of a Unix socket is made by listening. Users
     // and keys, which are the operator's, are read where they are watched, and a file of users is made
-    // in one place.
+    // in one place. So are authorities and logins of upstreams.
     only_in(
         &[
             "blobs/",
@@ -166,6 +169,7 @@ fn files_are_touched_in_blobs_and_config_alone() {
             "auth/watched.rs",
             "auth/htpasswd/create.rs",
             "auth/htpasswd/update.rs",
+            "outbound/upstream/files.rs",
         ],
         &["fs::", "File::", "OpenOptions", "std::fs"],
     );
