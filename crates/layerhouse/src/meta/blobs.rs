@@ -44,6 +44,7 @@ pub(crate) fn link(
     )?;
     if rows == 1 {
         count_bytes(tx, repository, digest)?;
+        super::mirror::end_blob_absence(tx, repository, digest)?;
         return Ok(true);
     }
     let was_there = is_linked(tx, repository, digest)?;
@@ -52,6 +53,9 @@ pub(crate) fn link(
          WHERE repository_id = $1 AND digest = $2",
         &values,
     )?;
+    if !was_there {
+        super::mirror::end_blob_absence(tx, repository, digest)?;
+    }
     Ok(!was_there)
 }
 
@@ -101,6 +105,9 @@ pub(crate) fn unhide(
         "UPDATE repository_blobs SET removed_at = NULL WHERE repository_id = $1 AND digest = $2",
         &[repository.0.into(), digest.as_str().into()],
     )?;
+    if rows == 1 {
+        super::mirror::end_blob_absence(tx, repository, digest)?;
+    }
     Ok(rows == 1)
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod manifests;
 pub(crate) mod measured;
 pub(crate) mod members;
 mod migrations;
+pub(crate) mod mirror;
 pub(crate) mod namespaces;
 pub(crate) mod pages;
 pub(crate) mod repositories;

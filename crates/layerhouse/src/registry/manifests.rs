@@ -246,6 +246,25 @@ pub(super) struct Needs {
     pub(super) optional_children: BTreeSet<Digest>,
     /// How long the manifest says that its blobs are.
     pub(super) sizes: Vec<(Digest, u64)>,
+    /// It is a copy: its blobs come when somebody pulls them.
+    pub(super) may_lack_blobs: bool,
+}
+
+/// What a copy has of its blobs, and what is still to come.
+fn need_or_lack_blobs(
+    tx: &meta::Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    needs: &Needs,
+) -> Result<(), Fault> {
+    for (blob, size_bytes) in &needs.sizes {
+        if meta::blobs::is_linked(tx, repository, blob)? {
+            meta::manifests::need_blob(tx, repository, manifest, blob)?;
+        } else {
+            meta::mirror::do_without_blob(tx, repository, manifest, blob, *size_bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// A manifest and what it needs, which is there.
@@ -260,8 +279,12 @@ pub(super) fn write_rows(
     meta::manifests::put(tx, repository, manifest, now)?;
     // Deleted before, it is there again.
     meta::deleted::forget(tx, repository, digest)?;
-    for blob in &needs.blobs {
-        meta::manifests::need_blob(tx, repository, digest, blob)?;
+    if needs.may_lack_blobs {
+        need_or_lack_blobs(tx, repository, digest, needs)?;
+    } else {
+        for blob in &needs.blobs {
+            meta::manifests::need_blob(tx, repository, digest, blob)?;
+        }
     }
     for child in &needs.children {
         meta::manifests::need_child(tx, repository, digest, child)?;
@@ -287,7 +310,7 @@ pub(super) fn missing(
     };
     let mut missing = Vec::new();
     for blob in &needs.blobs {
-        if !meta::blobs::is_linked(tx, id, blob)? {
+        if !needs.may_lack_blobs && !meta::blobs::is_linked(tx, id, blob)? {
             missing.push(blob.clone());
         }
     }
@@ -336,6 +359,7 @@ pub(super) fn read(
     let needs = Needs {
         blobs: sizes.iter().map(|(digest, _)| digest.clone()).collect(),
         sizes,
+        may_lack_blobs: false,
         children: needed.into_iter().map(digest_of).collect(),
         optional_children: optional.into_iter().map(digest_of).collect(),
     };

@@ -96,6 +96,7 @@ impl Restoring<'_> {
             &rules,
         );
         let (manifest, mut needs) = read.map_err(|error| damaged(error.to_string()))?;
+        needs.may_lack_blobs = meta::mirror::upstream_of(tx, self.id)?.is_some();
         self.settle_children(tx, digest, &mut needs, depth)?;
         for blob in &needs.blobs {
             if meta::blobs::unhide(tx, self.id, blob)? {

@@ -205,22 +205,7 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
                 return Ok(());
             }
         };
-        let layers = manifest
-            .layers
-            .iter()
-            .filter(|layer| layer.is_distributable());
-        for blob in manifest.config.iter().chain(layers) {
-            let digest = &blob.digest;
-            if !meta::manifests::needs_blob(tx, row.repository_id, &row.digest, digest)? {
-                report.find("I1", format!("no row says that {name} needs blob {digest}"));
-            }
-            if !meta::blobs::is_linked(tx, row.repository_id, digest)? {
-                report.find(
-                    "I1",
-                    format!("{name} needs blob {}, not linked there", blob.digest),
-                );
-            }
-        }
+        check_blobs(tx, &row, &manifest, report)?;
         for child in &manifest.manifests {
             let digest = &child.digest;
             if meta::manifests::does_without_child(tx, row.repository_id, &row.digest, digest)? {
@@ -254,6 +239,39 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
         }
         Ok(())
     })
+}
+
+/// What a manifest needs of blobs is linked and said to be needed; what a copy does without is not there.
+fn check_blobs(
+    tx: &meta::Transaction<'_>,
+    row: &rows::ManifestRow,
+    manifest: &Manifest,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let name = format!("manifest {} of {}", row.digest, row.repository);
+    let layers = manifest
+        .layers
+        .iter()
+        .filter(|layer| layer.is_distributable());
+    for blob in manifest.config.iter().chain(layers) {
+        let digest = &blob.digest;
+        if meta::mirror::does_without_blob(tx, row.repository_id, &row.digest, digest)? {
+            if meta::blobs::is_linked(tx, row.repository_id, digest)? {
+                report.find("I1", format!("{name} is said to do without blob {digest}"));
+            }
+            continue;
+        }
+        if !meta::manifests::needs_blob(tx, row.repository_id, &row.digest, digest)? {
+            report.find("I1", format!("no row says that {name} needs blob {digest}"));
+        }
+        if !meta::blobs::is_linked(tx, row.repository_id, digest)? {
+            report.find(
+                "I1",
+                format!("{name} needs blob {}, not linked there", blob.digest),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What is on its way out is queued, what can be restored is whole, and what is counted is so.

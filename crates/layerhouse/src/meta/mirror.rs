@@ -1,0 +1,177 @@
+//! Copies of other registries' repositories: which are, and what they do not have yet.
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+
+use super::Transaction;
+use super::blobs::{bytes, size};
+use super::repositories::RepositoryId;
+use crate::fault::Fault;
+
+/// Whether something was pushed to a repository of this name: it is there, and no copy.
+pub(crate) fn is_hosted(tx: &Transaction<'_>, name: &RepositoryName) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM repositories WHERE name = $1 AND deleted_at IS NULL AND upstream IS NULL",
+        &[name.as_str().into()],
+    )
+}
+
+/// Whether names below `first` and a slash are this registry's own: an account or organization is called so, or
+/// somebody pushed there.
+pub(crate) fn is_own_namespace(tx: &Transaction<'_>, first: &str) -> Result<bool, Fault> {
+    let (from, to) = super::repositories::within(first);
+    tx.exists(
+        "SELECT 1 FROM namespaces WHERE name = $1
+         UNION ALL
+         SELECT 1 FROM repositories WHERE name >= $2 AND name < $3 AND upstream IS NULL LIMIT 1",
+        &[first.into(), from.as_str().into(), to.as_str().into()],
+    )
+}
+
+/// The upstream that a repository is a copy from, if it is one.
+pub(crate) fn upstream_of(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+) -> Result<Option<String>, Fault> {
+    let found = tx.query_one(
+        "SELECT upstream FROM repositories WHERE id = $1",
+        &[repository.0.into()],
+        |row| row.optional_text(0),
+    )?;
+    Ok(found.flatten())
+}
+
+/// Makes a repository a copy from `upstream`, seen by those whom `visibility` says.
+pub(crate) fn set_upstream(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    upstream: &str,
+    visibility: &str,
+) -> Result<(), Fault> {
+    let values = [repository.0.into(), upstream.into(), visibility.into()];
+    let rows = tx.execute(
+        "UPDATE repositories SET upstream = $2, visibility = $3
+         WHERE id = $1 AND (upstream IS NULL OR upstream <> $2 OR visibility IS NULL OR visibility <> $3)",
+        &values,
+    )?;
+    if rows == 1 {
+        super::search::mark_stale(tx, repository)?;
+    }
+    Ok(())
+}
+
+/// Has the copies from `upstream` seen by those whom `visibility` says; how many were not.
+pub(crate) fn set_visibility(
+    tx: &Transaction<'_>,
+    upstream: &str,
+    visibility: &str,
+) -> Result<usize, Fault> {
+    let changed = tx.query(
+        "SELECT id FROM repositories
+         WHERE upstream = $1 AND (visibility IS NULL OR visibility <> $2)",
+        &[upstream.into(), visibility.into()],
+        |row| Ok(RepositoryId(row.int(0)?)),
+    )?;
+    for id in &changed {
+        set_upstream(tx, *id, upstream, visibility)?;
+    }
+    Ok(changed.len())
+}
+
+/// Records that a copied manifest names a blob that its repository does not have yet, and how long it says
+/// that the blob is.
+pub(crate) fn do_without_blob(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    blob: &Digest,
+    size_bytes: u64,
+) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO absent_blobs (repository_id, manifest, digest, size) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            blob.as_str().into(),
+            size(size_bytes).into(),
+        ],
+    )
+    .map(|_| ())
+}
+
+/// Whether it is recorded that a manifest does without a blob for now.
+pub(crate) fn does_without_blob(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    blob: &Digest,
+) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM absent_blobs WHERE repository_id = $1 AND manifest = $2 AND digest = $3",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            blob.as_str().into(),
+        ],
+    )
+}
+
+/// Makes the manifests that did without this blob need it, now that it is linked.
+pub(super) fn end_blob_absence(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    blob: &Digest,
+) -> Result<(), Fault> {
+    let values = [repository.0.into(), blob.as_str().into()];
+    let is_missed = tx.exists(
+        "SELECT 1 FROM absent_blobs WHERE repository_id = $1 AND digest = $2 LIMIT 1",
+        &values,
+    )?;
+    if !is_missed {
+        return Ok(());
+    }
+    tx.execute(
+        "INSERT INTO manifest_blobs (repository_id, manifest, digest)
+         SELECT repository_id, manifest, digest FROM absent_blobs
+         WHERE repository_id = $1 AND digest = $2
+         ON CONFLICT DO NOTHING",
+        &values,
+    )?;
+    tx.execute(
+        "DELETE FROM absent_blobs WHERE repository_id = $1 AND digest = $2",
+        &values,
+    )
+    .map(|_| ())
+}
+
+/// How long a manifest of the repository says that a blob is which is not there yet.
+pub(crate) fn absent_size(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+    blob: &Digest,
+) -> Result<Option<u64>, Fault> {
+    tx.query_one(
+        "SELECT absent_blobs.size FROM repositories
+         JOIN absent_blobs ON absent_blobs.repository_id = repositories.id
+         WHERE repositories.name = $1 AND absent_blobs.digest = $2 LIMIT 1",
+        &[repository.as_str().into(), blob.as_str().into()],
+        |row| Ok(bytes(row.int(0)?)),
+    )
+}
+
+/// The size of a blob that a copy from `upstream` has.
+pub(crate) fn size_in_copies(
+    tx: &Transaction<'_>,
+    upstream: &str,
+    blob: &Digest,
+) -> Result<Option<u64>, Fault> {
+    tx.query_one(
+        "SELECT blobs.size FROM repository_blobs AS links
+         JOIN repositories ON repositories.id = links.repository_id
+         JOIN blobs ON blobs.digest = links.digest
+         WHERE links.digest = $2 AND links.removed_at IS NULL AND repositories.upstream = $1 LIMIT 1",
+        &[upstream.into(), blob.as_str().into()],
+        |row| Ok(bytes(row.int(0)?)),
+    )
+}
