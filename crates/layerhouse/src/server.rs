@@ -25,6 +25,7 @@ use crate::clock::{Clock, Random};
 use crate::config::meaning::{Auth, Config, Listen, Notifications};
 use crate::jobs;
 use crate::registry::Registry;
+use crate::registry::mirror::Mirror;
 
 /// What the world gives a server; tests give it their own.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub enum StartError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Auth(#[from] AuthError),
+    #[error("{0}")]
+    Upstream(String),
     #[error("auth is gone, which would open the registry to everyone: restart to mean it")]
     Opens,
     #[error("a blocking task failed: {0}")]
@@ -138,6 +141,8 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         made.map_err(OpenError::from)?;
     }
     let settings = Settings::new(config, Arc::new(authenticator), None);
+    registry.use_mirror(prepare_mirror(&registry, config)?);
+    registry.show_copies().await.map_err(OpenError::from)?;
     tell_registry(&registry, config, &address).await?;
     let (notifications, wanted) = watch::channel(config.notifications.clone());
     let (stop, is_stopping) = watch::channel(false);
@@ -193,6 +198,12 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         notifications,
         setup_code,
     })
+}
+
+/// The mirror that is configured, if one is.
+fn prepare_mirror(registry: &Registry, config: &Config) -> Result<Option<Mirror>, StartError> {
+    let prepared = registry.prepare_mirror(config.mirror.as_ref());
+    prepared.map_err(|error| StartError::Upstream(error.to_string()))
 }
 
 /// What of the configuration a reload may change, and the registry goes by.
@@ -343,6 +354,7 @@ impl Running {
             return Err(StartError::Opens);
         }
         let settings = self.api.prepare(config, &self.clock)?;
+        let mirror = prepare_mirror(&self.registry, config)?;
         match (&self.tls, &config.tls) {
             (Some(tls), Some(wanted)) => tls
                 .reload(wanted, config.http.has_http2)
@@ -353,6 +365,13 @@ impl Running {
         // From here on nothing can be wrong.
         self.api.settings.store(Arc::new(settings));
         self.registry.configure_policies(&config.policies);
+        self.registry.use_mirror(mirror);
+        let registry = Arc::clone(&self.registry);
+        tokio::spawn(async move {
+            if let Err(fault) = registry.show_copies().await {
+                tracing::warn!(%fault, "who may see the copies of a mirror changes with the next start");
+            }
+        });
         self.notifications.send_if_modified(|notifications| {
             let is_changed = *notifications != config.notifications;
             notifications.clone_from(&config.notifications);
@@ -376,6 +395,7 @@ impl Running {
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener failed");
         }
+        self.registry.stop_mirror().await;
         // After the last request, so that its link files are written, too.
         self.stop_jobs.send_replace(true);
         while let Some(ended) = self.jobs.join_next().await {

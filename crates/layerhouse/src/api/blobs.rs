@@ -10,14 +10,40 @@ use layerhouse_oci::range::{Requested, resolve};
 
 use super::body::ResponseBody;
 use super::error::ApiError;
-use super::{Answer, CONTENT_DIGEST, request};
+use super::{Answer, CONTENT_DIGEST, mirror, request};
 use crate::auth::{Delete, Granted, Pull};
 use crate::registry::Registry;
+use crate::registry::blobs::BlobContent;
+use crate::registry::mirror::blobs::{ArrivingBlob, PulledBlob};
+use crate::registry::mirror::routing::Source;
 
-/// GET and HEAD (end-2), whole or one range of it.
+/// A blob that is here, or on its way from where it is copied from.
+enum Content {
+    Here(BlobContent),
+    Arriving(ArrivingBlob),
+}
+
+impl Content {
+    fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Here(content) => content.size_bytes(),
+            Self::Arriving(blob) => blob.size_bytes(),
+        }
+    }
+
+    fn read(self, registry: &Arc<Registry>, first: u64, end: u64) -> ResponseBody {
+        match self {
+            Self::Here(content) => registry.read_blob(content, first, end).into(),
+            Self::Arriving(blob) => registry.read_arriving(blob, first, end).into(),
+        }
+    }
+}
+
+/// GET and HEAD (end-2), whole or one range of it; `source` is where the repository is copied from, if it is a copy.
 pub(super) async fn pull<B>(
     registry: &Arc<Registry>,
     pull: &Granted<Pull>,
+    source: Option<&Source>,
     digest: &Digest,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
@@ -25,10 +51,7 @@ pub(super) async fn pull<B>(
     let is_head = request.method() == Method::HEAD;
     let is_known = request::is_known(headers, digest.as_str());
     if is_head || is_known {
-        let size_bytes = registry
-            .blob_size(pull, digest)
-            .await?
-            .ok_or_else(unknown)?;
+        let size_bytes = find_size(registry, pull, source, digest).await?;
         let status = if is_known {
             StatusCode::NOT_MODIFIED
         } else {
@@ -45,22 +68,19 @@ pub(super) async fn pull<B>(
         return Ok(answer);
     }
     let range = wanted_range(headers, digest);
-    let content = registry
-        .pull_blob(pull, digest, range.is_none())
-        .await?
-        .ok_or_else(unknown)?;
+    let content = find(registry, pull, source, digest, range.is_none()).await?;
     let size_bytes = content.size_bytes();
     let requested = range.map_or(Requested::Whole, |range| resolve(range, size_bytes));
     if requested != Requested::Unsatisfiable {
         registry.tell_blob_pull(pull, digest, size_bytes);
     }
-    Ok(match requested {
+    let answer = match requested {
         Requested::Whole => {
-            let body = registry.read_blob(content, 0, size_bytes).into();
+            let body = content.read(registry, 0, size_bytes);
             describe(digest, StatusCode::OK, body)
         }
         Requested::Part { first, last } => {
-            let body = registry.read_blob(content, first, last + 1).into();
+            let body = content.read(registry, first, last + 1);
             let mut answer = describe(digest, StatusCode::PARTIAL_CONTENT, body);
             set(
                 &mut answer,
@@ -80,7 +100,44 @@ pub(super) async fn pull<B>(
             )
             .with(header::CONTENT_RANGE, range));
         }
-    })
+    };
+    if let Some(source) = source {
+        let numbers = &source.served.numbers;
+        numbers.add_sent_bytes(answer.body().length_bytes());
+    }
+    Ok(answer)
+}
+
+async fn find_size(
+    registry: &Arc<Registry>,
+    pull: &Granted<Pull>,
+    source: Option<&Source>,
+    digest: &Digest,
+) -> Result<u64, ApiError> {
+    let Some(source) = source else {
+        return registry.blob_size(pull, digest).await?.ok_or_else(unknown);
+    };
+    let found = Box::pin(registry.blob_size_through(pull, source, digest)).await;
+    found.map_err(|error| mirror::failed(source, &error, Code::BlobUnknown))
+}
+
+async fn find(
+    registry: &Arc<Registry>,
+    pull: &Granted<Pull>,
+    source: Option<&Source>,
+    digest: &Digest,
+    is_whole: bool,
+) -> Result<Content, ApiError> {
+    let Some(source) = source else {
+        let content = registry.pull_blob(pull, digest, is_whole).await?;
+        return content.map(Content::Here).ok_or_else(unknown);
+    };
+    let pulled = Box::pin(registry.pull_blob_through(pull, source, digest, is_whole)).await;
+    match pulled {
+        Ok(PulledBlob::Here(content)) => Ok(Content::Here(content)),
+        Ok(PulledBlob::Arriving(blob)) => Ok(Content::Arriving(blob)),
+        Err(error) => Err(mirror::failed(source, &error, Code::BlobUnknown)),
+    }
 }
 
 /// DELETE (end-10).

@@ -14,6 +14,7 @@ use super::outlet::Handover;
 use crate::config::meaning::Timeouts;
 use crate::fault::Fault;
 use crate::registry::blobs::{BlobReader, Piece};
+use crate::registry::mirror::arrival::ArrivingReader;
 use crate::registry::receive::{self, BodyBroken};
 
 /// The body of an answer.
@@ -22,6 +23,14 @@ pub(crate) enum ResponseBody {
     Empty,
     Whole(Bytes),
     Blob(Box<BlobReader>, Option<Handover>),
+    /// On its way from another registry.
+    Arriving(Box<ArrivingReader>),
+}
+
+impl From<ArrivingReader> for ResponseBody {
+    fn from(reader: ArrivingReader) -> Self {
+        Self::Arriving(reader.into())
+    }
 }
 
 impl From<BlobReader> for ResponseBody {
@@ -50,6 +59,7 @@ impl ResponseBody {
             Self::Empty => 0,
             Self::Whole(bytes) => bytes.len() as u64,
             Self::Blob(reader, _) => reader.remaining_bytes(),
+            Self::Arriving(reader) => reader.remaining_bytes(),
         }
     }
 }
@@ -76,13 +86,17 @@ impl Body for ResponseBody {
                         Piece::Stretch(stretch) => handover.give(stretch),
                     }),
                 };
-                polled.map(|window| {
-                    window.map(|window| {
-                        // The connection is cut, so the client sees that the answer is not whole.
-                        let logged = |fault: &Fault| tracing::error!(%fault, "a pull was cut off");
-                        window.map(Frame::data).inspect_err(logged)
-                    })
-                })
+                // The connection is cut, so the client sees that the answer is not whole.
+                let logged = |fault: &Fault| tracing::error!(%fault, "a pull was cut off");
+                polled
+                    .map(|window| window.map(|window| window.map(Frame::data).inspect_err(logged)))
+            }
+            Self::Arriving(reader) => {
+                // What its upstream did wrong was logged once, not for each who waited.
+                let logged = |fault: &Fault| tracing::info!(%fault, "a pull was cut off");
+                let polled = reader.poll_window(context);
+                polled
+                    .map(|window| window.map(|window| window.map(Frame::data).inspect_err(logged)))
             }
         }
     }

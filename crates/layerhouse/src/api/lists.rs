@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::blobs::set;
 use super::error::ApiError;
-use super::{Answer, Call, request};
+use super::{Answer, Call, mirror, request};
 use crate::auth::{Granted, GrantedBrowse, Pull};
 use crate::meta::manifests::Referrer;
+use crate::registry::mirror::routing::Source;
 use crate::registry::pages::PageQuery;
 
 /// Repositories on a page when the client does not say, as registry:2.
@@ -51,9 +52,10 @@ pub(super) fn catalog<B>(
 }
 
 /// GET `/v2/<name>/tags/list?n&last` (end-8).
-pub(super) fn tags<B>(
+pub(super) async fn tags<B>(
     call: &Call,
     pull: &Granted<Pull>,
+    source: Option<&Source>,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
@@ -63,13 +65,16 @@ pub(super) fn tags<B>(
         after: last.as_deref(),
         limit,
     };
-    let page = call.api.registry.list_tags(pull, query)?.ok_or_else(|| {
-        ApiError::new(
-            StatusCode::NOT_FOUND,
-            Code::NameUnknown,
-            "there is no such repository",
-        )
-    })?;
+    let page = match source {
+        Some(source) => mirror::tags(call, pull, source, query).await?,
+        None => call.api.registry.list_tags(pull, query)?.ok_or_else(|| {
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                Code::NameUnknown,
+                "there is no such repository",
+            )
+        })?,
+    };
     let name = pull.repository().as_str();
     let mut answer = list(&json!({ "name": name, "tags": page.items }));
     if page.has_more
@@ -87,25 +92,26 @@ pub(super) fn tags<B>(
 }
 
 /// GET `/v2/<name>/referrers/<digest>?artifactType` (end-12).
-pub(super) fn referrers<B>(
+pub(super) async fn referrers<B>(
     call: &Call,
     pull: &Granted<Pull>,
+    source: Option<&Source>,
     subject: &Digest,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
     let last = request::query(request, "last");
     // A media type has no space, but many have a plus, which a query may mean by one.
     let artifact_type = request::query(request, "artifactType").map(|text| text.replace(' ', "+"));
+    if let Some(source) = source
+        && let Some(manifests) =
+            mirror::referrers(call, source, subject, artifact_type.as_deref()).await
+    {
+        return Ok(referrers_index(&manifests, artifact_type.is_some()));
+    }
     let registry = &call.api.registry;
     let page = registry.list_referrers(pull, subject, artifact_type.as_deref(), last.as_deref())?;
     let manifests: Vec<Value> = page.items.iter().map(descriptor).collect();
-    let content = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
-    let content = content.to_string().into_bytes();
-    let mut answer = super::json(StatusCode::OK, OCI_INDEX, content);
-    if artifact_type.is_some() {
-        let filters = HeaderValue::from_static("artifactType");
-        answer.headers_mut().insert(FILTERS_APPLIED, filters);
-    }
+    let mut answer = referrers_index(&manifests, artifact_type.is_some());
     if page.has_more
         && let Some(last) = page.items.last()
     {
@@ -119,6 +125,17 @@ pub(super) fn referrers<B>(
         link_next(call, &mut answer, &path, &query);
     }
     Ok(answer)
+}
+
+fn referrers_index(manifests: &[Value], is_filtered: bool) -> Answer {
+    let content = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
+    let content = content.to_string().into_bytes();
+    let mut answer = super::json(StatusCode::OK, OCI_INDEX, content);
+    if is_filtered {
+        let filters = HeaderValue::from_static("artifactType");
+        answer.headers_mut().insert(FILTERS_APPLIED, filters);
+    }
+    answer
 }
 
 fn descriptor(referrer: &Referrer) -> Value {

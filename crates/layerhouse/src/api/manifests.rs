@@ -14,11 +14,13 @@ use layerhouse_oci::reference::Reference;
 use super::blobs::set;
 use super::body::{RequestBody, ResponseBody};
 use super::error::ApiError;
-use super::{Answer, CONTENT_DIGEST, Call, request};
+use super::{Answer, CONTENT_DIGEST, Call, mirror, request};
 use crate::auth::{Delete, Granted, Pull, Push};
 use crate::meta::manifests::StoredManifest;
 use crate::registry::Registry;
 use crate::registry::manifests::MANIFEST_BYTES_MAX;
+use crate::registry::mirror::manifests::Freshness;
+use crate::registry::mirror::routing::Source;
 use crate::registry::receive::{BodyBroken, Incoming as _};
 
 /// Manifests held at once while they are read, in KiB.
@@ -28,16 +30,15 @@ const _: () = assert!(MANIFEST_BYTES_MAX / 1024 * 8 <= MANIFEST_ROOM_KIB);
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// GET and HEAD (end-3).
-pub(super) fn pull<B>(
+pub(super) async fn pull<B>(
     call: &Call,
     pull: &Granted<Pull>,
+    source: Option<&Source>,
     reference: &Reference,
     request: &Request<B>,
 ) -> Result<Answer, ApiError> {
     let registry = &call.api.registry;
-    let stored = registry
-        .pull_manifest(pull, reference)?
-        .ok_or_else(unknown)?;
+    let (stored, freshness) = find(call, pull, source, reference).await?;
     let accept: Vec<&str> = request
         .headers()
         .get_all(header::ACCEPT)
@@ -51,7 +52,8 @@ pub(super) fn pull<B>(
     let (served, index) = match negotiate(&accept, stored.kind, tag.is_some()) {
         Negotiated::AsStored => (stored, None),
         Negotiated::PlatformChild => {
-            let child = default_platform(registry, pull, &stored)?
+            let child = default_platform(call, pull, source, &stored)
+                .await?
                 // It may be of a kind that the client cannot read either.
                 .filter(|child| negotiate(&accept, child.kind, false) == Negotiated::AsStored)
                 .ok_or_else(|| not_acceptable(&stored))?;
@@ -89,13 +91,30 @@ pub(super) fn pull<B>(
         }
         *answer.body_mut() = ResponseBody::Whole(served.content.clone());
     }
+    mirror::warn(&mut answer, freshness);
     Ok(answer)
 }
 
-/// The linux/amd64 image of an index, for clients that know no index, as registry:2 serves them.
-fn default_platform(
-    registry: &Registry,
+/// The manifest that a request means: what was pushed here, or a copy, which may be old.
+async fn find(
+    call: &Call,
     pull: &Granted<Pull>,
+    source: Option<&Source>,
+    reference: &Reference,
+) -> Result<(Arc<StoredManifest>, Freshness), ApiError> {
+    let Some(source) = source else {
+        let found = call.api.registry.pull_manifest(pull, reference)?;
+        return Ok((found.ok_or_else(unknown)?, Freshness::Fresh));
+    };
+    let found = Box::pin(mirror::manifest(call, pull, source, reference)).await?;
+    Ok((found.manifest, found.freshness))
+}
+
+/// The linux/amd64 image of an index, for clients that know no index, as registry:2 serves them.
+async fn default_platform(
+    call: &Call,
+    pull: &Granted<Pull>,
+    source: Option<&Source>,
     index: &StoredManifest,
 ) -> Result<Option<Arc<StoredManifest>>, ApiError> {
     let Ok(manifest) = Manifest::parse(&index.content, None) else {
@@ -108,7 +127,12 @@ fn default_platform(
             .is_some_and(|platform| platform.os == "linux" && platform.architecture == "amd64")
     });
     let Some(child) = child else { return Ok(None) };
-    Ok(registry.pull_manifest(pull, &Reference::Digest(child.digest))?)
+    let child = Reference::Digest(child.digest);
+    if let Some(source) = source {
+        let found = Box::pin(mirror::manifest(call, pull, source, &child)).await?;
+        return Ok(Some(found.manifest));
+    }
+    Ok(call.api.registry.pull_manifest(pull, &child)?)
 }
 
 /// PUT (end-7).

@@ -14,6 +14,7 @@ mod error;
 pub(crate) mod listen;
 mod lists;
 pub(crate) mod manifests;
+mod mirror;
 mod oidc;
 mod outlet;
 pub(crate) mod rate;
@@ -47,6 +48,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::route::{Route, RouteError};
+use mirror::Through;
 use record::{Observers, Record, Watched};
 use tokio::sync::{Semaphore, watch};
 
@@ -61,6 +63,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::index::Index;
 use crate::registry::Registry;
 use crate::registry::manifest_rules::ManifestRules;
+use crate::registry::mirror::routing::Source;
 
 /// Longest path and query: 255 bytes of name, a digest, and a query of names and digests, many times.
 const URI_BYTES_MAX: usize = 8 << 10;
@@ -336,15 +339,23 @@ impl Call {
             }
         }
         let mut route = Route::parse(request.method().as_str(), path)?;
-        if let Some(repository) = route.repository_mut() {
-            settings.name(repository);
-        }
+        let through = mirror::resolve(&self.api.registry, &settings, &mut route, &request)?;
         let application = Application::read(&route, &request, &settings);
         let admitted = self.admit(application).await?;
-        admitted.dispatch(route, request).await
+        match through {
+            Through::Hosted => admitted.dispatch(route, None, request).await,
+            Through::Copy(source) => admitted.dispatch(route, Some(&source), request).await,
+            Through::Refused(refusal) => Err(refusal),
+        }
     }
 
-    async fn dispatch(self, route: Route, request: Request<Incoming>) -> Result<Answer, ApiError> {
+    /// `source` is where the repository is copied from, if it is a copy.
+    async fn dispatch(
+        self,
+        route: Route,
+        source: Option<&Source>,
+        request: Request<Incoming>,
+    ) -> Result<Answer, ApiError> {
         let (registry, policy) = (&self.api.registry, self.settings.policy);
         let who = &self.caller;
         match route {
@@ -352,14 +363,15 @@ impl Call {
             Route::Preflight => Ok(preflight()),
             Route::Catalog => lists::catalog(&self, &policy.browse(who)?, &request),
             Route::ListTags { repository } => {
-                lists::tags(&self, &policy.pull(who, &repository)?, &request)
+                let pull = policy.pull(who, &repository)?;
+                lists::tags(&self, &pull, source, &request).await
             }
             Route::ListReferrers {
                 repository,
                 subject,
             } => {
                 let pull = policy.pull(who, &repository)?;
-                lists::referrers(&self, &pull, &subject, &request)
+                lists::referrers(&self, &pull, source, &subject, &request).await
             }
             Route::PullManifest {
                 repository,
@@ -367,7 +379,7 @@ impl Call {
             } => {
                 let pull = policy.pull(who, &repository)?;
                 let left = rate::pull(&self, request.method())?;
-                let answer = manifests::pull(&self, &pull, &reference, &request)?;
+                let answer = manifests::pull(&self, &pull, source, &reference, &request).await?;
                 Ok(rate::Allowance::told_in(left, answer))
             }
             Route::PushManifest {
@@ -386,7 +398,7 @@ impl Call {
             }
             Route::PullBlob { repository, digest } => {
                 let pull = policy.pull(who, &repository)?;
-                blobs::pull(registry, &pull, &digest, &request).await
+                blobs::pull(registry, &pull, source, &digest, &request).await
             }
             Route::DeleteBlob { repository, digest } => {
                 let delete = policy.delete(who, &repository)?;

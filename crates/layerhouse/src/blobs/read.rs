@@ -138,6 +138,17 @@ pub(crate) enum Window {
 }
 
 impl BlobFile {
+    /// A file that is still written to; nobody maps it, and its size is not the blob's.
+    pub(super) fn growing(file: File, metadata: &Metadata) -> Self {
+        Self {
+            file: Arc::new(OpenFile {
+                file,
+                mapping: None,
+            }),
+            version: FileVersion::new(metadata),
+        }
+    }
+
     pub(crate) fn size_bytes(&self) -> u64 {
         self.version.size_bytes
     }

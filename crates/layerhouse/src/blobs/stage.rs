@@ -10,6 +10,7 @@ use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use layerhouse_oci::upload_id::UploadId;
 
 use super::Store;
+use super::read::BlobFile;
 use crate::fault::Fault;
 use crate::metrics::Action;
 
@@ -121,6 +122,19 @@ impl Stage {
     /// The hash so far, for [`Stage::reopen`]; the file is closed.
     pub(crate) fn into_hasher(self) -> Hasher {
         self.hasher
+    }
+
+    /// The same file, for those who read what was staged while more comes.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn shared(&self) -> Result<BlobFile, Fault> {
+        let path = self.store.layout().stage(&self.upload);
+        let opened = File::open(path).and_then(|file| {
+            let metadata = file.metadata()?;
+            Ok(BlobFile::growing(file, &metadata))
+        });
+        opened.map_err(|error| Fault::io("opening a staging file", error))
     }
 
     /// Bytes staged so far.

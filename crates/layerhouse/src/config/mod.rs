@@ -248,10 +248,17 @@ fn read_all(
     let listen = arguments.listen.as_deref();
     let http = sections::http::read(&root, &ours, listen, is_activated, drain_max);
     let (catalog_max, tags_max) = sections::other::pages(&root);
-    let mirror = sections::mirror::read(&root, &ours);
+    let mut mirror = sections::mirror::read(&root, &ours);
+    if let Some(mirror) = &mut mirror {
+        // A copy would be written.
+        mirror.is_offline |= storage.is_read_only;
+    }
     sections::other::accepted(&root);
     let auth = sections::auth::read(&root, &ours.section("auth"));
-    let index = sections::index::read(&ours, &auth, http.tls.as_ref());
+    let mut index = sections::index::read(&ours, &auth, http.tls.as_ref());
+    if let (Some(index), Some(mirror)) = (&mut index, &mirror) {
+        index.copies = mirror.copies();
+    }
     let allows_delete = storage.allows_delete.unwrap_or(true);
     Config {
         file: None,

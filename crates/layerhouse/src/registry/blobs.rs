@@ -109,7 +109,7 @@ impl Registry {
     }
 
     /// The size of a blob in a repository as it was pushed.
-    fn linked_size(
+    pub(super) fn linked_size(
         &self,
         repository: &RepositoryName,
         digest: &Digest,

@@ -19,6 +19,7 @@ mod leases;
 pub(crate) mod links;
 pub(crate) mod manifest_rules;
 pub(crate) mod manifests;
+pub(crate) mod mirror;
 pub(crate) mod note;
 mod official;
 pub(crate) mod pages;
@@ -41,7 +42,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::blobs::{OpenError, Store};
@@ -130,6 +131,9 @@ pub(crate) struct Registry {
     policies: ArcSwap<Policies>,
     retention: policies::run::Retention,
     pulls: pulls::Pulls,
+    /// Other registries that are served from here.
+    mirror: ArcSwapOption<mirror::Mirror>,
+    copying: mirror::Copying,
 }
 
 impl Registry {
@@ -177,6 +181,8 @@ impl Registry {
             policies: ArcSwap::default(),
             retention: policies::run::Retention::default(),
             pulls: pulls::Pulls::default(),
+            mirror: ArcSwapOption::default(),
+            copying: mirror::Copying::default(),
         };
         registry.adopt()?;
         registry.recover()?;

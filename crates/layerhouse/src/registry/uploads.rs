@@ -607,7 +607,7 @@ fn ends_the_session(fault: &Fault) -> bool {
 
 /// Whether a change that failed is certain not to come back. When a flush failed it is not: what was
 /// written of the commit may be found, whole, at the next start.
-fn is_undone(fault: &Fault) -> bool {
+pub(super) fn is_undone(fault: &Fault) -> bool {
     match fault.kind() {
         FaultKind::DiskFull | FaultKind::ReadOnly | FaultKind::Exhausted => true,
         FaultKind::Device | FaultKind::Damaged | FaultKind::Stopping | FaultKind::Other => false,
