@@ -51,6 +51,7 @@ pub(crate) struct RepositoryRights {
     repository: RepositoryName,
     standing: Standing,
     place: Place,
+    exists: bool,
     was_deleted: bool,
     limits: Option<Arc<Limits>>,
 }
@@ -70,13 +71,13 @@ impl RepositoryRights {
         &self.repository
     }
 
-    /// Of a repository that is there.
+    /// Of a repository that is there, or may be fetched.
     pub(crate) fn visibility(&self) -> Option<Visibility> {
         self.place.visibility
     }
 
     pub(crate) fn exists(&self) -> bool {
-        self.place.visibility.is_some()
+        self.exists
     }
 
     /// Whether it is not there for it was deleted; it may come back.
@@ -356,13 +357,18 @@ impl Directory {
         let repository = repository.clone().canonical();
         self.accounts.database.read(|tx| {
             let found = standing::repository(tx, repository.as_str())?;
-            let visibility = self.visibility(found.visibility.as_deref());
+            let visibility = if found.exists {
+                Some(self.visibility(found.visibility.as_deref()))
+            } else {
+                self.settings.visibility_of_copy(&repository)
+            };
             Ok(RepositoryRights {
                 standing: self.standing(tx, who, &repository)?,
                 place: Place {
-                    visibility: found.exists.then_some(visibility),
+                    visibility,
                     is_open_to_anonymous: self.settings.is_open_to_anonymous,
                 },
+                exists: found.exists,
                 was_deleted: found.was_deleted,
                 limits: who.limits.clone(),
                 repository,

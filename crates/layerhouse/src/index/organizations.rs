@@ -147,10 +147,12 @@ impl Index {
             return Err(OrganizationError::Description);
         }
         let now = self.now();
+        let has_copies = self.directory.settings().has_copies_in(&name);
         self.change(audit, move |tx| {
             check_free(tx, &name)?;
             // It would own them.
-            if !is_admin && namespaces::has_repositories(tx, name.as_str())? {
+            let is_occupied = has_copies || namespaces::has_repositories(tx, name.as_str())?;
+            if !is_admin && is_occupied {
                 return Err(UserError::Occupied(name.as_str().to_owned()).into());
             }
             let kind = NamespaceKind::Organization;

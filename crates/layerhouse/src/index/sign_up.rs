@@ -77,10 +77,11 @@ impl Index {
         check_profile(Some(&full_name), Some(&email))?;
         let name: NamespaceName = name.parse().map_err(UserError::from)?;
         check(&password).map_err(UserError::from)?;
+        let has_copies = self.directory.settings().has_copies_in(&name);
         self.look(|tx| {
             check_free(tx, &name)?;
             // Who asks may be anybody; the first administrator may take over what is there.
-            if !is_setup && namespaces::has_repositories(tx, name.as_str())? {
+            if !is_setup && (has_copies || namespaces::has_repositories(tx, name.as_str())?) {
                 return Err(UserError::Occupied(name.as_str().to_owned()));
             }
             Ok(())
@@ -114,7 +115,7 @@ impl Index {
                 return Err(SignUpError::Code);
             }
             check_free(tx, &name)?;
-            if !is_setup && namespaces::has_repositories(tx, name.as_str())? {
+            if !is_setup && (has_copies || namespaces::has_repositories(tx, name.as_str())?) {
                 return Err(UserError::Occupied(name.as_str().to_owned()).into());
             }
             Ok(create(tx, &name, new, Some(password), now)?)

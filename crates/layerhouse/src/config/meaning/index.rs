@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::namespace::NamespaceName;
+
 use super::rate::RateLimits;
 use super::sources::Sources;
 use crate::auth::rights::{Role, Visibility};
@@ -24,6 +27,34 @@ pub(crate) struct Index {
     /// Who vouches for people, beside our own passwords.
     pub(crate) sources: Sources,
     pub(crate) rates: RateLimits,
+    /// Where copies of other registries are, and who may see them.
+    pub(crate) copies: Vec<Copies>,
+}
+
+/// Repositories that are copies from one upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Copies {
+    /// What their names begin with, before a slash; absent for all names.
+    pub(crate) namespace: Option<String>,
+    pub(crate) visibility: Visibility,
+}
+
+impl Index {
+    /// The visibility of copies under this name, there or not yet; `None` if there are none.
+    pub(crate) fn visibility_of_copy(&self, repository: &RepositoryName) -> Option<Visibility> {
+        let first = repository.as_str().split_once('/').map(|(first, _)| first);
+        let has = |copies: &&Copies| match &copies.namespace {
+            Some(namespace) => first == Some(namespace.as_str()),
+            None => true,
+        };
+        self.copies.iter().find(has).map(|copies| copies.visibility)
+    }
+
+    /// Whether copies are kept in a namespace of this name, so that nobody may take it who asks.
+    pub(crate) fn has_copies_in(&self, namespace: &NamespaceName) -> bool {
+        let is_it = |copies: &Copies| copies.namespace.as_deref() == Some(namespace.as_str());
+        self.copies.iter().any(is_it)
+    }
 }
 
 /// Who may make an account for themselves.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Network;
 use super::glob::Glob;
+use super::index::Copies;
 use crate::auth::credentials::Secret;
 use crate::auth::rights::Visibility;
 
@@ -131,4 +132,15 @@ pub(crate) struct Sync {
     pub(crate) to: String,
     pub(crate) platforms: Vec<String>,
     pub(crate) interval: Duration,
+}
+
+impl Mirror {
+    /// Where copies are, and who may see them.
+    pub(crate) fn copies(&self) -> Vec<Copies> {
+        let copies = self.upstreams.iter().map(|upstream| Copies {
+            namespace: (!self.is_proxy).then(|| upstream.name.clone()),
+            visibility: upstream.visibility,
+        });
+        copies.collect()
+    }
 }

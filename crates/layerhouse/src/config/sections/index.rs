@@ -76,6 +76,7 @@ pub(in crate::config) fn read(ours: &Section<'_>, auth: &Auth, tls: Option<&Tls>
         tokens,
         sources,
         rates,
+        copies: Vec::new(),
     })
 }
 
