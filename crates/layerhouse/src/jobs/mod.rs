@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod checks;
 mod collection;
 pub(crate) mod index_repositories;
+mod mirror;
 mod notifications;
 mod retention;
 mod scrub;
@@ -41,6 +42,7 @@ pub(crate) fn start(
     jobs.spawn(retention::note_pulls(Arc::clone(registry), stop.clone()));
     jobs.spawn(retention::run(Arc::clone(registry), stop.clone()));
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
+    jobs.spawn(mirror::evict(Arc::clone(registry), stop.clone()));
     jobs.spawn(scrub::run(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
         Arc::clone(registry),

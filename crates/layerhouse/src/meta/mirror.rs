@@ -6,6 +6,7 @@ use layerhouse_oci::name::RepositoryName;
 use super::Transaction;
 use super::blobs::{bytes, size};
 use super::repositories::RepositoryId;
+use crate::clock::Timestamp;
 use crate::fault::Fault;
 
 /// Whether something was pushed to a repository of this name: it is there, and no copy.
@@ -174,4 +175,93 @@ pub(crate) fn size_in_copies(
         &[upstream.into(), blob.as_str().into()],
         |row| Ok(bytes(row.int(0)?)),
     )
+}
+
+/// A repository that is a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Copy {
+    pub(crate) id: RepositoryId,
+    pub(crate) repository: RepositoryName,
+    pub(crate) upstream: String,
+}
+
+/// Every copy, by the name of its upstream and in the order in which they were made.
+pub(crate) fn copies(tx: &Transaction<'_>) -> Result<Vec<Copy>, Fault> {
+    tx.query(
+        "SELECT id, name, upstream FROM repositories WHERE upstream IS NOT NULL ORDER BY upstream, id",
+        &[],
+        |row| {
+            Ok(Copy {
+                id: RepositoryId(row.int(0)?),
+                repository: row.parsed(1)?,
+                upstream: row.text(2)?,
+            })
+        },
+    )
+}
+
+/// Calls `take` with each manifest of a repository and each blob that it needs, with the bytes of that.
+pub(crate) fn each_need(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    mut take: impl FnMut(Digest, Digest, u64),
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT needs.manifest, needs.digest, blobs.size FROM manifest_blobs AS needs
+         JOIN blobs ON blobs.digest = needs.digest WHERE needs.repository_id = $1",
+        &[repository.0.into()],
+        |row| {
+            take(row.parsed(0)?, row.parsed(1)?, bytes(row.int(2)?));
+            Ok(())
+        },
+    )
+}
+
+/// Bytes of the blobs that manifests of copies need, each counted once. What only waits to be collected is not in it.
+pub(crate) fn needed_bytes(tx: &Transaction<'_>) -> Result<u64, Fault> {
+    let sum = tx.query_one(
+        "SELECT COALESCE(SUM(size), 0) FROM blobs WHERE digest IN
+             (SELECT needs.digest FROM repositories
+              JOIN manifest_blobs AS needs ON needs.repository_id = repositories.id
+              WHERE repositories.upstream IS NOT NULL)",
+        &[],
+        |row| row.int(0),
+    )?;
+    Ok(bytes(sum.unwrap_or(0)))
+}
+
+/// The same for the copies of each upstream that has any, each blob counted once for each of them.
+pub(crate) fn needed_bytes_by_upstream(tx: &Transaction<'_>) -> Result<Vec<(String, u64)>, Fault> {
+    tx.query(
+        "SELECT needed.upstream, SUM(blobs.size) FROM
+             (SELECT DISTINCT repositories.upstream AS upstream, needs.digest AS digest FROM repositories
+              JOIN manifest_blobs AS needs ON needs.repository_id = repositories.id
+              WHERE repositories.upstream IS NOT NULL) AS needed
+         JOIN blobs ON blobs.digest = needed.digest
+         GROUP BY needed.upstream ORDER BY needed.upstream",
+        &[],
+        |row| Ok((row.text(0)?, bytes(row.int(1)?))),
+    )
+}
+
+/// Has the links reviewed that an evicted manifest needed, which is among the deleted ones for now, as if it had been
+/// `since` that nothing needs them and that a client was told of them.
+pub(crate) fn queue_needs(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    since: Timestamp,
+) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE repository_blobs
+         SET review_since = $3, linked_at = CASE WHEN linked_at < $3 THEN linked_at ELSE $3 END
+         WHERE repository_id = $1 AND digest IN
+             (SELECT digest FROM deleted_manifest_blobs WHERE repository_id = $1 AND manifest = $2)",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            since.0.into(),
+        ],
+    )
+    .map(|_| ())
 }

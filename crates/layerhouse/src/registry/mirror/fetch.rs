@@ -63,6 +63,8 @@ impl Fetch {
                 let (copy, digest) = (&self.source.copy, &self.digest);
                 tracing::warn!(%copy, %digest, %error, "a blob could not be fetched");
             }
+        } else {
+            self.registry.copying.eviction_wanted.notify_one();
         }
         result
     }

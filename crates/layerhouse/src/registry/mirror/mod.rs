@@ -2,10 +2,12 @@
 //! repository of its own, and is pulled, collected, scrubbed and backed up like everything else.
 //!
 //! `routing.rs` says which names are an upstream's; `manifests.rs` keeps tags fresh and copies manifests;
-//! `arrival.rs` fetches a blob once for all who wait for it, while they read it.
+//! `arrival.rs` fetches a blob once for all who wait for it, while they read it; `evict` lets go what takes too much
+//! room.
 
 pub(crate) mod arrival;
 pub(crate) mod blobs;
+pub(crate) mod evict;
 mod fetch;
 mod lists;
 pub(crate) mod manifests;
@@ -20,7 +22,7 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 
 use self::arrival::Arrivals;
 use self::manifests::Brought;
@@ -59,6 +61,10 @@ pub(super) struct Copying {
     fresh: Cache<Asked, Moment>,
     /// When an upstream was last found not to have something.
     absent: Cache<Asked, Moment>,
+    /// One eviction at a time.
+    evicting: AsyncMutex<()>,
+    /// Rung when more is held than before.
+    eviction_wanted: Notify,
 }
 
 /// What an upstream is asked for; by the name of the copy, which says the upstream, too.
@@ -115,6 +121,8 @@ impl Default for Copying {
             asking: Waiting::default(),
             fresh: cache(),
             absent: cache(),
+            evicting: AsyncMutex::default(),
+            eviction_wanted: Notify::new(),
         }
     }
 }
