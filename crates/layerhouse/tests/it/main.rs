@@ -29,6 +29,7 @@ mod lists;
 mod logs;
 mod manifests;
 mod metrics;
+mod mirror;
 mod model;
 mod mounts;
 mod notifications;

@@ -137,7 +137,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 /// Bytes that do not compress and differ from seed to seed (SplitMix64).
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

@@ -10,12 +10,14 @@ pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod proxy;
+pub(crate) mod pull;
 pub(crate) mod server;
 pub(crate) mod sink;
 pub(crate) mod slapd;
 pub(crate) mod tls;
 pub(crate) mod transcript;
 pub(crate) mod transport;
+pub(crate) mod upstream;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

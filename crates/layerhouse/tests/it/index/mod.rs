@@ -11,6 +11,7 @@ mod house;
 mod ldap;
 mod limits;
 mod matrix;
+mod mirror;
 mod model;
 mod mtls;
 mod oidc;

@@ -208,6 +208,13 @@ impl House {
     }
 }
 
+/// What [`House::empty`] takes as the index's section, and `section` of ours (`mirror: {…}`) beside it.
+pub(super) fn with_section(index: &str, section: &str) -> String {
+    // The index's section is the first of ours, and is closed behind what it is given.
+    let section = section.strip_suffix('}').expect("a whole section");
+    format!("{index}}}, {section}")
+}
+
 /// The section, and what stands beside it.
 fn configuration(index: &str, more: &str) -> String {
     format!("layerhouse: {{index: {{{index}}}}}\n{more}")
