@@ -15,6 +15,8 @@ Figures (medians over the rounds):
   op/s, req/s operations (what the table's title says) and HTTP requests a second
   p50, p99    milliseconds within which that share of operations was done, from the first byte sent to the
               last received
+  first p50, p99
+              milliseconds from the begin of an operation to the first byte of a layer
   seconds     from the first operation to the end of the last
   errors      operations that failed: refused, cut short, wrong length, wrong digest, stalled; all rounds
   CPU s/GB    user and system time of the server's processes (pid=), to 10 ms, for each GB moved
@@ -53,7 +55,7 @@ pub(crate) enum Command {
     List(List),
     /// Many clients, each pulling all of one image once, all at the same time
     Storm(Storm),
-    /// The same through an empty mirror, once (Layerhouse is not a mirror yet; others are)
+    /// The same through an empty mirror, once
     ProxyStorm(ProxyStorm),
     /// A server's start: time from its process to the first 200
     Start(Start),

@@ -25,6 +25,19 @@ pub(crate) trait Work: Send + Sync + 'static {
 pub(crate) struct Done {
     pub(crate) bytes: u64,
     pub(crate) requests: u64,
+    /// When the first byte of a layer was there, in work that measures it.
+    pub(crate) first_byte: Option<Instant>,
+}
+
+impl Done {
+    /// Of work that does not measure when the first byte comes.
+    pub(crate) fn of(bytes: u64, requests: u64) -> Self {
+        Self {
+            bytes,
+            requests,
+            first_byte: None,
+        }
+    }
 }
 
 /// When clients stop beginning operations; what is begun is finished and counted.
@@ -54,6 +67,8 @@ pub(crate) struct Tally {
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     pub(crate) latencies: Histogram,
+    /// From an operation's begin to its first byte.
+    pub(crate) first_bytes: Histogram,
 }
 
 impl Tally {
@@ -64,6 +79,7 @@ impl Tally {
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
         self.latencies.merge(&other.latencies);
+        self.first_bytes.merge(&other.first_bytes);
     }
 }
 
@@ -173,6 +189,9 @@ async fn client<W: Work>(shared: Arc<Shared<W>>, origin: Arc<Origin>) -> Tally {
                 tally.bytes += done.bytes;
                 tally.requests += done.requests;
                 tally.latencies.record(then - now);
+                if let Some(first_byte) = done.first_byte {
+                    tally.first_bytes.record(first_byte - now);
+                }
                 now = then;
             }
             Err(failure) => {

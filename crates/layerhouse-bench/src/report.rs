@@ -18,6 +18,8 @@ struct Figures {
     requests_per_second: Option<f64>,
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
+    first_byte_p50_ms: Option<f64>,
+    first_byte_p99_ms: Option<f64>,
     seconds: Option<f64>,
     cpu_seconds_per_gigabyte: Option<f64>,
     cpu_us_per_operation: Option<f64>,
@@ -31,12 +33,14 @@ type Read = fn(&Figures) -> Option<f64>;
 type Field = (&'static str, &'static str, Read);
 
 /// In the order of the table.
-const FIELDS: [Field; 10] = [
+const FIELDS: [Field; 12] = [
     ("GB/s", "gb_per_s", |f| f.gigabytes_per_second),
     ("op/s", "operations_per_s", |f| f.operations_per_second),
     ("req/s", "requests_per_s", |f| f.requests_per_second),
     ("p50 ms", "p50_ms", |f| f.p50_ms),
     ("p99 ms", "p99_ms", |f| f.p99_ms),
+    ("first p50", "first_byte_p50_ms", |f| f.first_byte_p50_ms),
+    ("first p99", "first_byte_p99_ms", |f| f.first_byte_p99_ms),
     ("seconds", "seconds", |f| f.seconds),
     ("CPU s/GB", "cpu_s_per_gb", |f| f.cpu_seconds_per_gigabyte),
     ("CPU µs/op", "cpu_us_per_operation", |f| {
@@ -64,6 +68,8 @@ fn figures(sample: &Sample, shows_seconds: bool) -> Figures {
         requests_per_second: Some(float(tally.requests) / seconds),
         p50_ms: tally.latencies.percentile(50).map(milliseconds),
         p99_ms: tally.latencies.percentile(99).map(milliseconds),
+        first_byte_p50_ms: tally.first_bytes.percentile(50).map(milliseconds),
+        first_byte_p99_ms: tally.first_bytes.percentile(99).map(milliseconds),
         seconds: shows_seconds.then_some(seconds),
         cpu_seconds_per_gigabyte: cpu
             .filter(|_| large)

@@ -297,3 +297,23 @@ fn nobody_there_is_said_at_once() {
     let error = bench(&format!("pull http://{address}")).unwrap_err();
     assert!(error.contains("setting up: cannot connect"), "{error}");
 }
+
+/// An image that a storm pushed, through what might be a mirror: the first byte of a layer comes before the last.
+#[test]
+fn a_storm_through_a_mirror_says_when_the_first_byte_came() {
+    let (_, url) = Server::start(Manner::Honest);
+    let storm = "--json --rounds 1 --clients 1 --image-size 3000000 --layers 2";
+    bench(&format!("storm {url} {storm}")).unwrap();
+    for more in ["", " --hash", " --copy"] {
+        let value = bench(&format!(
+            "proxy-storm {url} --json --clients 4 --image bench:storm{more}"
+        ));
+        let value = value.unwrap();
+        let server = &value["cases"][0]["servers"][0];
+        assert_eq!(server["errors"], 0, "{value}");
+        assert_eq!(server["rounds"][0]["operations"], 4, "{value}");
+        let figure = |key: &str| server["median"][key].as_f64().unwrap();
+        assert!(0.0 < figure("first_byte_p50_ms"), "{value}");
+        assert!(figure("first_byte_p50_ms") <= figure("p99_ms"), "{value}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use layerhouse_oci::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
@@ -116,6 +117,30 @@ impl Client {
         expect: &Expect,
         keep: Option<&mut Vec<u8>>,
     ) -> Result<u64, Failure> {
+        self.take_in(request, expect, keep, None).await
+    }
+
+    /// The same without keeping it, and when the first byte of the body was there; a body of none has none. To
+    /// look costs a system call.
+    pub(crate) async fn fetch_timed(
+        &mut self,
+        request: &Prepared,
+        expect: &Expect,
+    ) -> Result<(u64, Option<Instant>), Failure> {
+        let mut first_byte = None;
+        let received = self
+            .take_in(request, expect, None, Some(&mut first_byte))
+            .await?;
+        Ok((received, first_byte))
+    }
+
+    async fn take_in(
+        &mut self,
+        request: &Prepared,
+        expect: &Expect,
+        keep: Option<&mut Vec<u8>>,
+        first_byte: Option<&mut Option<Instant>>,
+    ) -> Result<u64, Failure> {
         let mut connection = self.ask(&request.bytes).await?;
         let reused = connection.used;
         let mut head = connection.head().await;
@@ -140,6 +165,9 @@ impl Client {
                 (None, None) => Sink::Count,
             };
             let compares = matches!(sink, Sink::Hash(_));
+            if let Some(first_byte) = first_byte {
+                *first_byte = connection.first_byte(head.framing).await?;
+            }
             received = connection.body(head.framing, sink).await?;
             if let Some(expected) = expect.length {
                 same_length(received, expected)?;

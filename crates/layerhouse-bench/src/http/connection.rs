@@ -1,5 +1,7 @@
 //! One connection: a request out, a head and a body in, and again.
 
+use std::time::Instant;
+
 use layerhouse_oci::digest::Hasher;
 
 use super::Failure;
@@ -88,6 +90,21 @@ impl Connection {
 
     pub(crate) fn consume(&mut self, length: usize) {
         self.buffer.drain(..length);
+    }
+
+    /// Waits for the first byte of the body behind a consumed head, and leaves it there; when it came, or nothing
+    /// where there is none.
+    pub(crate) async fn first_byte(
+        &mut self,
+        framing: Framing,
+    ) -> Result<Option<Instant>, Failure> {
+        if framing == Framing::Length(0) {
+            return Ok(None);
+        }
+        if self.buffer.is_empty() && self.fill(HEAD_READ_BYTES).await? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Instant::now()))
     }
 
     /// The body behind a consumed head; its length. Only so much is believed as is framed.

@@ -25,10 +25,7 @@ impl Work for Mount {
         let into = format!("{}{}", self.prefix, turn / self.blobs.len() as u64);
         let blob = &self.blobs[setup::index(turn, self.blobs.len())];
         client.mount(&self.repository, &into, &blob.digest).await?;
-        Ok(Done {
-            bytes: 0,
-            requests: 1,
-        })
+        Ok(Done::of(0, 1))
     }
 }
 

@@ -20,7 +20,7 @@ impl Work for Requests {
     async fn turn(&self, client: &mut Client, turn: u64) -> Result<Done, Failure> {
         let (request, expect) = &self.0[setup::index(turn, self.0.len())];
         let bytes = client.fetch(request, expect, None).await?;
-        Ok(Done { bytes, requests: 1 })
+        Ok(Done::of(bytes, 1))
     }
 }
 

@@ -42,7 +42,7 @@ impl Work for Push {
                 let blob = self.material.blob(number);
                 let requests = client.push_blob(repository, &blob, self.chunk).await?;
                 let bytes = blob.length;
-                Ok(Done { bytes, requests })
+                Ok(Done::of(bytes, requests))
             }
             Pushed::Image => {
                 let image = Image::of(vec![self.material.blob(number)]);
@@ -54,7 +54,7 @@ impl Work for Push {
                 let tag = format!("t{number:016x}");
                 client.push_manifest(repository, &tag, &manifest).await?;
                 let bytes = image.length();
-                Ok(Done { bytes, requests })
+                Ok(Done::of(bytes, requests))
             }
             Pushed::Manifest => {
                 let mut text = String::from_utf8_lossy(&self.base.manifest).into_owned();
@@ -66,7 +66,7 @@ impl Work for Push {
                 let tag = format!("t{number:016x}");
                 client.push_manifest(repository, &tag, &manifest).await?;
                 let bytes = manifest.length;
-                Ok(Done { bytes, requests: 1 })
+                Ok(Done::of(bytes, 1))
             }
         }
     }
