@@ -1,18 +1,21 @@
-//! Nobody waits for a collection or for retention any more while what it decided waits for the database: it goes
-//! on, and what it decided under stays as it was.
+//! Nobody waits for a collection, for retention or for a backup any more while what it decided waits for the
+//! database: it goes on, and what it decided under stays as it was.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use layerhouse_oci::reference::Reference;
+use tempfile::TempDir;
 use tokio::time::timeout;
 
+use super::Registry;
 use super::collection::How;
 use super::collection::simulation::{pull, push};
 use super::house::House;
 use super::manifest_rules::ManifestRules;
 use crate::config::meaning::policies::{KeepRule, Policies, Policy, Retention};
 use crate::fault::FaultKind;
+use crate::meta;
 
 #[tokio::test]
 async fn a_link_is_not_promised_while_a_collection_that_was_given_up_removes_it() {
@@ -116,5 +119,30 @@ async fn retention_that_was_given_up_counts_what_it_removed() {
     busy.await.expect("no panic").expect("it can be written");
     registry.retention_over().await;
     assert_eq!(registry.retention_totals(), (1, 1));
+    registry.close();
+}
+
+#[tokio::test]
+async fn what_a_backup_lacks_is_looked_at_under_its_lease_although_it_was_given_up() {
+    let house = House::build().await;
+    let registry = Arc::clone(&house.registry);
+    registry.store.unpublish(&house.digest);
+    let place = TempDir::new().expect("a temporary directory");
+    let (release, busy) = house.keep_database_busy();
+    let (making, to) = (Arc::clone(&registry), place.path().join("backups"));
+    let client = tokio::spawn(async move { making.back_up(to, true).await });
+    let is_held = |registry: &Registry| registry.leases.try_take(&house.digest).is_none();
+    house.wait_until("the blob's lease is held", is_held).await;
+    client.abort();
+    assert!(client.await.is_err_and(|error| error.is_cancelled()));
+    assert!(is_held(&registry), "what is missing is not written down");
+    release.send(()).expect("the database waits for it");
+    busy.await.expect("no panic").expect("it can be written");
+    let is_noted = |registry: &Registry| {
+        let last = registry.database.read(meta::snapshot::last);
+        last.expect("it can be read")
+            .is_some_and(|made| made.missing == 1)
+    };
+    house.wait_until("the backup is remembered", is_noted).await;
     registry.close();
 }

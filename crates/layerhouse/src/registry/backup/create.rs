@@ -53,19 +53,31 @@ impl Registry {
         // Until all that the copy of the database names is brought.
         let hold = self.hold_bytes().await;
         let (registry, is_cancelled) = (Arc::clone(self), Arc::clone(&cancel.0));
-        let (directory, shown) = (place.clone(), place.display().to_string());
-        let created = blocking(move || {
-            let _hold = hold;
-            registry.back_up_into(&directory, how, &is_cancelled)
+        // A task of its own: who gives up waiting ends the copying, but a backup that has its name by then is
+        // taken note of, and leases are not let go of while what it lacks is looked at.
+        let task = tokio::spawn(async move {
+            let (making, directory) = (Arc::clone(&registry), place.clone());
+            let created = blocking(move || {
+                let _hold = hold;
+                making.back_up_into(&directory, how, &is_cancelled)
+            });
+            let created = created.await??;
+            registry.note_backup(&created, &place).await?;
+            Ok(created)
         });
-        let created = created.await??;
+        let joined = task.await;
+        joined.map_err(|error| Fault::new(FaultKind::Other, "making a backup", error))?
+    }
+
+    /// Looks again at what a backup lacks, and remembers that it was made.
+    async fn note_backup(self: &Arc<Self>, created: &Created, place: &Path) -> Result<(), Fault> {
         for digest in &created.lacking {
             self.look_again(digest).await?;
         }
         let description = &created.description;
         let made = Made {
             taken_at: created.taken_at,
-            place: shown,
+            place: place.display().to_string(),
             blobs: description.blobs,
             bytes: description.bytes,
             new_blobs: description.new_blobs,
@@ -83,7 +95,7 @@ impl Registry {
             missing = description.missing.len(),
             "a backup was made"
         );
-        Ok(created)
+        Ok(())
     }
 
     fn back_up_into(
