@@ -183,7 +183,8 @@ impl Served {
 mod tests {
     use super::*;
     use crate::clock::{Clock, Timestamp};
-    use crate::config::{Arguments, Config, Surroundings};
+    use crate::config::meaning::Config;
+    use crate::config::{Arguments, Surroundings};
 
     fn mirror(variables: &[(&str, &str)]) -> Arc<Mirror> {
         let mut surroundings = Surroundings::default();
