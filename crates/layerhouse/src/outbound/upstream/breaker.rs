@@ -66,6 +66,10 @@ impl Breaker {
     pub(super) fn failed(&mut self, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         let Some(doublings) = self.failures.checked_sub(FAILURES_MAX) else {
+            // The one that was let through after a limit: that is not what keeps the others out any more.
+            if let Some(pause) = &mut self.pause {
+                pause.why = Why::Failed;
+            }
             return;
         };
         let length = PAUSE_MIN

@@ -95,8 +95,8 @@ impl Upstream {
             .state(closed.and_then(|closed| closed.into_iter().min()))
     }
 
-    /// A manifest of at most `bytes_max` bytes. One that was asked for by digest has it; of another, nothing is
-    /// known but that the upstream calls it so.
+    /// A manifest of at most `bytes_max` bytes. One that was asked for by digest has it; another has the one that
+    /// the upstream says, if it says one.
     ///
     /// # Errors
     /// See [`UpstreamError`].
@@ -317,10 +317,17 @@ async fn read_manifest(
 ) -> Result<UpstreamManifest, UpstreamError> {
     let answer = endpoint.ask(question).await?.expect(&[200])?;
     let (answer, content) = answer.read(bytes_max).await?;
-    if let Reference::Digest(digest) = reference {
+    let said = match reference {
+        Reference::Digest(digest) => Some(digest.clone()),
+        // What it says of its own answer; one that it cannot read is none.
+        Reference::Tag(_) => answer
+            .header("docker-content-digest")
+            .and_then(|digest| digest.parse().ok()),
+    };
+    if let Some(digest) = said {
         let actual = Digest::of(digest.algorithm(), &content);
-        if actual != *digest {
-            let problem = format!("what it sends has the digest {actual}");
+        if actual != digest {
+            let problem = format!("what it sends has the digest {actual}, not {digest}");
             return Err(answer.fail(answer.asked.invalid(problem)));
         }
     }

@@ -3,10 +3,10 @@
 //! 1. a repository of that name to which somebody pushed, or a name in a namespace of this registry's own (an
 //!    account's, an organization's, or one that somebody pushed to; not `library`, nor an upstream's name): what is
 //!    missing there is missing, whatever an upstream has of that name;
-//! 2. the upstream that the client names (`?ns=docker.io`);
+//! 2. the upstream that the client names (`?ns=docker.io`), with or without its name in front;
 //! 3. the upstream that the name begins with (`docker.io/library/nginx`);
 //! 4. the default upstream;
-//! 5. nothing.
+//! 5. nothing; and nothing for a client that names an upstream that is none.
 //!
 //! With `proxy` of registry:2 every name is the one upstream's.
 
@@ -77,17 +77,21 @@ impl Mirror {
         if is_own {
             return Ok(Place::Hosted);
         }
-        if let Some(ns) = ns {
-            let served = self
-                .named(ns)
-                .ok_or_else(|| RoutingError::UnknownUpstream {
-                    ns: ns.chars().take(100).collect(),
-                    known: self.names().join(", "),
-                })?;
-            return self.copy(served, asked).map(Place::Copy);
+        let prefixed = self.prefixed(asked);
+        if let Some(served) = ns.and_then(|ns| self.named(ns)) {
+            // Both ways at once say it once.
+            let rest = prefixed.filter(|(other, _)| Arc::ptr_eq(other, served));
+            let name = rest.map_or_else(|| asked.clone(), |(_, rest)| rest);
+            return self.copy(served, &name).map(Place::Copy);
         }
-        if let Some((served, rest)) = self.prefixed(asked) {
+        if let Some((served, rest)) = prefixed {
             return self.copy(served, &rest).map(Place::Copy);
+        }
+        if let Some(ns) = ns {
+            return Err(RoutingError::UnknownUpstream {
+                ns: ns.chars().take(100).collect(),
+                known: self.names().join(", "),
+            });
         }
         match self.settings.default {
             None => Ok(Place::Hosted),
