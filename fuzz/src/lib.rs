@@ -33,11 +33,13 @@ use serde_json::Value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which its seeds and its binary share.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("accept", accept),
     ("authorization", authorization),
+    ("challenge", challenge),
     ("config", config),
     ("digest", digest),
+    ("docker_config", docker_config),
     ("keys", keys),
     ("manifest", manifest),
     ("media_type", media_type),
@@ -395,4 +397,14 @@ pub fn token(data: &[u8]) {
 /// A set of keys, or certificates.
 pub fn keys(data: &[u8]) {
     layerhouse::fuzzed::keys(data);
+}
+
+/// The value of `WWW-Authenticate`, as an upstream sends it.
+pub fn challenge(data: &[u8]) {
+    layerhouse::fuzzed_upstream::challenge(data);
+}
+
+/// A `config.json` of Docker's.
+pub fn docker_config(data: &[u8]) {
+    layerhouse::fuzzed_upstream::docker_config(data);
 }

@@ -153,8 +153,10 @@ macro_rules! smoke {
 smoke!(
     accept,
     authorization,
+    challenge,
     config,
     digest,
+    docker_config,
     keys,
     manifest,
     media_type,

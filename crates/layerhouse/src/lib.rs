@@ -35,6 +35,8 @@ pub use auth::htpasswd::update::htpasswd_update;
 pub use blobs::OpenError;
 #[doc(hidden)]
 pub use index::measured;
+#[doc(hidden)]
+pub use outbound::upstream::fuzzed as fuzzed_upstream;
 pub use registry::backup::check::{Pruned, Verified, backup_list, backup_prune, backup_verify};
 pub use registry::backup::restore::{Restored, backup_restore};
 pub use registry::backup::{BackupError, Description, Listed, Missing};

@@ -88,13 +88,20 @@ impl Answer {
 
     /// The whole body.
     pub(super) async fn read(mut self, bytes_max: usize) -> Result<(Self, Bytes), UpstreamError> {
+        match self.body(bytes_max).await {
+            Ok(body) => Ok((self, body)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// The same; what goes wrong is for the caller to report.
+    pub(super) async fn body(&mut self, bytes_max: usize) -> Result<Bytes, UpstreamError> {
         let too_much = format!("the answer has more than {bytes_max} bytes");
         let length = self.length_bytes();
         if length.is_some_and(|length| (bytes_max as u64) < length) {
-            return Err(self.fail(self.asked.invalid(too_much)));
+            return Err(self.asked.invalid(too_much));
         }
         let mut body = BytesMut::new();
-        let stall = self.stall;
         let reading = async {
             while let Some(chunk) = self.response.chunk().await.transpose() {
                 let chunk = chunk.map_err(|error| broken(&self.asked, error))?;
@@ -106,11 +113,9 @@ impl Answer {
             }
             Ok(())
         };
-        let read = tokio::time::timeout(stall, reading).await;
-        match read.unwrap_or_else(|_| Err(stalled(&self.asked, stall))) {
-            Ok(()) => Ok((self, body.freeze())),
-            Err(error) => Err(self.fail(error)),
-        }
+        let read = tokio::time::timeout(self.stall, reading).await;
+        read.unwrap_or_else(|_| Err(stalled(&self.asked, self.stall)))?;
+        Ok(body.freeze())
     }
 }
 

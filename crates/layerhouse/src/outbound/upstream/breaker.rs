@@ -27,6 +27,8 @@ struct Pause {
     began: Moment,
     length: Duration,
     why: Why,
+    /// It is over, and somebody tries.
+    is_tried: bool,
 }
 
 /// Why an endpoint is left alone.
@@ -48,6 +50,7 @@ impl Breaker {
         if let Some(pause) = &mut self.pause {
             pause.began = now;
             pause.length = PAUSE_MIN;
+            pause.is_tried = true;
         }
         Ok(())
     }
@@ -59,8 +62,12 @@ impl Breaker {
         (!rest.is_zero()).then_some((rest, pause.why))
     }
 
+    /// It answered. That ends no limit that it set since it was asked.
     pub(super) fn succeeded(&mut self) {
-        *self = Self::default();
+        self.failures = 0;
+        self.pause = self
+            .pause
+            .filter(|pause| pause.why == Why::Limited && !pause.is_tried);
     }
 
     pub(super) fn failed(&mut self, now: Moment) {
@@ -79,6 +86,7 @@ impl Breaker {
             began: now,
             length,
             why: Why::Failed,
+            is_tried: false,
         });
     }
 
@@ -87,6 +95,7 @@ impl Breaker {
             began: now,
             length: retry_after.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX),
             why: Why::Limited,
+            is_tried: false,
         });
     }
 }
@@ -139,7 +148,14 @@ mod tests {
             let mut breaker = Breaker::default();
             breaker.limited(Moment::ZERO, said.map(s));
             assert_eq!(breaker.rest(Moment::ZERO), Some((s(held), Why::Limited)));
-            assert_eq!(breaker.admit(Moment::ZERO.after(s(held))), Ok(()));
+            // Somebody else was still being answered.
+            breaker.succeeded();
+            assert_eq!(breaker.rest(Moment::ZERO), Some((s(held), Why::Limited)));
+            let over = Moment::ZERO.after(s(held));
+            assert_eq!(breaker.admit(over), Ok(()));
+            assert_eq!(breaker.admit(over), Err((s(5), Why::Limited)), "one tries");
+            breaker.succeeded();
+            assert_eq!(breaker.admit(over), Ok(()));
         };
         check(Some(7), 7);
         check(None, 60);

@@ -34,7 +34,7 @@ pub(super) struct Endpoint {
     pub(super) conduct: Arc<Conduct>,
     /// It takes the login itself, as far as is known; else its token service does.
     pub(super) is_told_directly: AtomicBool,
-    /// The last token service that was not told the login for being somewhere else (S30).
+    /// The last token service that was not told the login, and why (S30).
     pub(super) distrusted: Mutex<Option<String>>,
 }
 
@@ -291,9 +291,7 @@ impl Endpoint {
         let distrusted = self.distrusted.lock();
         let distrusted = distrusted.unwrap_or_else(PoisonError::into_inner);
         let hint = match (&*distrusted, &self.settings.login) {
-            (Some(host), _) => {
-                format!("; the login was not told to {host}, which is not in its `authhosts`")
-            }
+            (Some(why), _) => format!("; the login was not told to {why}"),
             (None, UpstreamLogin::Anonymous) => "; it may want a login".to_owned(),
             (None, _) => "; its login may not pull that".to_owned(),
         };

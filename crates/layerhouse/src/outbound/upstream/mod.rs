@@ -13,6 +13,7 @@ pub(crate) mod dial;
 mod endpoint;
 pub(crate) mod error;
 mod files;
+pub mod fuzzed;
 mod login;
 pub(crate) mod rate_limit;
 mod realm;
@@ -372,3 +373,6 @@ fn page(tags: Vec<String>, n: usize, last: Option<&str>) -> Vec<Tag> {
     let wanted = tags.into_iter().skip(behind);
     wanted.filter_map(|tag| tag.parse().ok()).take(n).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,8 @@ pub(super) struct TokenQuestion {
     pub(super) realm: Url,
     /// The same, with service and scope in its query.
     pub(super) url: Url,
-    /// The login may be sent along.
-    pub(super) is_told_login: bool,
+    /// Why it is not told the login; `None` if it may be.
+    pub(super) distrust: Option<&'static str>,
     pub(super) service: String,
     pub(super) scope: String,
 }
@@ -38,7 +38,7 @@ pub(super) fn question(
             url.scheme()
         ));
     }
-    let is_told_login = endpoint.is_some_and(|endpoint| is_trusted(&url, endpoint, auth_hosts));
+    let distrust = distrust(&url, endpoint, auth_hosts);
     let wrong = |()| "the realm of its challenge is no URL of a host";
     url.set_username("").map_err(wrong)?;
     url.set_password(None).map_err(wrong)?;
@@ -59,28 +59,31 @@ pub(super) fn question(
     Ok(TokenQuestion {
         realm,
         url,
-        is_told_login,
+        distrust,
         service,
         scope,
     })
 }
 
-fn is_trusted(realm: &Url, endpoint: &Url, auth_hosts: &[String]) -> bool {
+/// Why a realm is not told the login of an endpoint.
+fn distrust(realm: &Url, endpoint: Option<&Url>, auth_hosts: &[String]) -> Option<&'static str> {
+    const ELSEWHERE: &str = "it is neither the upstream's own host nor in `authhosts`";
+    let Some(endpoint) = endpoint else {
+        return Some(ELSEWHERE);
+    };
     let host = realm.host_str().unwrap_or_default();
     if !realm.username().is_empty() || realm.password().is_some() {
-        return false;
+        return Some("its URL has a login of its own in it");
     }
     let is_own = endpoint.host_str() == Some(host);
-    match realm.scheme() {
-        "https" => {
-            is_own
-                || auth_hosts
-                    .iter()
-                    .any(|named| named.eq_ignore_ascii_case(host))
-        }
-        "http" => is_own && endpoint.scheme() == "http",
-        _ => false,
+    let is_named = auth_hosts
+        .iter()
+        .any(|named| named.eq_ignore_ascii_case(host));
+    if !is_own && !is_named {
+        return Some(ELSEWHERE);
     }
+    let is_plain_alike = is_own && endpoint.scheme() == "http" && realm.scheme() == "http";
+    (realm.scheme() != "https" && !is_plain_alike).then_some("it is not asked over TLS")
 }
 
 /// What the upstream wants asked for, unless it is more than to pull.
@@ -109,7 +112,8 @@ mod tests {
         let challenge = parse(&format!("Bearer realm=\"{realm}\""));
         let endpoint = endpoint.map(|url| url.parse::<Url>().expect("a URL"));
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        question(&challenge[0], "a/b", endpoint.as_ref(), &hosts).map(|asked| asked.is_told_login)
+        question(&challenge[0], "a/b", endpoint.as_ref(), &hosts)
+            .map(|asked| asked.distrust.is_none())
     }
 
     /// S30

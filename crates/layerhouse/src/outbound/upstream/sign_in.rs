@@ -86,9 +86,9 @@ impl Endpoint {
                 .distrusted
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            *distrusted = (!wanted.is_told_login).then(|| host.to_owned());
+            *distrusted = wanted.distrust.map(|why| format!("{host}: {why}"));
         }
-        let told = credential.filter(|_| wanted.is_told_login);
+        let told = credential.filter(|_| wanted.distrust.is_none());
         let request = match told {
             Some(Credential::Refresh(token)) => self.exchange(wanted, token),
             Some(Credential::Basic { user, password }) => self
@@ -98,14 +98,14 @@ impl Endpoint {
             Some(Credential::Bearer(_)) | None => self.client.get(wanted.url.clone()),
         };
         let request = request.header(ACCEPT, "application/json");
-        let response = self.send(request, &wanted.url, asked).await?;
-        let what = match (told.is_some(), credential.is_some()) {
-            (true, _) => format!("its token service at {host} refuses the login"),
-            (false, true) => format!(
-                "its token service at {host} gives no token to everyone, and was not told the login, for \
-                 it is not in `authhosts`"
+        let asked_service = self.asked_service(wanted);
+        let response = self.send(request, &wanted.url, &asked_service).await?;
+        let what = match (told, credential.and(wanted.distrust)) {
+            (Some(_), _) => format!("its token service at {host} refuses the login"),
+            (None, Some(why)) => format!(
+                "its token service at {host} gives no token to everyone, and was not told the login: {why}"
             ),
-            (false, false) => format!("its token service at {host} gives no token to everyone"),
+            (None, None) => format!("its token service at {host} gives no token to everyone"),
         };
         match response.status().as_u16() {
             200..=299 => {}
@@ -120,15 +120,22 @@ impl Endpoint {
                 return Err(asked.unreachable(problem));
             }
         }
-        let answer = Answer {
+        let mut answer = Answer {
             response,
-            asked: asked.clone(),
+            asked: asked_service,
             conduct: std::sync::Arc::clone(&self.conduct),
             is_own: false,
             stall: self.settings.patience,
         };
-        let (answer, body) = answer.read(ANSWER_BYTES_MAX).await?;
+        let body = answer.body(ANSWER_BYTES_MAX).await?;
         read_answer(&body).map_err(|problem| answer.asked.invalid(problem))
+    }
+
+    /// For what goes wrong on the way to it: the realm without what it is asked.
+    fn asked_service(&self, wanted: &TokenQuestion) -> Asked {
+        let mut shown = wanted.realm.clone();
+        shown.set_query(None);
+        Asked::new(&self.upstream, "token service", shown.as_str())
     }
 
     /// A token for one that was given for good (OAuth 2.0; `identitytoken` of Docker's).
