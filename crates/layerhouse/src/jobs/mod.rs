@@ -43,6 +43,7 @@ pub(crate) fn start(
     jobs.spawn(retention::run(Arc::clone(registry), stop.clone()));
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
     jobs.spawn(mirror::evict(Arc::clone(registry), stop.clone()));
+    jobs.spawn(mirror::fetch(Arc::clone(registry), stop.clone()));
     jobs.spawn(scrub::run(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
         Arc::clone(registry),

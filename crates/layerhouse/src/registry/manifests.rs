@@ -78,20 +78,27 @@ impl Registry {
         pull: &Granted<Pull>,
         reference: &Reference,
     ) -> Result<Option<Arc<StoredManifest>>, Fault> {
-        let key = Key::manifest(pull.repository(), reference);
+        self.find_manifest(pull.repository(), reference)
+    }
+
+    /// The same for ourselves: whoever gives it to a client has shown that the client may have it.
+    pub(super) fn find_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Arc<StoredManifest>>, Fault> {
+        let key = Key::manifest(repository, reference);
         let generation = self.database.generation();
         if let Some(manifest) = self.cache.manifest(generation, &key) {
             return Ok(Some(manifest));
         }
-        let repository = pull.repository().as_str();
+        let name = repository.as_str();
         let found = self.database.read(|tx| match reference {
-            Reference::Tag(tag) => match meta::manifests::by_tag(tx, repository, tag.as_str())? {
+            Reference::Tag(tag) => match meta::manifests::by_tag(tx, name, tag.as_str())? {
                 Some(found) => Ok(Some(found)),
-                None => super::history::manifest_at(tx, pull.repository(), tag),
+                None => super::history::manifest_at(tx, repository, tag),
             },
-            Reference::Digest(digest) => {
-                meta::manifests::by_digest(tx, repository, digest.as_str())
-            }
+            Reference::Digest(digest) => meta::manifests::by_digest(tx, name, digest.as_str()),
         })?;
         if let Some(manifest) = &found
             && Digest::of(manifest.digest.algorithm(), &manifest.content) != manifest.digest

@@ -31,6 +31,8 @@ pub(crate) const ACTOR: &str = "mirror";
 pub(crate) struct Found {
     pub(crate) manifest: Arc<StoredManifest>,
     pub(crate) freshness: Freshness,
+    /// It was fetched for this.
+    pub(crate) is_new: bool,
 }
 
 /// Whether a copy is known to be what the upstream has.
@@ -64,22 +66,31 @@ impl Registry {
         source: &Source,
         reference: &Reference,
     ) -> Result<Found, MirrorError> {
-        let result = self.pull_or_bring(pull, source, reference).await;
+        assert_eq!(pull.repository(), &source.copy, "a proof for the copy");
+        self.copy_manifest(source, reference).await
+    }
+
+    /// The same for ourselves, who fetch before anybody asks.
+    pub(super) async fn copy_manifest(
+        self: &Arc<Self>,
+        source: &Source,
+        reference: &Reference,
+    ) -> Result<Found, MirrorError> {
+        let result = self.find_or_bring(source, reference).await;
         if matches!(&result, Err(error) if !error.is_absence()) {
             source.served.numbers.add(Count::Failure);
         }
         result
     }
 
-    async fn pull_or_bring(
+    async fn find_or_bring(
         self: &Arc<Self>,
-        pull: &Granted<Pull>,
         source: &Source,
         reference: &Reference,
     ) -> Result<Found, MirrorError> {
         let settings = &source.mirror.settings;
         let numbers = &source.served.numbers;
-        let local = match self.pull_manifest(pull, reference) {
+        let local = match self.find_manifest(&source.copy, reference) {
             // The upstream has it whole.
             Err(fault) if fault.kind() == FaultKind::Damaged => None,
             local => local?,
@@ -89,6 +100,7 @@ impl Registry {
             Ok(Found {
                 manifest,
                 freshness,
+                is_new: false,
             })
         };
         if let Some(manifest) = &local {
@@ -127,8 +139,12 @@ impl Registry {
                     Brought::Unchanged => Count::ManifestHit,
                     Brought::New => Count::ManifestMiss,
                 });
-                return match self.pull_manifest(pull, reference)? {
-                    Some(manifest) => found(manifest, Freshness::Fresh),
+                return match self.find_manifest(&source.copy, reference)? {
+                    Some(manifest) => Ok(Found {
+                        manifest,
+                        freshness: Freshness::Fresh,
+                        is_new: brought == Brought::New,
+                    }),
                     // Somebody deleted it meanwhile.
                     None => Err(source.absent()),
                 };

@@ -3,7 +3,8 @@
 //!
 //! `routing.rs` says which names are an upstream's; `manifests.rs` keeps tags fresh and copies manifests;
 //! `arrival.rs` fetches a blob once for all who wait for it, while they read it; `evict` lets go what takes too much
-//! room.
+//! room; `warm.rs` fetches what nobody asked for yet, `sync.rs`
+//! copies it into repositories of our own.
 
 pub(crate) mod arrival;
 pub(crate) mod blobs;
@@ -12,8 +13,11 @@ mod fetch;
 mod lists;
 pub(crate) mod manifests;
 pub(crate) mod numbers;
+pub(crate) mod platforms;
 pub(crate) mod routing;
+pub(crate) mod sync;
 mod waiting;
+pub(crate) mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
