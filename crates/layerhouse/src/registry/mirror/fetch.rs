@@ -24,8 +24,11 @@ use crate::registry::{Registry, blocking};
 
 /// Written at once, as of an upload.
 const BATCH_BYTES: usize = 256 << 10;
-/// How often in a row a fetch goes on where it broke off without having got any further.
+/// How often in a row a fetch goes on where it broke off without having got much further.
 const RETRIES_MAX: u32 = 4;
+/// What is much. An upstream that breaks off sooner every time is given up: it would be asked thousands of times for
+/// one layer, and Docker Hub counts.
+const PROGRESS_BYTES: u64 = 1 << 20;
 /// Before the first of them; each waits twice as long as the one before.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -198,7 +201,7 @@ impl Fetch {
                 Poured::GivenUp => return Err(given_up()),
                 Poured::Fault(fault) => return Err(fault.into()),
             };
-            if before < held_bytes {
+            if before + PROGRESS_BYTES <= held_bytes {
                 retries = 0;
             }
             blob = self.go_on(held_bytes, broken, &mut retries).await?;
