@@ -239,12 +239,12 @@ fn sec_s33_no_way_down_to_plain_text() {
     let upstream = Upstream::start();
     upstream.give_image(NGINX, "latest", "a layer");
     let url = upstream.url().replace("http://", "https://");
-    let mut server = Server::configured(&section(&[("up1", &url, "")], "up1", ""));
+    let mut server = Server::configured(&section(&[("up1", &url, "timeout: 2s")], "up1", ""));
     server.may_complain();
     let answer = server.client.get(LATEST);
-    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert!(matches!(answer.status, 502 | 504), "{}", answer.text());
     assert_eq!(upstream.count(""), 0);
     let digest = images::digest("a layer");
     let blob = server.client.get(&format!("{COPY}/blobs/{digest}"));
-    assert_eq!(blob.status, 502, "{}", blob.text());
+    assert!(matches!(blob.status, 502 | 504), "{}", blob.text());
 }

@@ -108,7 +108,6 @@ fn sec_s34_an_upstream_that_cannot_be_asked_does_not_stop_pulls() {
         Trouble::page(),
         Trouble::Closes,
         Trouble::Silent,
-        Trouble::Resets { after: 0 },
     ];
     for trouble in troubles {
         let mirror = Mirror::troubled("timeout: 1s, stall: 1s", TTL);

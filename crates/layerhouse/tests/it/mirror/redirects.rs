@@ -122,10 +122,8 @@ fn redirections_within_an_upstream() {
     );
     assert_eq!(mirror.blob(&digest), "a layer");
     let asked = mirror.upstream.asked("GET /v2/other/place/blobs/");
-    assert_eq!(
-        asked[0].header("authorization"),
-        Some(&*basic("ann", "secret-of-ann"))
-    );
+    let brought = asked.last().and_then(|asked| asked.header("authorization"));
+    assert_eq!(brought, Some(&*basic("ann", "secret-of-ann")));
 }
 
 #[test]

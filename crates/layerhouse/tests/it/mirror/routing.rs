@@ -58,8 +58,11 @@ fn transcript_of_a_mirror() {
         "GET   /v2/library/nginx/manifests/latest            200  Docker-Content-Digest: $sha256($image)  $image
          GET   /v2/library/nginx/blobs/$sha256($layer)       200  $layer
          GET   /v2/library/nginx/blobs/$sha256($layer)  Range: bytes=2-6  206  'layer'
+         HEAD  /v2/library/nginx/manifests/none              404
          GET   /v2/library/nginx/manifests/none              404  MANIFEST_UNKNOWN
+         HEAD  /v2/library/none/manifests/latest             404
          GET   /v2/library/none/manifests/latest             404  MANIFEST_UNKNOWN
+         HEAD  /v2/library/nginx/blobs/$sha256(none)         404
          GET   /v2/library/nginx/blobs/$sha256(none)         404  BLOB_UNKNOWN
          POST  /v2/up1/library/nginx/blobs/uploads/          405  UNSUPPORTED
          POST  /v2/acme/web/blobs/uploads/                   202
