@@ -17,7 +17,9 @@ use super::body::ResponseBody;
 use super::connection::{InFlight, PatientStream};
 use super::stall::StallGuard;
 use super::{Answer, Api, json};
+use crate::metrics::mirror::{Served, UpstreamNumbers};
 use crate::metrics::{EndpointNumbers, Format, Scrape};
+use crate::registry::Registry;
 use crate::registry::events::outbox::EndpointStatus;
 
 /// Connections at once: scrapers and probes are few.
@@ -203,9 +205,45 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
         tags: counts.map(|counts| counts.tags),
         retention_tags,
         retention_manifests,
+        upstreams: upstream_numbers(registry),
         failing_checks: observers.checks.failing() as u64,
         access_lines_dropped: observers.access_lines_dropped(),
     }
+}
+
+/// What the mirror did, if there is one.
+fn upstream_numbers(registry: &Registry) -> Vec<UpstreamNumbers> {
+    let Some(mirror) = registry.mirror() else {
+        return Vec::new();
+    };
+    let numbers = mirror.upstreams.iter().map(|served| {
+        let (state, counted) = (served.upstream.state(), served.numbers.counted());
+        let limit = state.rate_limit;
+        UpstreamNumbers {
+            name: served.name().to_owned(),
+            requests: state.requests,
+            failures: state.failures,
+            received_bytes: state.received_bytes,
+            is_closed: state.is_closed_until.is_some(),
+            rate_limit: limit.map(|limit| (limit.limit, limit.remaining)),
+            manifests: Served {
+                hits: counted.manifest_hits,
+                misses: counted.manifest_misses,
+                stale: counted.stale,
+                shared: 0,
+            },
+            blobs: Served {
+                hits: counted.blob_hits,
+                misses: counted.blob_misses,
+                stale: 0,
+                shared: counted.shared,
+            },
+            unanswered: counted.failures,
+            sent_bytes: counted.sent_bytes,
+            fetched_bytes: counted.fetched_bytes,
+        }
+    });
+    numbers.collect()
 }
 
 /// Statuses are named as Go names them: `503 Service Unavailable`.

@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::labels::Route;
+use super::mirror::UpstreamNumbers;
 use super::tally::Distribution;
 use super::{CollectionNumbers, METHODS, Metrics, STATUSES, ScrubNumbers, StorageActions};
 
@@ -54,6 +55,8 @@ pub(crate) struct Scrape {
     /// What retention removed since the start.
     pub(crate) retention_tags: u64,
     pub(crate) retention_manifests: u64,
+    /// Of the mirror's; empty without one.
+    pub(crate) upstreams: Vec<UpstreamNumbers>,
     pub(crate) failing_checks: u64,
     pub(crate) access_lines_dropped: u64,
 }
@@ -106,6 +109,7 @@ impl Collector for Scrape {
         self.own(&mut writer)?;
         self.of_requests(&mut writer)?;
         self.of_registry2(&mut writer)?;
+        self.of_mirror(&mut writer)?;
         self.of_notifications(&mut writer)
     }
 }

@@ -6,6 +6,7 @@
 mod collection;
 mod exposition;
 mod labels;
+pub(crate) mod mirror;
 mod own;
 mod registry2;
 mod scrub;

@@ -9,6 +9,7 @@ mod faults;
 mod freshness;
 mod hostile;
 mod itself;
+mod numbers;
 mod redirects;
 mod routing;
 mod streaming;
