@@ -2,6 +2,7 @@
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use hyper::ext::ReasonPhrase;
 use layerhouse_oci::error_code::Code;
 use layerhouse_oci::route::RouteError;
 
@@ -24,6 +25,8 @@ pub(super) struct ApiError {
     /// Beside the message, if the code has more to say.
     detail: Option<serde_json::Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// In place of the status' own words, in HTTP/1.
+    reason: Option<ReasonPhrase>,
 }
 
 impl ApiError {
@@ -34,6 +37,7 @@ impl ApiError {
             message: message.into(),
             detail: None,
             headers: Vec::new(),
+            reason: None,
         }
     }
 
@@ -48,6 +52,25 @@ impl ApiError {
 
     pub(super) fn with_detail(mut self, detail: serde_json::Value) -> Self {
         self.detail = Some(detail);
+        self
+    }
+
+    /// Says it in the status line, too, where the status is a gateway's: of those Docker and its kin show that alone.
+    pub(super) fn with_reason(mut self, message: &str) -> Self {
+        /// A line of a terminal's.
+        const REASON_BYTES_MAX: usize = 160;
+        if matches!(
+            self.status,
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+        ) {
+            let is_shown = |character: &char| matches!(character, ' '..='~');
+            let reason: String = message
+                .chars()
+                .filter(is_shown)
+                .take(REASON_BYTES_MAX)
+                .collect();
+            self.reason = ReasonPhrase::try_from(reason).ok();
+        }
         self
     }
 
@@ -70,6 +93,9 @@ impl ApiError {
         );
         for (name, value) in self.headers {
             answer.headers_mut().insert(name, value);
+        }
+        if let Some(reason) = self.reason {
+            answer.extensions_mut().insert(reason);
         }
         answer
     }

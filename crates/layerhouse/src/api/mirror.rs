@@ -4,12 +4,14 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, StatusCode};
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::error_code::Code;
+use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::route::Route;
 use serde_json::Value;
 
 use super::error::ApiError;
 use super::{Answer, Call, Settings, request};
+use crate::auth::issue::scopes::Scope;
 use crate::auth::{Granted, Pull};
 use crate::outbound::upstream::error::UpstreamError;
 use crate::registry::Registry;
@@ -77,6 +79,41 @@ pub(super) fn resolve<B>(
             Ok(Through::Copy(source))
         }
     }
+}
+
+/// Docker asks for a token by the name that it was given, whatever the challenge says: the token is for the copy, too,
+/// that such a name leads to. What of it its holder may do is decided there.
+pub(super) fn add_copies(
+    registry: &Registry,
+    settings: &Settings,
+    scopes: &mut Vec<Scope>,
+) -> Result<(), ApiError> {
+    let Some(mirror) = registry.mirror() else {
+        return Ok(());
+    };
+    let mut copies = Vec::new();
+    for scope in scopes.iter() {
+        let wants_pull = scope.kind == "repository" && scope.actions.iter().any(|is| is == "pull");
+        let Some(asked) = scope.name.parse().ok().filter(|_| wants_pull) else {
+            continue;
+        };
+        let mut hosted: RepositoryName = asked;
+        let asked = hosted.clone();
+        settings.name(&mut hosted);
+        let is_own = registry.is_own(&mirror, &hosted)?;
+        if let Ok(Place::Copy(mut source)) = mirror.resolve(&asked, None, is_own) {
+            settings.name(&mut source.copy);
+            if source.copy != asked {
+                copies.push(Scope {
+                    name: source.copy.as_str().to_owned(),
+                    actions: vec!["pull".to_owned()],
+                    ..scope.clone()
+                });
+            }
+        }
+    }
+    scopes.extend(copies);
+    Ok(())
 }
 
 fn is_read(route: &Route) -> bool {
@@ -191,6 +228,7 @@ pub(super) fn failed(source: &Source, error: &MirrorError, unknown: Code) -> Api
         },
     }
     .with_detail(serde_json::json!({ "upstream": source.served.name() }))
+    .with_reason(&message)
 }
 
 impl From<RoutingError> for ApiError {

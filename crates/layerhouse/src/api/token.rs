@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::body::RequestBody;
 use super::error::ApiError;
-use super::{Answer, Call, authenticate};
+use super::{Answer, Call, authenticate, mirror};
 use crate::auth::authenticator::INDEX_TOKEN_PATH;
 use crate::auth::credentials::{Credentials, Secret};
 use crate::auth::indexed::Indexed;
@@ -96,7 +96,7 @@ async fn get(
     let wants_refresh = form
         .get("offline_token")
         .is_some_and(|wants| wants == "true");
-    let issued = issue(index, &who, &form, wants_refresh).await?;
+    let issued = issue(call, index, &who, &form, wants_refresh).await?;
     let refresh = issued.refresh.clone();
     Ok(answer(&issued, refresh.as_ref(), false))
 }
@@ -120,7 +120,7 @@ async fn post(
         "password" => {
             let password = Secret::new(needed("password")?.as_bytes());
             let who = sign_in(call, index, needed("username")?, &password).await?;
-            let issued = issue(index, &who, &form, wants_refresh).await?;
+            let issued = issue(call, index, &who, &form, wants_refresh).await?;
             let refresh = issued.refresh.clone();
             Ok(answer(&issued, refresh.as_ref(), true))
         }
@@ -129,7 +129,7 @@ async fn post(
             index.sign_in().refresh().await;
             let holder = index.issuer().holder(&text)?;
             let who = holder.ok_or_else(|| refused(index))?;
-            let issued = issue(index, &who, &form, false).await?;
+            let issued = issue(call, index, &who, &form, false).await?;
             // It stays the same: its use gave it a new term.
             Ok(answer(&issued, Some(&text).filter(|_| wants_refresh), true))
         }
@@ -208,13 +208,15 @@ async fn by_connection(call: &Call, index: &Indexed) -> Result<Principal, ApiErr
 }
 
 async fn issue(
+    call: &Call,
     index: &Indexed,
     who: &Principal,
     form: &Form<'_>,
     wants_refresh: bool,
 ) -> Result<Issued, ApiError> {
-    let scopes =
+    let mut scopes =
         scopes::parse(form.all("scope")).map_err(|error: TooManyScopes| bad(error.to_string()))?;
+    mirror::add_copies(&call.api.registry, &call.settings, &mut scopes)?;
     let request = TokenRequest {
         service: form.get("service").filter(|service| !service.is_empty()),
         scopes,

@@ -18,6 +18,7 @@ use crate::clock::{Clock, Random};
 use crate::config::meaning::index::Index;
 use crate::fault::{Fault, FaultKind};
 use crate::meta::accounts::{self, Account, AccountId};
+use crate::meta::namespaces::{self, NamespaceKind};
 use crate::meta::search::{self, Class};
 use crate::meta::sqlite::Database;
 use crate::meta::tokens::{self, TokenId, TokenKind};
@@ -412,6 +413,17 @@ impl Directory {
             });
         };
         let mut role = who.everywhere;
+        let account_or_role = |role| {
+            Ok(Standing::Account {
+                is_admin: account.is_admin,
+                role,
+            })
+        };
+        if let Some(namespace) = repository.namespace()
+            && self.keeps_out_owner(tx, &namespace)?
+        {
+            return account_or_role(role);
+        }
         if let Some(namespace) = repository.namespace() {
             role = role.max(member_role(tx, account.id, &namespace)?);
         } else if !repository.as_str().contains('/')
@@ -428,10 +440,21 @@ impl Directory {
                 role = role.max(Some(parse_role(&granted)?));
             }
         }
-        Ok(Standing::Account {
-            is_admin: account.is_admin,
-            role,
-        })
+        account_or_role(role)
+    }
+
+    /// Whether copies of another registry stand in the namespace of a user, who has no part in them: only an
+    /// organization, which an administrator makes, says who may see them.
+    fn keeps_out_owner(
+        &self,
+        tx: &Transaction<'_>,
+        namespace: &NamespaceName,
+    ) -> Result<bool, Fault> {
+        if !self.settings.has_copies_in(namespace) {
+            return Ok(false);
+        }
+        let found = namespaces::by_name(tx, namespace.as_str())?;
+        Ok(found.is_some_and(|found| found.kind == NamespaceKind::User))
     }
 
     /// Their role in a namespace; administrators own all.
@@ -476,14 +499,21 @@ impl Directory {
         };
         viewer.sees_all |= account.is_admin;
         self.accounts.database.read(|tx| {
+            let is_kept_out = |name: &str| match name.parse() {
+                Ok(namespace) => self.keeps_out_owner(tx, &namespace),
+                Err(_) => Ok(false),
+            };
             for (namespace, role) in standing::memberships(tx, account.id)? {
-                viewer.namespaces.insert(namespace, parse_role(&role)?);
+                if !is_kept_out(&namespace)? {
+                    viewer.namespaces.insert(namespace, parse_role(&role)?);
+                }
             }
-            let grants = standing::grants(tx, account.id)?;
-            let patterns = grants
-                .iter()
-                .filter_map(|(pattern, _)| pattern.parse().ok());
-            viewer.patterns.extend(patterns);
+            for (pattern, _) in standing::grants(tx, account.id)? {
+                let namespace = pattern.split('/').next().unwrap_or_default();
+                if !is_kept_out(namespace)? {
+                    viewer.patterns.extend(pattern.parse().ok());
+                }
+            }
             if let Some((namespace, team)) = &self.settings.official_team {
                 // Its members see what they may push.
                 viewer.sees_official = standing::is_in_team(tx, account.id, namespace, team)?;

@@ -42,6 +42,8 @@ pub(crate) use self::state::UpstreamState;
 use crate::clock::Clock;
 use crate::config::meaning::mirror;
 
+/// Pages of an endpoint's own that are put together: a million tags of quay.io's.
+const TAG_PAGES_MAX: usize = 10_000;
 /// A page of tags: 30,000 of the longest.
 const TAGS_BYTES_MAX: usize = 4 << 20;
 
@@ -220,12 +222,8 @@ impl Upstream {
         query.extend(last.map(|last| ("last", last)));
         let mut attempts = Attempts::default();
         for endpoint in &self.endpoints {
-            let question = Question {
-                query: &query,
-                ..Question::get(repository, "tags/list")
-            };
-            match read_tags(endpoint, &question).await {
-                Ok(tags) => return Ok(page(tags, n, last)),
+            match list_tags(endpoint, repository, &query, (n, last)).await {
+                Ok(tags) => return Ok(tags),
                 Err(error) => attempts.failed(error)?,
             }
         }
@@ -349,10 +347,47 @@ async fn read_whole(
     Ok(body)
 }
 
+/// Up to `n` tags behind `last`, however many the endpoint puts on a page of its own: quay.io stops at 100.
+async fn list_tags(
+    endpoint: &Endpoint,
+    repository: &RepositoryName,
+    query: &[(&str, &str)],
+    (n, last): (usize, Option<&str>),
+) -> Result<Vec<Tag>, UpstreamError> {
+    let mut query: Vec<(String, String)> = query
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let (mut listed, mut pages) = (Vec::new(), 0);
+    loop {
+        let asked: Vec<_> = query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let question = Question {
+            query: &asked,
+            ..Question::get(repository, "tags/list")
+        };
+        let (tags, next) = read_tags(endpoint, &question).await?;
+        let is_empty = tags.is_empty();
+        let tags = page(tags, n - listed.len(), last.filter(|_| pages == 0));
+        listed.extend(tags);
+        pages += 1;
+        match next {
+            Some(next) if listed.len() < n && !is_empty && pages < TAG_PAGES_MAX => query = next,
+            Some(_) | None => return Ok(listed),
+        }
+    }
+}
+
+/// What leads to the next page: names and values of its query.
+type Next = Vec<(String, String)>;
+
+/// A page of tags, and what leads to the next.
 async fn read_tags(
     endpoint: &Endpoint,
     question: &Question<'_>,
-) -> Result<Vec<String>, UpstreamError> {
+) -> Result<(Vec<String>, Option<Next>), UpstreamError> {
     #[derive(Deserialize)]
     struct List {
         /// Some say null for none.
@@ -363,7 +398,18 @@ async fn read_tags(
     let list: Result<List, _> = serde_json::from_slice(&body);
     let list =
         list.map_err(|_| answer.fail(answer.asked.invalid("what it sends is no list of tags")))?;
-    Ok(list.tags.unwrap_or_default())
+    let next = answer.header("link").and_then(next_page);
+    Ok((list.tags.unwrap_or_default(), next))
+}
+
+/// The query of `<path?query>; rel="next"` (RFC 8288). Path and host are not looked at: it is asked where the first
+/// page was.
+fn next_page(link: &str) -> Option<Next> {
+    let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+    let is_next = rest.contains("rel=\"next\"") || rest.contains("rel=next");
+    let (_, query) = target.split_once('?').filter(|_| is_next)?;
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    Some(pairs.into_owned().collect())
 }
 
 /// What of a list is wanted: old registries know neither `n` nor `last`, and send all tags each time.
