@@ -358,11 +358,11 @@ impl Directory {
         let repository = repository.clone().canonical();
         self.accounts.database.read(|tx| {
             let found = standing::repository(tx, repository.as_str())?;
-            let visibility = if found.exists {
-                Some(self.visibility(found.visibility.as_deref()))
-            } else {
-                self.settings.visibility_of_copy(&repository)
-            };
+            // Of copies, there or not yet, the configuration says it, and as soon as it is read.
+            let of_copy = self.settings.visibility_of_copy(&repository);
+            let of_copy = of_copy.filter(|_| found.is_copy || !found.exists);
+            let own = || self.visibility(found.visibility.as_deref());
+            let visibility = of_copy.or_else(|| found.exists.then(own));
             Ok(RepositoryRights {
                 standing: self.standing(tx, who, &repository)?,
                 place: Place {

@@ -13,12 +13,14 @@ pub(crate) struct Found {
     pub(crate) was_deleted: bool,
     /// `public` or `private`; absent for what namespace and configuration say.
     pub(crate) visibility: Option<String>,
+    /// It is a copy from an upstream.
+    pub(crate) is_copy: bool,
 }
 
 /// A repository's visibility, if it is there.
 pub(crate) fn repository(tx: &Transaction<'_>, name: &str) -> Result<Found, Fault> {
     let found = tx.query_one(
-        "SELECT visibility, deleted_at FROM repositories WHERE name = $1",
+        "SELECT visibility, deleted_at, upstream IS NOT NULL FROM repositories WHERE name = $1",
         &[name.into()],
         |row| {
             let was_deleted = row.optional_int(1)?.is_some();
@@ -26,6 +28,7 @@ pub(crate) fn repository(tx: &Transaction<'_>, name: &str) -> Result<Found, Faul
                 exists: !was_deleted,
                 was_deleted,
                 visibility: row.optional_text(0)?,
+                is_copy: row.int(2)? != 0,
             })
         },
     )?;
