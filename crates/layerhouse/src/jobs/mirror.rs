@@ -15,10 +15,13 @@ use crate::registry::mirror::Mirror;
 
 /// Between two looks whether something is to be done.
 const INTERVAL: Duration = Duration::from_mins(1);
+/// Between two looks for what is too old, which reads all that copies need.
+const AGE_INTERVAL: Duration = Duration::from_mins(10);
 /// A look at all that is kept takes at most a tenth of the time, however often something is fetched.
 const REST: u32 = 9;
 
-/// Lets copies go that are too much or too old: once a minute, and when something was fetched.
+/// Lets copies go: those that are too much once a minute and when something was fetched, those that are too old every
+/// ten minutes.
 pub(super) async fn evict(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
     let mut watch = Watch::begin(&registry);
     let mut last = registry.clock().moment();
@@ -31,7 +34,7 @@ pub(super) async fn evict(registry: Arc<Registry>, mut stop: watch::Receiver<boo
         let (moment, now) = registry.clock().moment_and_now();
         // That the clock went forward is said by the collection.
         watch.look(moment, now);
-        let is_due = INTERVAL <= moment.since(last);
+        let is_due = AGE_INTERVAL <= moment.since(last);
         if is_due {
             last = moment;
         }

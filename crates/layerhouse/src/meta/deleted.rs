@@ -23,8 +23,6 @@ pub(crate) enum Why {
     Orphan,
     /// Its repository was deleted.
     Repository,
-    /// It is a copy of another registry's, and was not worth its room. It cannot come back but by being fetched.
-    Evicted,
 }
 
 impl Why {
@@ -36,7 +34,6 @@ impl Why {
             Self::Untagged => "untagged",
             Self::Orphan => "orphan",
             Self::Repository => "repository",
-            Self::Evicted => "evicted",
         }
     }
 }

@@ -244,24 +244,26 @@ pub(crate) fn needed_bytes_by_upstream(tx: &Transaction<'_>) -> Result<Vec<(Stri
     )
 }
 
-/// Has the links reviewed that an evicted manifest needed, which is among the deleted ones for now, as if it had been
-/// `since` that nothing needs them and that a client was told of them.
-pub(crate) fn queue_needs(
+/// Removes a manifest that can be fetched again, and when it was pulled; whether it was there. The caller removed its
+/// tags and made sure that no index needs it. Its blobs are reviewed as if it had been `since` that nothing needs
+/// them, and that a client was told of them.
+pub(crate) fn evict(
     tx: &Transaction<'_>,
     repository: RepositoryId,
-    manifest: &Digest,
+    digest: &Digest,
     since: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
+    let values = [repository.0.into(), digest.as_str().into(), since.0.into()];
     tx.execute(
         "UPDATE repository_blobs
          SET review_since = $3, linked_at = CASE WHEN linked_at < $3 THEN linked_at ELSE $3 END
          WHERE repository_id = $1 AND digest IN
-             (SELECT digest FROM deleted_manifest_blobs WHERE repository_id = $1 AND manifest = $2)",
-        &[
-            repository.0.into(),
-            manifest.as_str().into(),
-            since.0.into(),
-        ],
-    )
-    .map(|_| ())
+             (SELECT digest FROM manifest_blobs WHERE repository_id = $1 AND manifest = $2)",
+        &values,
+    )?;
+    tx.execute(
+        "DELETE FROM manifest_pulls WHERE repository_id = $1 AND digest = $2",
+        &values[..2],
+    )?;
+    super::manifests::remove(tx, repository, digest)
 }

@@ -83,6 +83,23 @@ pub(crate) fn discard(
     Ok(was_there)
 }
 
+/// Removes a manifest of a copy, and every tag that points at it, for good: whoever wants it has it fetched again.
+/// Whether it was there. The caller made sure that no index needs it. Its blobs wait for the collection as if they had
+/// since `since`.
+pub(crate) fn evict(
+    tx: &meta::Transaction<'_>,
+    repository: &RepositoryName,
+    id: RepositoryId,
+    digest: &Digest,
+    (by, now, since): (&str, Timestamp, Timestamp),
+) -> Result<bool, Fault> {
+    meta::links::mark_tags_stale(tx, repository, id, digest)?;
+    meta::tags::remove_pointing_at(tx, id, digest, by, now)?;
+    let was_there = meta::mirror::evict(tx, id, digest, since)?;
+    meta::links::mark_stale(tx, repository, &Link::Manifest(digest.clone()))?;
+    Ok(was_there)
+}
+
 /// Deletes a repository with all that it has; `false` if it is not there.
 pub(crate) fn discard_repository(
     tx: &meta::Transaction<'_>,

@@ -135,6 +135,12 @@ pub(crate) struct Sync {
 }
 
 impl Mirror {
+    /// Whether there is a bound for what is kept.
+    pub(crate) fn has_budget(&self) -> bool {
+        let mut upstreams = self.upstreams.iter();
+        self.budget_bytes.is_some() || upstreams.any(|upstream| upstream.budget_bytes.is_some())
+    }
+
     /// Where copies are, and who may see them.
     pub(crate) fn copies(&self) -> Vec<Copies> {
         let copies = self.upstreams.iter().map(|upstream| Copies {

@@ -127,8 +127,8 @@ impl Arrivals {
         }
     }
 
-    #[cfg(test)]
-    fn count(&self) -> usize {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
         self.lock().len()
     }
 

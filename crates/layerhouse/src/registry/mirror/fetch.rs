@@ -66,7 +66,7 @@ impl Fetch {
                 let (copy, digest) = (&self.source.copy, &self.digest);
                 tracing::warn!(%copy, %digest, %error, "a blob could not be fetched");
             }
-        } else {
+        } else if self.source.mirror.settings.has_budget() {
             self.registry.copying.eviction_wanted.notify_one();
         }
         result

@@ -22,6 +22,7 @@ pub(crate) mod warm;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
@@ -69,6 +70,8 @@ pub(super) struct Copying {
     evicting: AsyncMutex<()>,
     /// Rung when more is held than before.
     eviction_wanted: Notify,
+    /// What copies took when it was last looked.
+    usage: ArcSwapOption<evict::Usage>,
 }
 
 /// What an upstream is asked for; by the name of the copy, which says the upstream, too.
@@ -127,6 +130,7 @@ impl Default for Copying {
             absent: cache(),
             evicting: AsyncMutex::default(),
             eviction_wanted: Notify::new(),
+            usage: ArcSwapOption::default(),
         }
     }
 }
@@ -244,6 +248,11 @@ impl Registry {
                 Some(_) | None => Ok(is_hosted),
             }
         })
+    }
+
+    /// Blobs that are on their way.
+    pub(crate) fn mirror_fetches(&self) -> u64 {
+        self.copying.arrivals.count() as u64
     }
 
     /// Ends what is on its way from upstreams, and waits until it is cleaned up.

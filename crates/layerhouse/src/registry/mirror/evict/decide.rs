@@ -1,7 +1,8 @@
 //! Which copies go: pure, so that the preview and the run decide alike.
 //!
 //! What goes is a manifest that nothing holds, together with what it alone holds: the images of an index, and what
-//! refers to a subject. Least recently pulled go first; what was pulled by digest counts for its index, too.
+//! refers to a subject. Least recently pulled go first; what was pulled by digest counts for the index that
+//! alone needs it, too.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -261,26 +262,25 @@ fn pinned(holdings: &Holdings) -> Vec<bool> {
     pinned
 }
 
-/// When each, or what goes with it, was last used.
+/// When each, or what it alone holds, was last used.
 fn used(holdings: &Holdings) -> Vec<Timestamp> {
     let manifests = &holdings.manifests;
     let mut holders = vec![Vec::new(); manifests.len()];
     for (place, manifest) in manifests.iter().enumerate() {
-        for held in manifest.children.iter().chain(&manifest.referrers) {
-            // One that has a tag stays when what holds it goes.
-            if !manifests[*held].is_tagged {
-                holders[*held].push(place);
-            }
+        for held in others(place, &manifest.children).chain(others(place, &manifest.referrers)) {
+            holders[held].push(place);
         }
     }
     let mut used: Vec<Timestamp> = manifests.iter().map(|manifest| manifest.used_at).collect();
     let mut open: Vec<usize> = (0..used.len()).collect();
     while let Some(place) = open.pop() {
-        for holder in &holders[place] {
-            if used[*holder] < used[place] {
-                used[*holder] = used[place];
-                open.push(*holder);
-            }
+        // One that has a tag stays when what holds it goes, and so does one that something else holds.
+        if let [holder] = holders[place].as_slice()
+            && !manifests[place].is_tagged
+            && used[*holder] < used[place]
+        {
+            used[*holder] = used[place];
+            open.push(*holder);
         }
     }
     used

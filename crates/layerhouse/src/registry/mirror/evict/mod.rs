@@ -21,7 +21,6 @@ use super::manifests::ACTOR;
 use crate::clock::Timestamp;
 use crate::config::meaning::mirror::Pin;
 use crate::fault::{Fault, FaultKind};
-use crate::meta::deleted::{Deed, Why};
 use crate::meta::mirror::Copy;
 use crate::meta::repositories::RepositoryId;
 use crate::meta::retention::{ManifestRow, TagRow};
@@ -93,12 +92,19 @@ impl Registry {
     /// # Errors
     /// The database failed.
     pub(crate) fn mirror_usage(&self) -> Result<Usage, Fault> {
-        self.database.read(|tx| {
-            Ok(Usage {
+        let usage = self.database.read(|tx| {
+            Ok::<_, Fault>(Usage {
                 bytes: meta::mirror::needed_bytes(tx)?,
                 upstreams: meta::mirror::needed_bytes_by_upstream(tx)?,
             })
-        })
+        })?;
+        self.copying.usage.store(Some(Arc::new(usage.clone())));
+        Ok(usage)
+    }
+
+    /// What [`Registry::mirror_usage`] found last.
+    pub(crate) fn last_mirror_usage(&self) -> Option<Arc<Usage>> {
+        self.copying.usage.load_full()
     }
 
     /// What [`Registry::evict`] would let go. Blocks.
@@ -171,18 +177,14 @@ impl Registry {
         self.copying.eviction_wanted.notified().await;
     }
 
-    /// Whether nothing can go: a look that costs less than to decide.
+    /// Whether nothing can go: a look that costs less than to decide, and that is remembered for the metrics.
     fn is_within_bounds(&self, mirror: &Mirror, by_age: bool) -> Result<bool, Fault> {
         let settings = &mirror.settings;
+        let usage = self.mirror_usage()?;
         if by_age && settings.keep.is_some() {
             return Ok(false);
         }
         let is_met = |budget: Option<u64>, bytes: u64| budget.is_none_or(|budget| bytes <= budget);
-        let mut budgets = settings.upstreams.iter().map(|one| one.budget_bytes);
-        if settings.budget_bytes.is_none() && budgets.all(|budget| budget.is_none()) {
-            return Ok(true);
-        }
-        let usage = self.mirror_usage()?;
         let mut upstreams = settings.upstreams.iter();
         Ok(is_met(settings.budget_bytes, usage.bytes)
             && upstreams.all(|one| is_met(one.budget_bytes, usage.of(&one.name))))
@@ -392,13 +394,6 @@ impl Seen {
         {
             return Ok(false);
         }
-        let deed = Deed {
-            by: ACTOR,
-            why: Why::Evicted,
-            at: now,
-        };
-        deletion::discard(tx, &self.repository, id, digest, deed)?;
-        meta::mirror::queue_needs(tx, id, digest, since)?;
-        meta::deleted::purge(tx, id, digest)
+        deletion::evict(tx, &self.repository, id, digest, (ACTOR, now, since))
     }
 }
