@@ -25,6 +25,7 @@ use commands::registry::collection::{GarbageCollectArguments, GcCommand};
 use commands::registry::deleted::{DeletedCommand, RemoveCommand};
 use commands::registry::doctor;
 use commands::registry::history::{HistoryCommand, RestoreCommand};
+use commands::registry::mirror::MirrorCommand;
 use commands::registry::retention::RetentionCommand;
 use commands::registry::scrub::ScrubCommand;
 use commands::registry::tags::TagsCommand;
@@ -103,6 +104,8 @@ enum Command {
     Gc(Alone<GcCommand>),
     /// Collect what nothing needs, with the arguments of registry:2
     GarbageCollect(GarbageCollectArguments),
+    /// See how the mirror of other registries does, fetch images ahead, and let copies go
+    Mirror(Group<MirrorCommand>),
     /// See how far the hashing of what is stored is, and what is damaged
     Scrub(Alone<ScrubCommand>),
     /// Say in words what is wrong with a data directory, and what to do
@@ -175,6 +178,7 @@ fn main() -> ExitCode {
         Some(Command::Rm(alone)) => return alone.run(),
         Some(Command::Gc(alone)) => return alone.run(),
         Some(Command::GarbageCollect(arguments)) => return arguments.run(),
+        Some(Command::Mirror(group)) => return group.run(),
         Some(Command::Scrub(alone)) => return alone.run(),
         Some(Command::Doctor(place)) => return doctor::run(&place),
         Some(Command::Backup { command }) => return backup::run(command),

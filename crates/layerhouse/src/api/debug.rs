@@ -216,6 +216,7 @@ fn upstream_numbers(registry: &Registry) -> Vec<UpstreamNumbers> {
     let Some(mirror) = registry.mirror() else {
         return Vec::new();
     };
+    let usage = registry.last_mirror_usage();
     let numbers = mirror.upstreams.iter().map(|served| {
         let (state, counted) = (served.upstream.state(), served.numbers.counted());
         let limit = state.rate_limit;
@@ -241,6 +242,7 @@ fn upstream_numbers(registry: &Registry) -> Vec<UpstreamNumbers> {
             unanswered: counted.failures,
             sent_bytes: counted.sent_bytes,
             fetched_bytes: counted.fetched_bytes,
+            copies_bytes: usage.as_ref().map(|usage| usage.of(served.name())),
         }
     });
     numbers.collect()

@@ -54,6 +54,18 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
 }
 
+/// What an operator lists in a file, a line each; lines that begin with `#` are remarks.
+///
+/// # Errors
+/// The file cannot be read, or is no text; in words.
+pub fn listed_in(path: &Path) -> Result<Vec<String>, String> {
+    let content = std::fs::read_to_string(path);
+    let content = content.map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = content.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
 /// Everything wrong with a configuration.
 #[derive(Debug)]
 pub struct ConfigError {

@@ -26,6 +26,8 @@ pub(crate) struct UpstreamNumbers {
     pub(crate) sent_bytes: u64,
     /// Of blobs, from it.
     pub(crate) fetched_bytes: u64,
+    /// Of blobs that its copies need; absent before the first look.
+    pub(crate) copies_bytes: Option<u64>,
 }
 
 /// How clients were served.
@@ -126,6 +128,15 @@ impl Scrape {
                 (labels, upstream.unanswered)
             }),
         )?;
+        let kept =
+            each().filter_map(|one| Some(([("upstream", one.name.as_str())], one.copies_bytes?)));
+        if kept.clone().next().is_some() {
+            writer.gauges(
+                "layerhouse_proxy_copies_bytes",
+                "Bytes of blobs that are kept of upstreams.",
+                kept,
+            )?;
+        }
         writer.counters(
             "layerhouse_proxy_sent_bytes",
             "Bytes of blobs of upstreams for clients.",

@@ -10,6 +10,7 @@ use super::{Environment, Running, StartError, start};
 use crate::api::console::client::{Client, Reply};
 use crate::api::console::path;
 use crate::blobs::OpenError;
+use crate::config::meaning::mirror::Mirror;
 use crate::config::meaning::{Auth, Config, Listen, Log};
 use crate::registry::{Collecting, Limits};
 
@@ -116,6 +117,11 @@ impl Console {
                 },
                 ..config.limits
             },
+            mirror: config.mirror.clone().map(|mirror| Mirror {
+                warm: Vec::new(),
+                sync: Vec::new(),
+                ..mirror
+            }),
             auth,
             // Standard output is the command's.
             log: Log {

@@ -13,6 +13,7 @@ mod input;
 mod invitations;
 mod keeping;
 mod me;
+mod mirror;
 mod openapi;
 mod organizations;
 mod output;

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 
 use super::endpoint::{Endpoint, delete, get, patch, post, put};
 use super::{
-    access, audit, collection, deleted, grants, history, invitations, keeping, me, organizations,
-    repositories, retention, robots, search, server, sign_in, storage, tags, teams, tokens, users,
+    access, audit, collection, deleted, grants, history, invitations, keeping, me, mirror,
+    organizations, repositories, retention, robots, search, server, sign_in, storage, tags, teams,
+    tokens, users,
 };
 use crate::auth::rights::Deed::{Delete, Maintain, Own, Pull, Push};
 use crate::auth::rights::Role::{Owner, Reader};
@@ -355,6 +356,24 @@ fn of_operators() -> Vec<Endpoint> {
         post("/scrub/runs", "scrubNow", "Hash what is stored now")
             .operator(keeping::begin_scrub)
             .may_miss(),
+        get("/mirror", "getMirror", "How the mirror does")
+            .operator(mirror::show)
+            .may_miss(),
+        post(
+            "/mirror/warm",
+            "warmMirror",
+            "Fetch an image before anybody asks for it",
+        )
+        .operator(mirror::warm)
+        .may_miss()
+        .may_conflict(),
+        post(
+            "/mirror/evictions",
+            "evictCopies",
+            "Let copies go that are too much, or say which would",
+        )
+        .operator(mirror::evict)
+        .may_miss(),
         get("/doctor", "getDoctor", "What is wrong, and what to do").operator(keeping::examine),
         post(
             "/backups",

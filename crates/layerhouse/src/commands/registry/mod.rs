@@ -5,6 +5,7 @@ pub(crate) mod collection;
 pub(crate) mod deleted;
 pub(crate) mod doctor;
 pub(crate) mod history;
+pub(crate) mod mirror;
 mod reference;
 pub(crate) mod retention;
 pub(crate) mod scrub;

@@ -181,6 +181,7 @@ impl Server {
         self.configuration = format!("version: 0.1\n{configuration}\n");
         let config = self.load();
         let running = self.running.as_ref().expect("it runs");
+        let _threads = self.runtime.enter();
         running.reload(&config).expect("it can be taken over");
     }
 

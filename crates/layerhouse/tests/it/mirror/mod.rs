@@ -4,7 +4,9 @@
 //! The upstreams are [`Upstream`]s on loopback: `url` names their addresses literally, which allows those.
 
 mod addresses;
+mod command;
 mod credentials;
+mod eviction;
 mod faults;
 mod freshness;
 mod hostile;
@@ -12,7 +14,10 @@ mod itself;
 mod numbers;
 mod redirects;
 mod routing;
+mod status;
 mod streaming;
+mod sync;
+mod warm;
 mod ways;
 
 use serde_json::Value;
@@ -137,4 +142,16 @@ fn error(answer: &Response) -> (String, String) {
     let body: Value = serde_json::from_slice(&answer.body).expect("it is JSON");
     let text = |name: &str| body["errors"][0][name].as_str().expect("a text").to_owned();
     (text("code"), text("message"))
+}
+
+/// Waits for what the server does by itself, soon; panics if it does not.
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it never came to be that {what}");
 }
