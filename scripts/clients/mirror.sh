@@ -23,6 +23,7 @@ part_mirror() {
   check "mirror: a tag that moved is pulled anew; its old digest still comes" mirror_moved
   check "mirror: an unknown tag is 'manifest unknown', an unknown upstream says which there are" mirror_unknown
   check "mirror: registry:2's proxy section serves names as they are and refuses pushes" mirror_as_proxy
+  check "mirror: with accounts, public upstreams are everyone's and private ones are not: docker, skopeo, containerd" mirror_accounts
   check "mirror: no panic and no 5xx while its upstreams were there" mirror_kept_calm
   check "mirror: with all upstreams gone every client pulls what it pulled before" mirror_without_upstreams
   check "mirror: what was never pulled fails, and says which upstream is missing" mirror_says_which
@@ -34,7 +35,7 @@ part_mirror() {
 # --- The upstreams, and the mirror ---------------------------------------------------
 
 mirror_starts() {
-  mkdir -p "$mirror"/{data,proxy,hub,quay,corp,certs} "$mirror"/hosts.d/{docker.io,corp.example}
+  mkdir -p "$mirror"/{data,proxy,hub,quay,corp,certs,trust} "$mirror"/hosts.d/{docker.io,corp.example}
   (
     cd "$mirror/certs"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj '/CN=an authority of theirs' \
@@ -43,6 +44,8 @@ mirror_starts() {
     openssl x509 -req -in up.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out up.crt \
       -extfile <(printf 'subjectAltName=IP:127.0.0.1\n')
   ) >"$mirror/openssl.log" 2>&1
+  # Keys beside certificates would be taken for a client's.
+  cp "$mirror/certs/ca.crt" "$mirror/trust/"
   htpasswd -nbB hubuser "hub's password" >"$mirror/htpasswd"
   mirror_upstream hub "http: {addr: $hub_up}
 auth: {htpasswd: {realm: hub, path: $mirror/htpasswd}}"
@@ -57,9 +60,9 @@ YAML
   timeout 30 "$program" user create corpuser --config "$mirror/corp.yml" <<<"corp's good password" >>"$mirror/corp.log" 2>&1
 
   skopeo copy -q --dest-tls-verify=false --dest-creds "hubuser:hub's password" "oci:$work/layout:web" "docker://$hub_up/library/web:v1"
-  skopeo copy -q --all --dest-cert-dir "$mirror/certs" "oci:$work/layout:multi" "docker://$quay_up/acme/multi:v1"
-  skopeo copy -q --dest-cert-dir "$mirror/certs" "oci:$work/layout:web" "docker://$quay_up/acme/web:v1"
-  skopeo copy -q --dest-cert-dir "$mirror/certs" --dest-creds "corpuser:corp's good password" \
+  skopeo copy -q --all --dest-cert-dir "$mirror/trust" "oci:$work/layout:multi" "docker://$quay_up/acme/multi:v1"
+  skopeo copy -q --dest-cert-dir "$mirror/trust" "oci:$work/layout:web" "docker://$quay_up/acme/web:v1"
+  skopeo copy -q --dest-cert-dir "$mirror/trust" --dest-creds "corpuser:corp's good password" \
     "oci:$work/layout:web" "docker://$corp_up/corpuser/web:v1"
 
   cat >"$mirror/front.yml" <<YAML
@@ -106,7 +109,12 @@ mirror_is_dockers() { docker info --format '{{.RegistryConfig.Mirrors}}' | grep 
 # mirror_upstream NAME YAML: Debian's registry:2, whose requests are lines of $mirror/NAME.log.
 mirror_upstream() {
   printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n%s\n' "$mirror/$1" "$2" >"$mirror/$1.yml"
-  (echo "$BASHPID" >"$mirror/$1.pid" && exec /usr/bin/docker-registry serve "$mirror/$1.yml") >"$mirror/$1.log" 2>&1 &
+  # The outer one hears of its end, and says so to nobody.
+  (
+    set +e
+    (echo "$BASHPID" >"$mirror/$1.pid" && exec /usr/bin/docker-registry serve "$mirror/$1.yml") >"$mirror/$1.log" 2>&1
+    true
+  ) 2>/dev/null &
   within 10 grep -q 'listening on' "$mirror/$1.log" || { tail "$mirror/$1.log" >&2; die "the upstream $1 does not start"; }
 }
 
@@ -187,19 +195,18 @@ mirror_skopeo() {
 
 mirror_lists() {
   is "$(skopeo inspect --tls-verify=false "docker://$front/quay.example/acme/web:v1" | jq -r .Digest)" "$web_digest" digest
-  skopeo copy -q --dest-cert-dir "$mirror/certs" "oci:$work/layout:web" "docker://$quay_up/acme/web:v2"
+  skopeo copy -q --dest-cert-dir "$mirror/trust" "oci:$work/layout:web" "docker://$quay_up/acme/web:v2"
   is "$(skopeo list-tags --tls-verify=false "docker://$front/quay.example/acme/web" | jq -c '.Tags | sort')" '["v1","v2"]' tags
 }
 
 mirror_at_once() {
   local number jobs=() digest
-  random_file 20000000 "$tmp/layer"
   mkdir "$tmp/image"
-  mv "$tmp/layer" "$tmp/image/"
+  random_file 20000000 "$tmp/image/layer"
   tar -C "$tmp/image" -c . | docker import - "$front/acme/large:v1"
-  skopeo copy -q --src-daemon-host "unix://$work/docker.sock" --dest-cert-dir "$mirror/certs" \
+  skopeo copy -q --src-daemon-host "unix://$work/docker.sock" --dest-cert-dir "$mirror/trust" \
     "docker-daemon:$front/acme/large:v1" "docker://$quay_up/acme/large:v1"
-  digest=$(skopeo inspect --cert-dir "$mirror/certs" "docker://$quay_up/acme/large:v1" | jq -r .Digest)
+  digest=$(skopeo inspect --cert-dir "$mirror/trust" "docker://$quay_up/acme/large:v1" | jq -r .Digest)
   local before
   before=$(asked quay /v2/acme/large/blobs/)
   for number in 1 2 3 4 5 6 7 8; do
@@ -222,9 +229,9 @@ mirror_pushes() {
 
 mirror_moved() {
   local old new
-  skopeo copy -q --dest-cert-dir "$mirror/certs" "oci:$work/layout:web" "docker://$quay_up/acme/moves:v1"
+  skopeo copy -q --dest-cert-dir "$mirror/trust" "oci:$work/layout:web" "docker://$quay_up/acme/moves:v1"
   old=$(skopeo inspect --tls-verify=false "docker://$front/quay.example/acme/moves:v1" | jq -r .Digest)
-  skopeo copy -q --all --dest-cert-dir "$mirror/certs" "oci:$work/layout:multi" "docker://$quay_up/acme/moves:v1"
+  skopeo copy -q --all --dest-cert-dir "$mirror/trust" "oci:$work/layout:multi" "docker://$quay_up/acme/moves:v1"
   sleep 1.2
   new=$(skopeo inspect --tls-verify=false --raw "docker://$front/quay.example/acme/moves:v1" | sha256sum | cut -d ' ' -f 1)
   is "sha256:$new" "$multi_digest" "digest once the time to live is over"
@@ -255,6 +262,44 @@ YAML
   timeout 120 "$program" verify --root "$mirror/proxy"
 }
 
+# Docker asks for a token by the name that it was given, whatever the challenge says.
+mirror_accounts() {
+  local accounts=127.0.0.1:5105 said
+  mkdir -p "$mirror/accounts" "$mirror/hosts.d/quay.example"
+  cat >"$mirror/accounts.yml" <<YAML
+version: 0.1
+storage: {filesystem: {rootdirectory: $mirror/accounts}}
+http: {addr: $accounts}
+layerhouse:
+  index: {}
+  mirror:
+    default: quay.example
+    upstreams:
+      - {name: quay.example, url: "https://$quay_up", ca: $mirror/certs/ca.crt}
+      - {name: corp.example, url: "https://$corp_up", ca: $mirror/certs/ca.crt, username: corpuser, password: corp's good password}
+YAML
+  mirror_serve accounts "http://$accounts"
+  timeout 30 "$program" user create boss --admin --config "$mirror/accounts.yml" <<<"boss's good password"
+  timeout 30 "$program" user create otto --config "$mirror/accounts.yml" <<<"otto's good password"
+  local name
+  for name in quay.example/acme/web:v1 acme/web:v1; do
+    contains "$(docker pull "$accounts/$name")" "Digest: $web_digest"
+    docker rmi --force "$accounts/$name"
+    is "$(skopeo inspect --tls-verify=false "docker://$accounts/$name" | jq -r .Digest)" "$web_digest" "digest of $name"
+    ctr images pull --plain-http "$accounts/$name"
+    is "$(skopeo inspect --tls-verify=false --creds "otto:otto's good password" "docker://$accounts/$name" | jq -r .Digest)" "$web_digest" digest
+  done
+  ctr_forget
+  name=$accounts/corp.example/corpuser/web:v1
+  matches "$(refused docker pull "$name")" 'denied|unauthorized'
+  matches "$(refused skopeo inspect --tls-verify=false --creds "otto:otto's good password" "docker://$name")" 'denied|unauthorized|unknown'
+  is "$(skopeo inspect --tls-verify=false --creds "boss:boss's good password" "docker://$name" | jq -r .Digest)" "$web_digest" digest
+  refused docker pull "$name"
+  said=$(mirror_ended accounts)
+  is "$said" 0 "exit status"
+  timeout 120 "$program" verify --root "$mirror/accounts"
+}
+
 mirror_kept_calm() {
   if grep -a -n -i -E 'panicked at|"?status"?[=:]5[0-9]{2}' "$mirror/front.log"; then fail "a panic or a 5xx answer"; fi
   if grep -a -n -E "hub's password|corp's good password" "$mirror/front.log"; then fail "a password is in the log"; fi
@@ -279,12 +324,12 @@ mirror_without_upstreams() {
   is "$(header Warning)" '110 - "Response is Stale"' "what it says of itself"
 }
 
+# Clients show no words of a 5xx, so people read them in the log or ask again with curl.
 mirror_says_which() {
-  local said
-  said=$(refused skopeo inspect --tls-verify=false "docker://$front/quay.example/acme/never:v1")
-  contains "$said" quay.example
-  said=$(refused docker pull "$front/corp.example/corpuser/never:v1")
-  contains "$said" corp.example
+  contains "$(refused skopeo inspect --tls-verify=false "docker://$front/quay.example/acme/never:v1")" "502 Bad Gateway"
+  contains "$(refused docker pull "$front/corp.example/corpuser/never:v1")" "502 Bad Gateway"
+  is "$(curl -sS -o "$tmp/body" -w '%{http_code}' "http://$front/v2/corp.example/corpuser/never/manifests/v1")" 502 status
+  contains "$(<"$tmp/body")" corp.example
 }
 
 mirror_ends() {
