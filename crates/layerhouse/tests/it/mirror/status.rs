@@ -188,7 +188,7 @@ fn metrics_tell_of_each_upstream() {
         "layerhouse_proxy_pulls_total{upstream=\"up1\",type=\"manifest\",result=\"miss\"} 1",
         "layerhouse_proxy_pulls_total{upstream=\"up1\",type=\"manifest\",result=\"hit\"} 1",
         "layerhouse_proxy_pulls_total{upstream=\"up1\",type=\"blob\",result=\"miss\"} 1",
-        "layerhouse_proxy_failures_total{upstream=\"up1\"} 0",
+        "layerhouse_proxy_unanswered_total{upstream=\"up1\"} 0",
         "layerhouse_proxy_sent_bytes_total{upstream=\"up1\"} 14",
         "registry_proxy_misses_total{type=\"blob\"} 1",
         "registry_proxy_requests_total{type=\"manifest\"} 2",
