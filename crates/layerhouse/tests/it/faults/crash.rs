@@ -150,7 +150,7 @@ fn inv_i6_a_crash_and_a_restart_leave_no_bytes_behind() {
 }
 
 /// Waits for what another process does soon; panics if it does not.
-pub(super) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..3000 {
         if is_so() {
             return;

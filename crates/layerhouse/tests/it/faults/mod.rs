@@ -12,7 +12,7 @@ mod cgroup;
 mod clock;
 mod collecting;
 mod collection_steps;
-mod crash;
+pub(crate) mod crash;
 mod failing_disk;
 mod full_disk;
 mod junk;
@@ -152,7 +152,7 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// A number from the environment, for longer runs than the everyday one.
-fn rounds(variable: &str, everyday: usize) -> usize {
+pub(crate) fn rounds(variable: &str, everyday: usize) -> usize {
     std::env::var(variable)
         .ok()
         .and_then(|text| text.parse().ok())

@@ -1,5 +1,5 @@
 //! F11: a server in 256 MiB, page cache included, takes and gives blobs that are larger than that, several
-//! at once.
+//! at once; and fetches them from another registry while it gives them.
 
 use std::fs;
 use std::io::{BufReader, Read, Write};
@@ -117,7 +117,8 @@ fn fault_f11_large_blobs_go_through_a_small_memory() {
         return skip("there is no directory that is not in memory");
     };
     let space = rustix::fs::statvfs(directory.path()).expect("it is there");
-    let wanted = CLIENTS * (pieces * PIECE_BYTES) as u64 + (64 << 20);
+    // Once here, once in the mirror.
+    let wanted = 2 * CLIENTS * (pieces * PIECE_BYTES) as u64 + (128 << 20);
     if space.f_bavail * space.f_frsize < wanted {
         return skip("there is too little room on the disk");
     }
@@ -161,4 +162,31 @@ fn fault_f11_large_blobs_go_through_a_small_memory() {
         assert_eq!(length, (pieces * PIECE_BYTES) as u64);
     }
     assert_sound(&root);
+
+    // The same bytes through a mirror that has as little.
+    let upstream = Process::start(&root, &[]);
+    let mirror_root = directory.path().join("mirror");
+    let file = directory.path().join("mirror.yml");
+    let text = format!(
+        "version: 0.1\nlayerhouse: {{ mirror: {{ upstreams: [{{ name: up, url: \"http://{}\" }}], default: up }} }}\n",
+        upstream.client.address
+    );
+    fs::write(&file, text).expect("it can be written");
+    let mut command = cgroup.command();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]);
+    command.arg(&mirror_root).arg("--config").arg(&file);
+    let mirror = Process::spawn(command, &[]).unwrap_or_else(|refused| panic!("{refused:?}"));
+    let client = mirror.client;
+    thread::scope(|scope| {
+        for digest in &digests {
+            scope.spawn(move || pull(client, digest));
+        }
+    });
+    let (status, log) = mirror.terminate();
+    assert!(status.success(), "{status}: {log}");
+    assert_eq!(cgroup.kills(), 0);
+    for digest in &digests {
+        assert!(super::blob_path(&mirror_root, digest).exists());
+    }
+    assert_sound(&mirror_root);
 }

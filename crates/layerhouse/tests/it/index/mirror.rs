@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::house::{House, PASSWORD, alike, of, parsed, with_section};
+use crate::faults::crash::wait_until;
 use crate::harness::http::Response;
 use crate::harness::upstream::{Guard, Image, Upstream};
 
@@ -235,6 +236,61 @@ fn sec_s04_index_an_account_named_like_an_upstream_owns_no_copies() {
         for path in fixture.paths() {
             let answer = fixture.get(&path, &owner);
             assert_ne!(answer.status, 200, "{kind}: {path}");
+        }
+    }
+}
+
+/// Nobody mounts into a repository of theirs what they may not pull.
+#[test]
+fn sec_s04_index_copies_are_not_mounted_by_strangers() {
+    let fixture = Fixture::new("visibility: private");
+    let house = &fixture.house;
+    for path in fixture.paths() {
+        assert_eq!(fixture.get(&path, &house.root).status, 200);
+    }
+    let layer = &fixture.image.layer;
+    let mount = |authorization: &str| {
+        let path = format!("/v2/otto/web/blobs/uploads/?mount={layer}&from=up1/library/nginx");
+        house.send("POST", &path, authorization, b"")
+    };
+    let scopes = [
+        "repository:otto/web:pull,push",
+        "repository:up1/library/nginx:pull",
+    ];
+    for authorization in [of("otto"), house.access(&of("otto"), &scopes)] {
+        let answer = mount(&authorization);
+        assert_eq!(answer.status, 202, "an upload instead: {}", answer.text());
+        let path = format!("/v2/otto/web/blobs/{layer}");
+        assert_eq!(fixture.get(&path, &of("otto")).status, 404);
+    }
+    // By its digest alone, in a copy of another repository of the same upstream, neither.
+    let path = format!("/v2/up1/library/other/blobs/{layer}");
+    assert_ne!(fixture.get(&path, &of("otto")).status, 200);
+}
+
+/// What an operator says of an upstream holds for the copies that are here already.
+#[test]
+fn sec_s04_index_visibility_that_changes_holds_for_copies() {
+    let mut fixture = Fixture::new("");
+    for path in fixture.paths() {
+        assert_eq!(fixture.get(&path, "").status, 200, "{path}");
+    }
+    let url = fixture.upstream.url();
+    for (visibility, is_public) in [("private", false), ("public", true), ("private", false)] {
+        let section = format!(
+            "mirror: {{upstreams: [{{name: up1, url: \"{url}\", visibility: {visibility}}}], default: up1}}"
+        );
+        let text = format!(
+            "layerhouse: {{index: {{{}}}}}\n",
+            with_section("", &section)
+        );
+        fixture.house.server.reload(&text);
+        let expected = if is_public { 200 } else { 401 };
+        let is_so = || fixture.get(&fixture.paths()[0], "").status == expected;
+        wait_until("the copies are shown as configured", is_so);
+        for path in fixture.paths() {
+            let answer = fixture.get(&path, "");
+            assert_eq!(answer.status, expected, "{visibility}: {path}");
         }
     }
 }

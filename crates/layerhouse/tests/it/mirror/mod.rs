@@ -4,6 +4,7 @@
 //! The upstreams are [`Upstream`]s on loopback: `url` names their addresses literally, which allows those.
 
 mod addresses;
+mod chaos;
 mod command;
 mod credentials;
 mod eviction;
@@ -13,6 +14,7 @@ mod hostile;
 mod itself;
 mod numbers;
 mod redirects;
+mod reload;
 mod routing;
 mod status;
 mod streaming;
