@@ -4,7 +4,6 @@
 pub(crate) mod exchange;
 pub(crate) mod ldap;
 pub(crate) mod probe;
-#[allow(dead_code, reason = "the mirror's pulls are still to be built on it")]
 pub(crate) mod upstream;
 
 use std::sync::{Mutex, PoisonError};

@@ -41,7 +41,6 @@ pub struct Config {
     /// `layerhouse.index`; absent, there are no accounts.
     pub(crate) index: Option<index::Index>,
     /// `layerhouse.mirror` or `proxy`; absent, no other registry is asked for anything.
-    #[allow(dead_code, reason = "the mirror's pulls are still to be built on it")]
     pub(crate) mirror: Option<mirror::Mirror>,
     pub(crate) allows_delete: bool,
     pub(crate) is_read_only: bool,

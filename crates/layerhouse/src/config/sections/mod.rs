@@ -11,6 +11,7 @@ pub(super) mod index_rate;
 mod index_sources;
 pub(super) mod log;
 pub(super) mod mirror;
+mod mirror_login;
 mod mirror_upstream;
 pub(super) mod notifications;
 pub(super) mod other;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::mirror_upstream::{
-    FETCHES, HUB, PATIENCE, STALL, auth_host, registry_url, visibility_default, warn_of_plain_login,
-};
+use super::mirror_login::{visibility_default, warn_of_plain_login};
+use super::mirror_upstream::{FETCHES, HUB, PATIENCE, STALL, auth_host, registry_url};
 use crate::auth::credentials::Secret;
 use crate::config::meaning::mirror::{Endpoint, Mirror, Upstream, UpstreamLogin};
 use crate::config::reader::Section;

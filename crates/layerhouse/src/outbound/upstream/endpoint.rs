@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use layerhouse_oci::name::RepositoryName;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response, Url};
 
 use super::answer::{Answer, Conduct, text};
 use super::breaker::{Breaker, Why};
-use super::dial::{Filter, OpenUpstreamError, RefusedAddress, client};
+use super::dial::{OpenUpstreamError, client};
 use super::error::{Asked, UpstreamError};
+use super::filter::Filter;
 use super::login::{Credential, current};
 use super::rate_limit::{RateLimit, retry_after};
 use super::redirect::{HOPS_MAX, is_redirect, next_hop};
@@ -18,7 +19,7 @@ use super::state::Tally;
 use super::token::{Token, Tokens};
 use crate::clock::{Clock, Timestamp};
 use crate::config::meaning::mirror::{self, UpstreamLogin};
-use crate::outbound::{OutboundError, drain};
+use crate::outbound::drain;
 
 /// Answers to challenges for one question: a login or a token that was kept, a new token, and that refused.
 const ATTEMPTS_MAX: usize = 3;
@@ -213,48 +214,6 @@ impl Endpoint {
         current(&self.settings.login, &host).map_err(|problem| asked.denied(problem))
     }
 
-    fn request(&self, question: &Question<'_>, url: &Url, sent: &Sent) -> RequestBuilder {
-        let mut request = self.client.request(question.method.clone(), url.clone());
-        if let Some(accept) = question.accept {
-            request = request.header(ACCEPT, accept);
-        }
-        if 0 < question.from {
-            request = request.header(RANGE, format!("bytes={}-", question.from));
-        }
-        match sent {
-            Sent::Nothing | Sent::Login(Credential::Refresh(_)) => request,
-            Sent::Login(Credential::Basic { user, password }) => {
-                request.basic_auth(user, Some(password))
-            }
-            Sent::Login(Credential::Bearer(token)) => bearer(request, token),
-            Sent::Token(token) => bearer(request, &token.text),
-        }
-    }
-
-    /// Sends a request to where it may go.
-    pub(super) async fn send(
-        &self,
-        request: RequestBuilder,
-        url: &Url,
-        asked: &Asked,
-    ) -> Result<Response, UpstreamError> {
-        let admitted = self.filter.admit_url(url);
-        admitted.map_err(|refused| asked.forbidden(refused))?;
-        let patience = self.settings.patience;
-        let slow = || {
-            asked.slow(format!(
-                "there was no answer in {} s",
-                patience.as_secs_f32()
-            ))
-        };
-        match tokio::time::timeout(patience, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_timeout() => Err(slow()),
-            Ok(Err(error)) => Err(no_answer(asked, error)),
-            Err(_) => Err(slow()),
-        }
-    }
-
     fn note_rate_limit(&self, response: &Response) {
         let headers = response.headers();
         let limit = text(headers, "ratelimit-limit");
@@ -305,34 +264,4 @@ pub(super) fn key(url: &Url, repository: &RepositoryName) -> (String, String) {
         url.origin().ascii_serialization(),
         repository.as_str().to_owned(),
     )
-}
-
-fn bearer(request: RequestBuilder, token: &str) -> RequestBuilder {
-    let value = HeaderValue::from_str(&format!("Bearer {token}"));
-    match value {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            request.header(AUTHORIZATION, value)
-        }
-        // The upstream then says that there was none.
-        Err(_) => request,
-    }
-}
-
-/// Why a request was not answered: we do not connect there, or nobody can.
-fn no_answer(asked: &Asked, error: reqwest::Error) -> UpstreamError {
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        if let Some(refused) = cause.downcast_ref::<RefusedAddress>() {
-            return asked.forbidden(refused);
-        }
-        source = cause.source();
-    }
-    let problem = OutboundError::from(error).to_string();
-    let hint = if problem.contains("certificate") {
-        "; if its authority is your own, name its file in the upstream's `ca`"
-    } else {
-        ""
-    };
-    asked.unreachable(format!("{problem}{hint}"))
 }

@@ -6,18 +6,22 @@
 
 mod address;
 mod answer;
+mod attempts;
 pub(crate) mod blob;
 mod breaker;
 mod challenge;
+mod content;
 pub(crate) mod dial;
 mod endpoint;
 pub(crate) mod error;
 mod files;
+mod filter;
 pub mod fuzzed;
 mod login;
 pub(crate) mod rate_limit;
 mod realm;
 mod redirect;
+mod request;
 mod sign_in;
 pub(crate) mod state;
 mod token;
@@ -31,21 +35,16 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 use reqwest::Method;
-use serde::Deserialize;
 
+use self::attempts::Attempts;
 use self::blob::UpstreamBlob;
+use self::content::{list_tags, read_manifest, read_whole};
 use self::dial::OpenUpstreamError;
 use self::endpoint::{Endpoint, Question};
 use self::error::UpstreamError;
-use self::state::Tally;
-pub(crate) use self::state::UpstreamState;
+use self::state::{Tally, UpstreamState};
 use crate::clock::Clock;
 use crate::config::meaning::mirror;
-
-/// Pages of an endpoint's own that are put together: a million tags of quay.io's.
-const TAG_PAGES_MAX: usize = 10_000;
-/// A page of tags: 30,000 of the longest.
-const TAGS_BYTES_MAX: usize = 4 << 20;
 
 /// Another registry. Shared by all who ask it.
 pub(crate) struct Upstream {
@@ -269,155 +268,9 @@ impl<'a> Question<'a> {
     }
 }
 
-/// What the endpoints said so far.
-#[derive(Default)]
-struct Attempts {
-    not_found: Option<UpstreamError>,
-    /// The first that is more than that: an outage must not look like "not found".
-    failure: Option<UpstreamError>,
-}
-
-impl Attempts {
-    /// `Ok` if the next endpoint may do better.
-    fn failed(&mut self, error: UpstreamError) -> Result<(), UpstreamError> {
-        if !error.is_for_the_next() {
-            return Err(error);
-        }
-        let place = match error {
-            UpstreamError::NotFound(_) => &mut self.not_found,
-            UpstreamError::Denied(_)
-            | UpstreamError::RateLimited { .. }
-            | UpstreamError::Unreachable(_)
-            | UpstreamError::Slow(_)
-            | UpstreamError::Broken(_)
-            | UpstreamError::Forbidden(_)
-            | UpstreamError::Invalid(_) => &mut self.failure,
-        };
-        place.get_or_insert(error);
-        Ok(())
-    }
-
-    fn over(self) -> UpstreamError {
-        let error = self.failure.or(self.not_found);
-        error.expect("an upstream has an endpoint, and it failed")
-    }
-}
-
 /// All kinds of manifests that can be kept.
 fn accept() -> String {
     ManifestKind::ALL.map(ManifestKind::media_type).join(", ")
-}
-
-async fn read_manifest(
-    endpoint: &Endpoint,
-    question: &Question<'_>,
-    reference: &Reference,
-    bytes_max: usize,
-) -> Result<UpstreamManifest, UpstreamError> {
-    let answer = endpoint.ask(question).await?.expect(&[200])?;
-    let (answer, content) = answer.read(bytes_max).await?;
-    let said = match reference {
-        Reference::Digest(digest) => Some(digest.clone()),
-        // What it says of its own answer; one that it cannot read is none.
-        Reference::Tag(_) => answer
-            .header("docker-content-digest")
-            .and_then(|digest| digest.parse().ok()),
-    };
-    if let Some(digest) = said {
-        let actual = Digest::of(digest.algorithm(), &content);
-        if actual != digest {
-            let problem = format!("what it sends has the digest {actual}, not {digest}");
-            return Err(answer.fail(answer.asked.invalid(problem)));
-        }
-    }
-    let content_type = answer.header("content-type").map(str::to_owned);
-    Ok(UpstreamManifest {
-        content,
-        content_type,
-    })
-}
-
-async fn read_whole(
-    endpoint: &Endpoint,
-    question: &Question<'_>,
-    bytes_max: usize,
-) -> Result<Bytes, UpstreamError> {
-    let answer = endpoint.ask(question).await?.expect(&[200])?;
-    let (_, body) = answer.read(bytes_max).await?;
-    Ok(body)
-}
-
-/// Up to `n` tags behind `last`, however many the endpoint puts on a page of its own: quay.io stops at 100.
-async fn list_tags(
-    endpoint: &Endpoint,
-    repository: &RepositoryName,
-    query: &[(&str, &str)],
-    (n, last): (usize, Option<&str>),
-) -> Result<Vec<Tag>, UpstreamError> {
-    let mut query: Vec<(String, String)> = query
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    let (mut listed, mut pages) = (Vec::new(), 0);
-    loop {
-        let asked: Vec<_> = query
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let question = Question {
-            query: &asked,
-            ..Question::get(repository, "tags/list")
-        };
-        let (tags, next) = read_tags(endpoint, &question).await?;
-        let is_empty = tags.is_empty();
-        let tags = page(tags, n - listed.len(), last.filter(|_| pages == 0));
-        listed.extend(tags);
-        pages += 1;
-        match next {
-            Some(next) if listed.len() < n && !is_empty && pages < TAG_PAGES_MAX => query = next,
-            Some(_) | None => return Ok(listed),
-        }
-    }
-}
-
-/// What leads to the next page: names and values of its query.
-type Next = Vec<(String, String)>;
-
-/// A page of tags, and what leads to the next.
-async fn read_tags(
-    endpoint: &Endpoint,
-    question: &Question<'_>,
-) -> Result<(Vec<String>, Option<Next>), UpstreamError> {
-    #[derive(Deserialize)]
-    struct List {
-        /// Some say null for none.
-        tags: Option<Vec<String>>,
-    }
-    let answer = endpoint.ask(question).await?.expect(&[200])?;
-    let (answer, body) = answer.read(TAGS_BYTES_MAX).await?;
-    let list: Result<List, _> = serde_json::from_slice(&body);
-    let list =
-        list.map_err(|_| answer.fail(answer.asked.invalid("what it sends is no list of tags")))?;
-    let next = answer.header("link").and_then(next_page);
-    Ok((list.tags.unwrap_or_default(), next))
-}
-
-/// The query of `<path?query>; rel="next"` (RFC 8288). Path and host are not looked at: it is asked where the first
-/// page was.
-fn next_page(link: &str) -> Option<Next> {
-    let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
-    let is_next = rest.contains("rel=\"next\"") || rest.contains("rel=next");
-    let (_, query) = target.split_once('?').filter(|_| is_next)?;
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    Some(pairs.into_owned().collect())
-}
-
-/// What of a list is wanted: old registries know neither `n` nor `last`, and send all tags each time.
-fn page(tags: Vec<String>, n: usize, last: Option<&str>) -> Vec<Tag> {
-    let seen = last.and_then(|last| tags.iter().position(|tag| tag == last));
-    let behind = seen.map_or(0, |seen| seen + 1);
-    let wanted = tags.into_iter().skip(behind);
-    wanted.filter_map(|tag| tag.parse().ok()).take(n).collect()
 }
 
 #[cfg(test)]
