@@ -175,6 +175,26 @@ pub(super) const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
         "damaged-blob",
         "damage::sec_s22_damaged_blobs_are_not_served_and_heal",
     ),
+    (
+        "proxy-login",
+        "mirror::credentials::sec_s30_a_foreign_token_service_gets_no_password",
+    ),
+    (
+        "proxy-addresses",
+        "mirror::addresses::sec_s32_redirections_into_private_networks_are_not_followed",
+    ),
+    (
+        "proxy-herd",
+        "mirror::streaming::sec_s34_two_hundred_cold_pulls_ask_once_for_each_part",
+    ),
+    (
+        "proxy-broken",
+        "mirror::faults::fault_f14_mirror_goes_on_where_an_upstream_broke_off",
+    ),
+    (
+        "proxy-exec",
+        "config::bad_configurations_are_told_what_is_wrong",
+    ),
 ];
 
 /// Which rows allow a difference.
