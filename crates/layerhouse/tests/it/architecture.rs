@@ -103,7 +103,7 @@ fn words_are_found_whole() {
 fn http_is_known_in_api_alone() {
     // `config` reads names and values of headers, `outbound` asks others, `server` listens.
     only_in(
-        &["api/", "config/", "outbound.rs"],
+        &["api/", "config/", "outbound"],
         &[
             "http::",
             "http_body::",

@@ -167,11 +167,8 @@ impl Registry {
         }
         let gathered = self.gather(source, &reference, platforms).await?;
         self.store.check_room()?;
-        for digest in &gathered.blobs {
-            self.link_from_copy(&source.copy, to, digest).await?;
-        }
         let fetched = gathered.fetched;
-        self.write_synced(to, tag, gathered).await?;
+        self.write_synced(&source.copy, to, tag, gathered).await?;
         Ok(Some(fetched))
     }
 
@@ -208,50 +205,31 @@ impl Registry {
         Ok(true)
     }
 
-    /// Links a blob that a copy has, as a mount does: the lease keeps its bytes meanwhile.
-    async fn link_from_copy(
-        &self,
-        copy: &RepositoryName,
-        to: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<(), SyncError> {
-        let _lease = self.leases.take(digest).await;
-        let gone = || SyncError::Gone {
-            digest: digest.clone(),
-        };
-        let size_bytes = self.linked_size(copy, digest)?.ok_or_else(gone)?;
-        if !self.is_whole(digest, size_bytes)? {
-            return Err(gone());
-        }
-        let (copy, to, digest) = (copy.clone(), to.clone(), digest.clone());
-        let (policies, now) = (self.policies.load_full(), self.clock.now());
-        self.database
-            .write(move |tx| {
-                if meta::blobs::size_in(tx, copy.as_str(), &digest)?.is_none() {
-                    return Err(SyncError::Gone { digest });
-                }
-                let id = meta::repositories::find_or_create(tx, &to, now)?;
-                if meta::mirror::upstream_of(tx, id)?.is_some() {
-                    return Err(SyncError::IsCopy { to });
-                }
-                if quota::link(tx, &policies, (&to, id), &digest, now)?? {
-                    meta::links::mark_stale(tx, &to, &Link::Layer(digest))?;
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    /// The manifests, whose blobs are linked, and the tag: one transaction, as of a push.
+    /// The links of the blobs, which the copy has, the manifests and the tag: one transaction, so that nothing is
+    /// collected before it is needed. Leases keep the bytes until then, as of a mount.
     async fn write_synced(
         &self,
+        copy: &RepositoryName,
         to: &RepositoryName,
         tag: &Tag,
         gathered: Gathered,
     ) -> Result<(), SyncError> {
+        let Gathered {
+            manifests, blobs, ..
+        } = gathered;
+        let mut leases = Vec::new();
+        // In their order, as everyone takes them who takes several.
+        for digest in &blobs {
+            leases.push(self.leases.take(digest).await);
+            let size_bytes = self.linked_size(copy, digest)?;
+            if !size_bytes.map_or(Ok(false), |size_bytes| self.is_whole(digest, size_bytes))? {
+                let digest = digest.clone();
+                return Err(SyncError::Gone { digest });
+            }
+        }
         let read_all = move || {
             let rules = ManifestRules::of_adoption();
-            let manifests = gathered.manifests.iter().rev();
+            let manifests = manifests.iter().rev();
             let manifests = manifests.map(|stored| {
                 let claimed = Some(stored.digest.clone());
                 read(stored.content.to_vec(), None, claimed, &rules)
@@ -259,7 +237,7 @@ impl Registry {
             manifests.collect::<Result<Vec<(NewManifest, Needs)>, _>>()
         };
         let manifests = blocking(read_all).await??;
-        let (to, tag) = (to.clone(), tag.clone());
+        let (copy, to, tag) = (copy.clone(), to.clone(), tag.clone());
         let (policies, now) = (self.policies.load_full(), self.clock.now());
         self.database
             .write(move |tx| {
@@ -272,6 +250,14 @@ impl Registry {
                     return Err(Fault::plain(FaultKind::Other, what).into());
                 };
                 guard::check_push(tx, &policies, (&to, id), &tag, &root.digest)??;
+                for digest in blobs {
+                    if meta::blobs::size_in(tx, copy.as_str(), &digest)?.is_none() {
+                        return Err(SyncError::Gone { digest });
+                    }
+                    if quota::link(tx, &policies, (&to, id), &digest, now)?? {
+                        meta::links::mark_stale(tx, &to, &Link::Layer(digest))?;
+                    }
+                }
                 for (manifest, needs) in &manifests {
                     let missing = missing(tx, Some(id), needs)?;
                     if !missing.is_empty() {
@@ -285,6 +271,7 @@ impl Registry {
                 Ok(())
             })
             .await?;
+        drop(leases);
         self.links_wanted.notify_one();
         Ok(())
     }
