@@ -37,6 +37,8 @@ const NO_LIMIT: usize = usize::MAX;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evicted {
     pub(crate) manifests: u64,
+    /// Entries that were decided on and did not go, for they were pulled meanwhile.
+    pub(crate) skipped: u64,
     /// That no copy needs any more; what a repository of our own needs, too, stays on the disk.
     pub(crate) bytes: u64,
     /// Each with what went along.
@@ -116,6 +118,7 @@ impl Registry {
         let entries = plan.units.iter().map(|unit| plan.entry(unit));
         Ok(Evicted {
             manifests: plan.units.iter().map(Unit::count).sum(),
+            skipped: 0,
             bytes: plan.units.iter().map(|unit| unit.bytes).sum(),
             entries: entries.collect(),
         })
@@ -165,6 +168,8 @@ impl Registry {
                     evicted.manifests += count;
                     evicted.bytes += unit.bytes;
                     evicted.entries.push(plan.entry(unit));
+                } else {
+                    evicted.skipped += 1;
                 }
             }
             self.links_wanted.notify_one();
