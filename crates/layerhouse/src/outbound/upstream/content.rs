@@ -12,8 +12,8 @@ use super::UpstreamManifest;
 use super::endpoint::{Endpoint, Question};
 use super::error::UpstreamError;
 
-/// Pages of an endpoint's own that are put together: a million tags of quay.io's.
-const TAG_PAGES_MAX: usize = 10_000;
+/// Pages of an endpoint's own that are put together for one of ours: 10,000 tags of quay.io's.
+const TAG_PAGES_MAX: usize = 100;
 /// A page of tags: 30,000 of the longest.
 const TAGS_BYTES_MAX: usize = 4 << 20;
 
