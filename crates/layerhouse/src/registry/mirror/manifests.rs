@@ -45,6 +45,14 @@ pub(crate) enum Freshness {
     Offline,
 }
 
+/// What a second look finds.
+enum Meanwhile {
+    /// It came.
+    Settled,
+    /// What the upstream's is to be compared with.
+    Have(Option<Digest>),
+}
+
 /// What came of asking an upstream for a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Brought {
@@ -183,6 +191,10 @@ impl Registry {
         have: Option<Digest>,
     ) -> Result<Brought, MirrorError> {
         let asked = Asked::manifest(source, reference);
+        let have = match self.came_meanwhile(&asked, source, reference, have)? {
+            Meanwhile::Settled => return Ok(Brought::Unchanged),
+            Meanwhile::Have(have) => have,
+        };
         let result = self.compare_or_copy(source, reference, have.as_ref()).await;
         match &result {
             Ok(_) => {
@@ -204,6 +216,32 @@ impl Registry {
             }
         }
         result
+    }
+
+    /// Looks again: another request may have brought it after whoever began this one looked.
+    fn came_meanwhile(
+        &self,
+        asked: &Asked,
+        source: &Source,
+        reference: &Reference,
+        have: Option<Digest>,
+    ) -> Result<Meanwhile, MirrorError> {
+        let found = match self.find_manifest(&source.copy, reference) {
+            Err(fault) if fault.kind() == FaultKind::Damaged => None,
+            found => found?,
+        };
+        let is_settled = match reference {
+            Reference::Digest(_) => found.is_some(),
+            Reference::Tag(_) => found.is_some() && self.is_fresh(asked, source),
+        };
+        if is_settled {
+            return Ok(Meanwhile::Settled);
+        }
+        if found.is_none() && self.is_known_absent(asked, source.mirror.settings.negative_ttl) {
+            return Err(source.absent());
+        }
+        let found = found.map(|manifest| manifest.digest.clone());
+        Ok(Meanwhile::Have(found.or(have)))
     }
 
     async fn compare_or_copy(
