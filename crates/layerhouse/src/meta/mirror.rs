@@ -42,7 +42,8 @@ pub(crate) fn upstream_of(
     Ok(found.flatten())
 }
 
-/// Makes a repository a copy from `upstream`, seen by those whom `visibility` says.
+/// Makes a repository a copy from `upstream`, seen by those whom `visibility` says. One that has manifests which somebody
+/// pushed, or a registry:2 kept, stays what it is: what is no copy is never evicted.
 pub(crate) fn set_upstream(
     tx: &Transaction<'_>,
     repository: RepositoryId,
@@ -52,7 +53,9 @@ pub(crate) fn set_upstream(
     let values = [repository.0.into(), upstream.into(), visibility.into()];
     let rows = tx.execute(
         "UPDATE repositories SET upstream = $2, visibility = $3
-         WHERE id = $1 AND (upstream IS NULL OR upstream <> $2 OR visibility IS NULL OR visibility <> $3)",
+         WHERE id = $1 AND (upstream IS NULL OR upstream <> $2 OR visibility IS NULL OR visibility <> $3)
+           AND (upstream IS NOT NULL
+                OR NOT EXISTS (SELECT 1 FROM manifests WHERE manifests.repository_id = repositories.id))",
         &values,
     )?;
     if rows == 1 {

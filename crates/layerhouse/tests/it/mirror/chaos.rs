@@ -75,12 +75,12 @@ fn sec_s23_whoever_gets_all_of_it_gets_the_right_bytes() {
                     }
                     let which = mixed(turn) % digests.len();
                     upstream.once("GET /v2/", trouble(turn, contents[which].len()));
-                    if turn % 7 == 0 {
+                    if turn.is_multiple_of(7) {
                         let image: Image =
                             upstream.give_image(NGINX, "latest", &format!("number {turn}"));
                         images.lock().unwrap().push(image);
                     }
-                    if turn % 5 == 0 {
+                    if turn.is_multiple_of(5) {
                         server.advance(Duration::from_secs(20));
                     }
                     let path = format!("{COPY}/blobs/{}", digests[which]);

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{COPY, Mirror, NGINX, wait_until};
 use crate::harness::console::ask;
 use crate::harness::images;
-use crate::harness::upstream::Image;
+use crate::harness::server::Server;
+use crate::harness::upstream::{Image, Upstream};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -197,4 +198,37 @@ fn what_was_pushed_is_not_evicted() {
         client.get(&format!("/v2/acme/web/blobs/{digest}")).text(),
         layer("v1")
     );
+}
+
+/// A registry that becomes a proxy keeps what was pushed to it before, though its upstream has a repository of that
+/// name: only what it fetched into a repository of its own goes.
+#[test]
+fn what_was_pushed_before_it_was_a_proxy_is_not_evicted() {
+    let upstream = Upstream::start();
+    let mut server = Server::start();
+    server.may_complain();
+    images::push_image(&server.client, NGINX, "mine", "pushed");
+    upstream.give_image(NGINX, "theirs", "fetched");
+    upstream.give_image("library/other", "theirs", "fetched, too");
+    let url = upstream.url();
+    server.reconfigure(&format!("proxy: {{ remoteurl: \"{url}\", ttl: 1h }}"));
+    let client = server.client;
+    assert_eq!(client.get("/v2/library/nginx/manifests/theirs").status, 200);
+    assert_eq!(client.get("/v2/library/other/manifests/theirs").status, 200);
+    // What is pulled is written down before anything is decided.
+    let evict = || {
+        ask(
+            &server.root(),
+            "POST",
+            "/mirror/evictions",
+            Some(&json!({ "plan": false })),
+        )
+    };
+    assert_eq!(evict().0, 200);
+    server.advance(Duration::from_hours(24 * 30));
+    assert_eq!(evict().0, 200);
+    upstream.die();
+    assert_eq!(client.get("/v2/library/other/manifests/theirs").status, 502);
+    assert_eq!(client.get("/v2/library/nginx/manifests/mine").status, 200);
+    assert_eq!(client.get("/v2/library/nginx/manifests/theirs").status, 200);
 }
