@@ -324,12 +324,10 @@ mirror_without_upstreams() {
   is "$(header Warning)" '110 - "Response is Stale"' "what it says of itself"
 }
 
-# Clients show no words of a 5xx, so people read them in the log or ask again with curl.
+# Clients show no words of a 5xx but its status line.
 mirror_says_which() {
-  contains "$(refused skopeo inspect --tls-verify=false "docker://$front/quay.example/acme/never:v1")" "502 Bad Gateway"
-  contains "$(refused docker pull "$front/corp.example/corpuser/never:v1")" "502 Bad Gateway"
-  is "$(curl -sS -o "$tmp/body" -w '%{http_code}' "http://$front/v2/corp.example/corpuser/never/manifests/v1")" 502 status
-  contains "$(<"$tmp/body")" corp.example
+  matches "$(refused skopeo inspect --tls-verify=false "docker://$front/quay.example/acme/never:v1")" '502 quay\.example: '
+  matches "$(refused docker pull "$front/corp.example/corpuser/never:v1")" '502 corp\.example: '
 }
 
 mirror_ends() {
