@@ -15,6 +15,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("v3-", "registry:3's"),
     ("needs-files-", "names files that are not there"),
     ("letsencrypt", "asks the internet for a certificate"),
+    ("proxy", "asks its upstream, at the start, whether it is there"),
 ];
 
 fn cases() -> Vec<PathBuf> {
