@@ -15,7 +15,15 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("v3-", "registry:3's"),
     ("needs-files-", "names files that are not there"),
     ("letsencrypt", "asks the internet for a certificate"),
-    ("proxy", "asks its upstream, at the start, whether it is there"),
+    ("proxy.", "asks its upstream for an answer before it serves"),
+    (
+        "proxy-by-",
+        "asks its upstream for an answer before it serves",
+    ),
+    (
+        "proxy-for-",
+        "asks its upstream for an answer before it serves",
+    ),
 ];
 
 fn cases() -> Vec<PathBuf> {
