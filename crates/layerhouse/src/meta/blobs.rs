@@ -14,17 +14,23 @@ pub(crate) fn put(
     size_bytes: u64,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    resize(tx, digest, size_bytes)?;
-    tx.execute(
-        "INSERT INTO blobs (digest, size, verified_at) VALUES ($1, $2, $3)
-         ON CONFLICT (digest) DO UPDATE SET verified_at = excluded.verified_at, damaged_at = NULL",
+    let rows = tx.execute(
+        "INSERT INTO blobs (digest, size, verified_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING",
         &[
             digest.as_str().into(),
             size(size_bytes).into(),
             now.0.into(),
         ],
     )?;
-    Ok(())
+    if rows == 1 {
+        return Ok(());
+    }
+    resize(tx, digest, size_bytes)?;
+    tx.execute(
+        "UPDATE blobs SET verified_at = $2, damaged_at = NULL WHERE digest = $1",
+        &[digest.as_str().into(), now.0.into()],
+    )
+    .map(|_| ())
 }
 
 /// Makes the blob exist in a repository; whether it was not linked there before.
