@@ -66,7 +66,7 @@ pub(super) async fn tags<B>(
         limit,
     };
     let page = match source {
-        Some(source) => mirror::tags(call, pull, source, query).await?,
+        Some(source) => Box::pin(mirror::tags(call, pull, source, query)).await?,
         None => call.api.registry.list_tags(pull, query)?.ok_or_else(|| {
             ApiError::new(
                 StatusCode::NOT_FOUND,
@@ -103,8 +103,13 @@ pub(super) async fn referrers<B>(
     // A media type has no space, but many have a plus, which a query may mean by one.
     let artifact_type = request::query(request, "artifactType").map(|text| text.replace(' ', "+"));
     if let Some(source) = source
-        && let Some(manifests) =
-            mirror::referrers(call, source, subject, artifact_type.as_deref()).await
+        && let Some(manifests) = Box::pin(mirror::referrers(
+            call,
+            source,
+            subject,
+            artifact_type.as_deref(),
+        ))
+        .await
     {
         return Ok(referrers_index(&manifests, artifact_type.is_some()));
     }

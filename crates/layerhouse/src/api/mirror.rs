@@ -44,12 +44,12 @@ pub(super) fn resolve<B>(
     let Some(asked) = route.repository_mut() else {
         return Ok(Through::Hosted);
     };
-    let mut hosted = asked.clone();
-    settings.name(&mut hosted);
     let Some(mirror) = registry.mirror() else {
-        *asked = hosted;
+        settings.name(asked);
         return Ok(Through::Hosted);
     };
+    let mut hosted = asked.clone();
+    settings.name(&mut hosted);
     let is_own = registry.is_own(&mirror, &hosted)?;
     if !is_read {
         let is_refused = mirror.is_copy(&hosted) && (!is_own || mirror.settings.is_proxy);
