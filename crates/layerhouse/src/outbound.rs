@@ -1,5 +1,5 @@
-//! Requests of ours to others, and the only place that makes any: TLS is verified against the system's
-//! roots, always; and what an operator gave for one server is sent to no other.
+//! Requests of ours to others, and the only place that makes any: TLS is verified, always, against the system's
+//! roots and those that an operator named for a server; and what an operator gave for one server is sent to no other.
 
 pub(crate) mod exchange;
 pub(crate) mod ldap;

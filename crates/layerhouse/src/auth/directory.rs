@@ -412,19 +412,12 @@ impl Directory {
                 Standing::Anonymous
             });
         };
+        let is_admin = account.is_admin;
         let mut role = who.everywhere;
-        let account_or_role = |role| {
-            Ok(Standing::Account {
-                is_admin: account.is_admin,
-                role,
-            })
-        };
-        if let Some(namespace) = repository.namespace()
-            && self.keeps_out_owner(tx, &namespace)?
-        {
-            return account_or_role(role);
-        }
         if let Some(namespace) = repository.namespace() {
+            if self.keeps_out_owner(tx, &namespace)? {
+                return Ok(Standing::Account { is_admin, role });
+            }
             role = role.max(member_role(tx, account.id, &namespace)?);
         } else if !repository.as_str().contains('/')
             && let Some((namespace, team)) = &self.settings.official_team
@@ -440,7 +433,7 @@ impl Directory {
                 role = role.max(Some(parse_role(&granted)?));
             }
         }
-        account_or_role(role)
+        Ok(Standing::Account { is_admin, role })
     }
 
     /// Whether copies of another registry stand in the namespace of a user, who has no part in them: only an

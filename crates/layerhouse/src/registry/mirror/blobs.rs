@@ -96,14 +96,7 @@ impl Registry {
         source: &Source,
         digest: &Digest,
     ) -> Result<Ticket, MirrorError> {
-        let settings = &source.mirror.settings;
-        if settings.is_offline {
-            return Err(MirrorError::Offline);
-        }
-        let asked = Asked::blob(source, digest);
-        if self.is_known_absent(&asked, settings.negative_ttl) {
-            return Err(source.absent());
-        }
+        self.check_askable(source, &Asked::blob(source, digest))?;
         let key = (source.copy.clone(), digest.clone());
         let (ticket, is_first) = self.copying.arrivals.join(key, |arrival| {
             let fetch = Fetch {
@@ -142,14 +135,8 @@ impl Registry {
         if let Some(size_bytes) = said {
             return Ok(size_bytes);
         }
-        let settings = &source.mirror.settings;
-        if settings.is_offline {
-            return Err(MirrorError::Offline);
-        }
         let asked = Asked::blob(source, digest);
-        if self.is_known_absent(&asked, settings.negative_ttl) {
-            return Err(source.absent());
-        }
+        self.check_askable(source, &asked)?;
         let upstream = &source.served.upstream;
         let size_bytes = upstream.blob_size(&source.repository, digest).await;
         let size_bytes = size_bytes.map_err(MirrorError::from).inspect_err(|error| {

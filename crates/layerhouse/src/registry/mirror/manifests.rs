@@ -129,10 +129,8 @@ impl Registry {
                 numbers.add(Count::Stale);
                 return found(Arc::clone(manifest), Freshness::Stale);
             }
-        } else if settings.is_offline {
-            return Err(MirrorError::Offline);
-        } else if self.is_known_absent(&asked, settings.negative_ttl) {
-            return Err(source.absent());
+        } else {
+            self.check_askable(source, &asked)?;
         }
         let have = local.as_ref().map(|manifest| manifest.digest.clone());
         let bring = || {

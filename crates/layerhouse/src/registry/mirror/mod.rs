@@ -1,10 +1,9 @@
 //! The mirror: repositories of other registries, served from here. What was pulled once is kept as a copy, in a
 //! repository of its own, and is pulled, collected, scrubbed and backed up like everything else.
 //!
-//! `routing.rs` says which names are an upstream's; `manifests.rs` keeps tags fresh and copies manifests;
-//! `arrival.rs` fetches a blob once for all who wait for it, while they read it; `evict` lets go what takes too much
-//! room; `warm.rs` fetches what nobody asked for yet, `sync.rs`
-//! copies it into repositories of our own.
+//! `routing.rs` says which names are an upstream's; `manifests.rs` keeps tags fresh and copies manifests; `fetch.rs`
+//! fetches a blob once for all who wait for it, who read it meanwhile (`arrival.rs`); `evict` lets go what takes too
+//! much room; `warm.rs` fetches what nobody asked for yet, `sync.rs` copies it into repositories of our own.
 
 pub(crate) mod arrival;
 pub(crate) mod blobs;
@@ -32,6 +31,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use self::arrival::Arrivals;
 use self::manifests::Brought;
 use self::numbers::Numbers;
+use self::routing::Source;
 use self::waiting::Waiting;
 use super::Registry;
 use crate::clock::{Clock, Moment};
@@ -258,6 +258,18 @@ impl Registry {
     /// Ends what is on its way from upstreams, and waits until it is cleaned up.
     pub(crate) async fn stop_mirror(&self) {
         self.copying.arrivals.stop().await;
+    }
+
+    /// Whether there is any use in asking the upstream for what the copy does not have.
+    fn check_askable(&self, source: &Source, asked: &Asked) -> Result<(), MirrorError> {
+        let settings = &source.mirror.settings;
+        if settings.is_offline {
+            return Err(MirrorError::Offline);
+        }
+        if self.is_known_absent(asked, settings.negative_ttl) {
+            return Err(source.absent());
+        }
+        Ok(())
     }
 
     /// Whether an upstream said within `ttl` that it does not have it.
