@@ -1,11 +1,11 @@
-//! What is answered beside the registry: which path is whose. Where the index is off that is nothing, but for
-//! the API at the console.
+//! What is answered beside the registry: which path is whose. Where the index is off that is the
+//! pages, and the API at the console.
 
 use http::Request;
 use hyper::body::Incoming;
 
 use super::error::ApiError;
-use super::{Answer, Call, Settings, oidc, rate, search, token, v1};
+use super::{Answer, Call, Settings, oidc, rate, search, token, ui, v1};
 use crate::auth::ClientAddress;
 
 /// Who answers a path outside `/v2/`.
@@ -16,6 +16,8 @@ pub(super) enum Beside {
     Token(token::Endpoint),
     Oidc(oidc::Endpoint),
     Search(search::Endpoint),
+    /// A page, with what stands behind `/ui`.
+    Page(String),
 }
 
 impl Beside {
@@ -24,6 +26,11 @@ impl Beside {
         // Before all else: pulls and pushes come by here.
         if path.starts_with("/v2/") {
             return None;
+        }
+        if settings.has_pages
+            && let Some(rest) = ui::path_below(path)
+        {
+            return Some(Self::Page(rest.to_owned()));
         }
         let has_index = settings.index.is_some();
         if !has_index && address != ClientAddress::Console {
@@ -54,6 +61,7 @@ impl Beside {
             Self::Token(endpoint) => token::serve(&call, endpoint, request).await,
             Self::Oidc(endpoint) => oidc::serve(&call, endpoint, &request).await,
             Self::Search(endpoint) => search::serve(call, endpoint, &request).await,
+            Self::Page(rest) => Ok(ui::answer(call, &rest, request).await),
         }
     }
 }

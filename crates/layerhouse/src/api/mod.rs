@@ -28,6 +28,8 @@ mod stall;
 pub(crate) mod tls;
 mod token;
 mod transport;
+#[allow(dead_code, clippy::unused_async, reason = "pages are being added")]
+pub(crate) mod ui;
 mod uploads;
 mod v1;
 
@@ -91,6 +93,8 @@ pub(crate) struct Api {
     pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
     /// See [`manifests::MANIFEST_ROOM_KIB`].
     pub(crate) manifest_room_kib: Semaphore,
+    /// Where pages wait for their turn.
+    pub(crate) pages: ui::Room,
     /// See `layerhouse.index.ratelimit`.
     pub(crate) windows: rate::Windows,
     pub(crate) observers: Arc<Observers>,
@@ -108,6 +112,8 @@ pub(crate) struct Settings {
     tags_max: usize,
     manifest_rules: Arc<ManifestRules>,
     has_access_log: bool,
+    /// Whether there are pages under `/ui/`.
+    has_pages: bool,
     /// The operations on accounts, where there are any.
     index: Option<Index>,
     rates: RateLimits,
@@ -140,6 +146,7 @@ impl Settings {
                 ManifestRules::new(&config.validation).expect("the configuration compiled them"),
             ),
             has_access_log: config.log.has_access_log,
+            has_pages: config.has_pages,
             rates: config
                 .index
                 .as_ref()
@@ -313,7 +320,7 @@ impl Call {
                     allow: "GET, HEAD",
                 }));
             }
-            "/" => return Ok(front_door()),
+            "/" if !settings.has_pages || !ui::wants_page(&request) => return Ok(front_door()),
             "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
             "/readyz" => return self.ready().await,
             _ => {}
@@ -329,6 +336,13 @@ impl Call {
                     .ok_or(RouteError::NotFound)?
             }
         };
+        if settings.has_pages
+            && !path.starts_with("/v2/")
+            && ui::wants_page(&request)
+            && let Some(way) = ui::way_from(&self, path)
+        {
+            return Ok(way);
+        }
         if let Some(beside) = Beside::of(path, &settings, address) {
             return Box::pin(beside.serve(self, request)).await;
         }

@@ -217,6 +217,25 @@ impl TendPermit {
         })
     }
 
+    /// For who is let in without accounts, by what the authenticator grants them there.
+    pub(crate) fn of_caller(
+        caller: &Arc<Caller>,
+        repository: &RepositoryName,
+        deed: Deed,
+    ) -> Option<Self> {
+        let actions: &[Action] = match deed {
+            Deed::Pull => &[Action::Pull],
+            Deed::Push => &[Action::Pull, Action::Push],
+            Deed::Delete => &[Action::Delete],
+            Deed::Maintain | Deed::Own => &[Action::Everything],
+        };
+        let is_allowed = caller.access.allows_in(repository, actions);
+        is_allowed.then(|| Self {
+            repository: repository.clone(),
+            caller: Arc::clone(caller),
+        })
+    }
+
     pub(crate) fn repository(&self) -> &RepositoryName {
         &self.repository
     }

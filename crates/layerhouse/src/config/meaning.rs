@@ -42,6 +42,8 @@ pub struct Config {
     pub(crate) index: Option<index::Index>,
     /// `layerhouse.mirror` or `proxy`; absent, no other registry is asked for anything.
     pub(crate) mirror: Option<mirror::Mirror>,
+    /// `layerhouse.ui.enabled`: whether there are pages under `/ui/`.
+    pub(crate) has_pages: bool,
     pub(crate) allows_delete: bool,
     pub(crate) is_read_only: bool,
     pub(crate) validation: Validation,

@@ -285,6 +285,7 @@ fn read_all(
         auth,
         index,
         mirror,
+        has_pages: ours.section("ui").flag("enabled", true),
         allows_delete,
         is_read_only: storage.is_read_only,
         validation: sections::other::validation(&root),

@@ -18,6 +18,7 @@ use crate::api::{Answer, Call};
 use crate::auth::access::Access;
 use crate::auth::authenticator::Denied;
 use crate::auth::credentials::{Credentials, Secret};
+use crate::auth::directory::Directory;
 use crate::auth::permits::{
     AccountPermit, AdminPermit, Asker, NamespacePermit, OperatorPermit, RepositoryPermit,
     TendPermit,
@@ -26,6 +27,7 @@ use crate::auth::principal::Principal;
 use crate::auth::rights::{Deed, Role};
 use crate::auth::sign_in::{SignIn, SignInError};
 use crate::auth::{ClientAddress, RequestSource};
+use crate::index::Index;
 
 /// Has the endpoint's handler answer, if the caller may ask it.
 ///
@@ -49,12 +51,27 @@ pub(super) async fn enter(
     let principal = Arc::new(identify(sign_in, presented, &source).await?);
     let asker = Asker::new(principal, source);
     admit(&mut call, &asker);
+    let request = (parameters, unread);
+    handle(call, sign_in.directory(), index, asker, endpoint, request).await
+}
+
+/// The same for who is known already.
+///
+/// # Errors
+/// As [`enter`].
+pub(super) async fn handle(
+    call: Call,
+    directory: &Directory,
+    index: Index,
+    asker: Asker,
+    endpoint: &Endpoint,
+    (parameters, unread): (Parameters, Unread),
+) -> Result<Answer, Problem> {
     let visit = Visit {
         call,
         index,
         parameters,
     };
-    let directory = sign_in.directory();
     match &endpoint.handler {
         Handler::Anyone(handle) => handle(visit, asker, unread).await,
         Handler::SignedIn(handle) => {
@@ -144,13 +161,13 @@ async fn enter_console(
 }
 
 /// Takes note of who asks, for the log and for the handler.
-fn admit(call: &mut Call, asker: &Asker) {
+pub(in crate::api) fn admit(call: &mut Call, asker: &Asker) {
     call.caller = asker.caller(Access::Nothing);
     let _ = call.admitted.set(Arc::clone(&call.caller));
 }
 
 /// Who asks: nobody, if nothing is said and if a session is over.
-async fn identify(
+pub(in crate::api) async fn identify(
     sign_in: &SignIn,
     presented: Presented,
     source: &RequestSource,
@@ -224,7 +241,7 @@ pub(super) fn refused(asker: &Asker) -> Problem {
 
 /// The answer to who may not do this to a thing: nobody signs in first; of what they may not see, others
 /// learn nothing (S17).
-fn hidden(asker: &Asker, is_seen: bool) -> Problem {
+pub(in crate::api) fn hidden(asker: &Asker, is_seen: bool) -> Problem {
     if asker.is_nobody() {
         return Problem::unauthorized();
     }

@@ -22,7 +22,16 @@ pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Unread {
     pub(super) query: String,
     pub(super) headers: HeaderMap,
-    pub(super) body: RequestBody,
+    pub(super) body: Content,
+}
+
+/// The body of a request.
+pub(super) enum Content {
+    /// It comes over the connection.
+    Arriving(RequestBody),
+    /// A page of ours says it.
+    #[allow(dead_code, reason = "pages are being added")]
+    Here(Vec<u8>),
 }
 
 /// Where a handler's input stands in the description.
@@ -225,7 +234,21 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.eq_ignore_ascii_case("application/json")
 }
 
-async fn collect(headers: &HeaderMap, mut body: RequestBody) -> Result<Vec<u8>, Problem> {
+async fn collect(headers: &HeaderMap, content: Content) -> Result<Vec<u8>, Problem> {
+    match content {
+        Content::Arriving(body) => collect_arriving(headers, body).await,
+        Content::Here(content) => Ok(content),
+    }
+}
+
+/// A whole body of at most [`BODY_BYTES_MAX`].
+///
+/// # Errors
+/// 413 for a larger one; 400 for one that breaks off, or comes too slowly.
+pub(in crate::api) async fn collect_arriving(
+    headers: &HeaderMap,
+    mut body: RequestBody,
+) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -2,14 +2,14 @@
 //! needs; the router, the checks of rights, the description (OpenAPI) and the tests all read that one table.
 
 mod access;
-mod admission;
+pub(super) mod admission;
 mod audit;
 mod collection;
 mod deleted;
 mod endpoint;
 mod grants;
 mod history;
-mod input;
+pub(super) mod input;
 mod invitations;
 mod keeping;
 mod me;
@@ -18,13 +18,13 @@ mod openapi;
 mod organizations;
 mod output;
 mod path;
-mod problem;
+pub(super) mod problem;
 mod repositories;
 mod retention;
 mod robots;
 mod search;
 mod server;
-mod session;
+pub(super) mod session;
 mod sign_in;
 mod storage;
 mod table;
@@ -36,15 +36,16 @@ mod views;
 mod visit;
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 
 use self::endpoint::{Endpoint, Verb};
-use self::input::Unread;
+use self::input::{Content, Unread};
 use self::path::Parameters;
 use self::problem::{Code, Problem};
 use super::body::RequestBody;
 use super::{Answer, Call, rate};
+use crate::auth::permits::Asker;
 
 /// What paths of the API begin with.
 pub(super) const ROOT: &str = "/api/v1";
@@ -81,10 +82,41 @@ async fn handle(call: Call, rest: &str, request: Request<Incoming>) -> Result<An
     let timeouts = call.api.timeouts;
     let unread = Unread {
         query: head.uri.query().unwrap_or_default().to_owned(),
-        body: RequestBody::new(body, timeouts),
+        body: Content::Arriving(RequestBody::new(body, timeouts)),
         headers: head.headers,
     };
     admission::enter(call, endpoint, parameters, unread).await
+}
+
+/// Asks for one of our own pages what `asker` may ask: the same endpoints, checks and refusals as over HTTP.
+/// `path` stands behind [`ROOT`], in segments that are encoded.
+#[allow(dead_code, reason = "pages are being added")]
+pub(super) async fn ask(
+    call: Call,
+    asker: Asker,
+    method: &Method,
+    (path, query): (&str, String),
+    body: Option<Vec<u8>>,
+) -> Result<Answer, Problem> {
+    let (endpoint, parameters) = route(&table::ENDPOINTS, method, path)?;
+    let settings = std::sync::Arc::clone(&call.settings);
+    let indexed = settings.authenticator.indexed();
+    let (Some(indexed), Some(index)) = (indexed, settings.index.clone()) else {
+        return Err(Problem::not_found());
+    };
+    let mut headers = HeaderMap::new();
+    if body.is_some() {
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+    }
+    let unread = Unread {
+        query,
+        headers,
+        body: Content::Here(body.unwrap_or_default()),
+    };
+    let request = (parameters, unread);
+    let directory = indexed.directory();
+    admission::handle(call, directory, index, asker, endpoint, request).await
 }
 
 /// The endpoint for a method and a path.

@@ -58,7 +58,6 @@ pub(in crate::api) enum Code {
     #[serde(rename = "TOOMANYREQUESTS")]
     #[expect(dead_code, reason = "said by the registry's errors")]
     TooManyRequests,
-    #[expect(dead_code, reason = "said by the registry's errors")]
     Unavailable,
     #[expect(dead_code, reason = "said by the registry's errors")]
     Unknown,
@@ -81,7 +80,7 @@ enum Inner {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+    pub(in crate::api) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
         Self(Box::new(Inner::Ours {
             status,
             code,
@@ -90,7 +89,7 @@ impl Problem {
         }))
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(in crate::api) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if let Inner::Ours { headers, .. } = &mut *self.0 {
             headers.push((name, value));
         }
@@ -98,26 +97,26 @@ impl Problem {
     }
 
     /// The one answer for what is not there and for what may not be seen (S17).
-    pub(super) fn not_found() -> Self {
+    pub(in crate::api) fn not_found() -> Self {
         let message = "there is nothing here that you may see";
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
     }
 
     /// What is named is not there, and that is no secret.
-    pub(super) fn absent(message: impl Into<String>) -> Self {
+    pub(in crate::api) fn absent(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
     }
 
-    pub(super) fn denied(message: impl Into<String>) -> Self {
+    pub(in crate::api) fn denied(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, Code::Denied, message)
     }
 
-    pub(super) fn conflict(code: Code, message: impl Into<String>) -> Self {
+    pub(in crate::api) fn conflict(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
     /// Whatever it is that nobody may.
-    pub(super) fn unauthorized() -> Self {
+    pub(in crate::api) fn unauthorized() -> Self {
         let message = "sign in: with a user's name and password, or with a token";
         // A browser that is challenged asks with a window of its own, which no page wants; programs
         // that know the scheme send their credentials unasked.
@@ -126,12 +125,12 @@ impl Problem {
             .with(header::WWW_AUTHENTICATE, challenge)
     }
 
-    pub(super) fn invalid(message: impl Into<String>) -> Self {
+    pub(in crate::api) fn invalid(message: impl Into<String>) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Self::new(status, Code::ValueInvalid, message)
     }
 
-    pub(super) fn into_answer(self) -> Answer {
+    pub(in crate::api) fn into_answer(self) -> Answer {
         let (status, code, message, headers) = match *self.0 {
             Inner::Registry(error) => return error.into_answer(),
             Inner::Ours {

@@ -13,7 +13,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a request to the API signs in with.
 #[derive(Debug)]
-pub(super) enum Presented {
+pub(in crate::api) enum Presented {
     Nothing,
     Credentials(Credentials),
     /// What the cookie says, from a page of ours or by a method that only looks.
@@ -24,7 +24,7 @@ pub(super) enum Presented {
 ///
 /// # Errors
 /// 403 for a change that a cookie would sign, and that no page of ours asks for.
-pub(super) fn presented(
+pub(in crate::api) fn presented(
     headers: &HeaderMap,
     source: &RequestSource,
     is_safe: bool,

@@ -1,0 +1,17 @@
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::reference::Reference;
+
+use super::super::route::View;
+use super::super::visit::Visit;
+use crate::api::Answer;
+use crate::api::v1::problem::Problem;
+
+pub(in crate::api::ui) async fn page(
+    visit: Visit,
+    name: RepositoryName,
+    _reference: Reference,
+    _view: View,
+) -> Result<Answer, Problem> {
+    visit.visitor.pull(&name)?;
+    Err(Problem::not_found())
+}
