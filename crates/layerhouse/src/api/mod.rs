@@ -320,7 +320,10 @@ impl Call {
                     allow: "GET, HEAD",
                 }));
             }
-            "/" if !settings.has_pages || !ui::wants_page(&request) => return Ok(front_door()),
+            "/" if settings.has_pages && ui::wants_page(&request) => {
+                return Ok(ui::way_from(&self, "/").unwrap_or_else(front_door));
+            }
+            "/" => return Ok(front_door()),
             "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
             "/readyz" => return self.ready().await,
             _ => {}

@@ -57,7 +57,7 @@ impl Pairs {
             .iter()
             .filter(|(found, _)| found != name && found != "page" && found != "said");
         let pairs = kept.map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut query = form_urlencoded::Serializer::new(String::from("?"));
+        let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         query.extend_pairs(pairs.filter(|(_, value)| !value.is_empty()));
         if let Some(value) = value {
             query.append_pair(name, value);

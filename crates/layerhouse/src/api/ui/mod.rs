@@ -32,10 +32,9 @@ use self::shell::Shell;
 use self::visit::Visit;
 use self::visitor::Visitor;
 use super::body::{RequestBody, ResponseBody};
-use super::cookies::is_own_page;
 use super::v1::input::collect_arriving;
 use super::v1::problem::{Code, Problem};
-use super::{Answer, Call, request};
+use super::{Answer, Call, cookies, request};
 
 /// What paths of pages begin with.
 pub(super) const ROOT: &str = "/ui";
@@ -121,6 +120,9 @@ async fn handle(mut call: Call, rest: &str, request: Request<Incoming>) -> Answe
     if let Some(Route::Asset { version, file }) = &route {
         return assets::answer(version, file, accepts_gzip(&head.headers));
     }
+    if call.settings.index.is_some() && comes_from_elsewhere(&head.method, &head.headers) {
+        return once_more();
+    }
     let shell = Shell::of(&call, &head);
     let is_post = head.method == Method::POST;
     let mut visit = Visit {
@@ -134,7 +136,7 @@ async fn handle(mut call: Call, rest: &str, request: Request<Incoming>) -> Answe
     if !matches!(head.method, Method::GET | Method::HEAD | Method::POST) {
         return visit.refuse(visit.method_not_allowed("GET, HEAD, POST"));
     }
-    if is_post && !is_own_page(&head.headers, &call.caller.source) {
+    if is_post && !cookies::is_own_page(&head.headers, &call.caller.source) {
         return visit.refuse(Problem::new(
             StatusCode::FORBIDDEN,
             Code::CrossSite,
@@ -202,6 +204,22 @@ async fn page(visit: Visit, route: Option<Route>) -> Result<Answer, Problem> {
         Route::Preferences => shell::preferences(&visit),
         Route::Asset { .. } => Err(Problem::not_found()),
     }
+}
+
+/// Whether a link on another site led here, so that the browser kept the session's cookie to itself: it is of
+/// `SameSite=Strict`.
+fn comes_from_elsewhere(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name: &'static str| request::text(headers, &HeaderName::from_static(name));
+    *method == Method::GET
+        && says("sec-fetch-site") == Some("cross-site")
+        && says("sec-fetch-mode") == Some("navigate")
+        && cookies::find(headers, cookies::SESSION).is_none()
+}
+
+/// Has the browser ask again, from a page of ours: then it shows its cookie, if it has one.
+fn once_more() -> Answer {
+    let page = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0\"><title>Layerhouse</title></html>";
+    super::json(StatusCode::OK, "text/html; charset=utf-8", page.into())
 }
 
 /// Makes a page where it may wait for the database, away from what serves pulls.
