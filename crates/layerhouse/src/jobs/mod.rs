@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod checks;
 mod collection;
+mod images;
 pub(crate) mod index_repositories;
 mod mirror;
 mod notifications;
@@ -41,6 +42,7 @@ pub(crate) fn start(
     }
     jobs.spawn(retention::note_pulls(Arc::clone(registry), stop.clone()));
     jobs.spawn(retention::run(Arc::clone(registry), stop.clone()));
+    jobs.spawn(images::learn(Arc::clone(registry), stop.clone()));
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
     jobs.spawn(mirror::evict(Arc::clone(registry), stop.clone()));
     jobs.spawn(mirror::fetch(Arc::clone(registry), stop.clone()));

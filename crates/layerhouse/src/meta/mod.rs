@@ -10,6 +10,7 @@ pub(crate) mod accounts;
 pub(crate) mod adoptions;
 pub(crate) mod audit;
 pub(crate) mod blobs;
+pub(crate) mod browse;
 pub(crate) mod counts;
 pub(crate) mod damages;
 pub(crate) mod deleted;
@@ -120,6 +121,11 @@ impl Row<'_> {
         self.0
             .get(column)
             .map_err(|error| database_fault("reading a column", error))
+    }
+    /// The text where it stands, for one that is only looked at.
+    pub(super) fn text_ref(&self, column: usize) -> Result<&str, Fault> {
+        let read = || -> Result<&str, rusqlite::Error> { Ok(self.0.get_ref(column)?.as_str()?) };
+        read().map_err(|error| database_fault("reading a column", error))
     }
     pub(super) fn optional_text(&self, column: usize) -> Result<Option<String>, Fault> {
         self.0

@@ -65,7 +65,7 @@ pub(crate) fn move_tag(
 ) -> Result<Option<Digest>, Fault> {
     let before = find(tx, repository, tag)?;
     tx.execute(
-        "INSERT INTO tags (repository_id, name, digest, moved_at) VALUES ($1, $2, $3, $4)
+        "INSERT INTO tags (repository_id, name, digest, moved_at, version) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (repository_id, name)
          DO UPDATE SET digest = excluded.digest, moved_at = excluded.moved_at",
         &[
@@ -73,6 +73,7 @@ pub(crate) fn move_tag(
             tag.as_str().into(),
             manifest.as_str().into(),
             now.0.into(),
+            super::browse::version::key(tag.as_str()).as_str().into(),
         ],
     )?;
     // A push of what the tag points at already is no move.

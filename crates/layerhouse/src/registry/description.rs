@@ -122,17 +122,23 @@ impl Registry {
         if size_bytes.is_none_or(|size_bytes| CONFIG_BYTES_MAX < size_bytes) {
             return Ok(BTreeMap::new());
         }
-        let Some(content) = self.read_whole(digest)? else {
+        let Some(content) = self.read_checked(digest)? else {
             return Ok(BTreeMap::new());
         };
-        if Digest::of(digest.algorithm(), &content) != *digest {
-            return Ok(BTreeMap::new());
-        }
         let config: Config = serde_json::from_slice(&content).unwrap_or_default();
         Ok(config
             .config
             .and_then(|config| config.labels)
             .unwrap_or_default())
+    }
+
+    /// A published file of at most [`CONFIG_BYTES_MAX`] whose bytes hash to its name. Blocks.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(super) fn read_checked(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Fault> {
+        let content = self.read_whole(digest)?;
+        Ok(content.filter(|content| Digest::of(digest.algorithm(), content) == *digest))
     }
 
     /// A published file of at most [`CONFIG_BYTES_MAX`]. Blocks.

@@ -4,6 +4,7 @@
 mod adoption;
 pub(crate) mod backup;
 pub(crate) mod blobs;
+pub(crate) mod browse;
 mod cache;
 pub(crate) mod collection;
 pub(crate) mod deletion;

@@ -89,7 +89,10 @@ impl PartialOrd for Version<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::meta::browse::version::key;
 
     #[test]
     fn versions_are_strict() {
@@ -153,5 +156,24 @@ mod tests {
             .collect();
         assert_eq!(versions.len(), chain.len());
         assert!(versions.is_sorted_by(|one, other| one < other));
+    }
+
+    proptest! {
+        /// The text that the database sorts tags by puts versions in the same order.
+        #[test]
+        fn keys_of_tags_compare_as_versions(
+            one in r"v?(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]?)\.(0|[1-9][0-9]?)(-(0|[1-9][0-9]?|[a-cA-C-]{1,3}|[0-9][a-c])(\.(0|[1-9][0-9]?|[a-c-]{1,3})){0,3})?",
+            other in r"v?(0|[1-9][0-9]{0,3})\.(0|[1-9])\.(0|[1-9])(-(0|[1-9][0-9]?|[a-cA-C-]{1,3})(\.(0|[1-9][0-9]?|[a-c-]{1,3})){0,3})?",
+            tail in r"(-(0|[1-9][0-9]?|[a-c-]{1,3})(\.(0|[1-9][0-9]?|[a-c-]{1,3})){0,3})?",
+        ) {
+            // Seldom the same numbers by chance.
+            let core = one.split('-').next().unwrap_or_default();
+            for other in [other, format!("{core}{tail}")] {
+                let (Some(a), Some(b)) = (Version::of_tag(&one), Version::of_tag(&other)) else {
+                    return Err(TestCaseError::fail("these are versions"));
+                };
+                prop_assert_eq!(key(&one).cmp(&key(&other)), a.cmp(&b), "{} {}", one, other);
+            }
+        }
     }
 }

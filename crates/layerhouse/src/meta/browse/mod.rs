@@ -1,0 +1,16 @@
+//! What pages of the web UI read: lists of tags and repositories in several orders, facts of images, and who shares
+//! what with whom. Bounded statements, each by an index.
+
+#![allow(
+    dead_code,
+    reason = "the pages that read this come one by one; goes when they are there"
+)]
+
+pub(crate) mod images;
+pub(crate) mod tags;
+pub(crate) mod version;
+
+/// Texts as one parameter, in their order: a JSON array.
+fn array<T: serde::Serialize>(items: &[T]) -> String {
+    serde_json::to_string(items).expect("a list of texts or numbers is JSON")
+}

@@ -1,0 +1,16 @@
+//! What the pages of the web UI show: lists in several orders, images and what they share. Read from the rows
+//! alone; the one file that is ever opened is the config of an image that somebody looks at.
+//!
+//! Operations are bounded and take some milliseconds at 10⁴ repositories, 10⁶ tags and 3×10⁵ tags in one of them;
+//! what a bound cut off says so. They block: call them from a thread that may wait.
+
+#![allow(
+    dead_code,
+    reason = "the pages that read this come one by one; goes when they are there"
+)]
+
+pub(crate) mod kind;
+mod learn;
+pub(crate) mod tags;
+#[cfg(test)]
+mod tests;
