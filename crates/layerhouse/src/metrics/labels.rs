@@ -13,11 +13,13 @@ pub(crate) enum Route {
     Referrers,
     /// `/healthz`, `/readyz`, `/`.
     Probe,
+    /// `/ui/`, for browsers.
+    Page,
     Other,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Base,
         Self::Catalog,
         Self::Tags,
@@ -27,6 +29,7 @@ impl Route {
         Self::Upload,
         Self::Referrers,
         Self::Probe,
+        Self::Page,
         Self::Other,
     ];
 
@@ -37,6 +40,8 @@ impl Route {
             "/v2" | "/v2/" => return Self::Base,
             "/v2/_catalog" => return Self::Catalog,
             "/" | "/healthz" | "/readyz" => return Self::Probe,
+            "/ui" => return Self::Page,
+            path if path.starts_with("/ui/") => return Self::Page,
             _ => {}
         }
         let Some(path) = path.strip_prefix("/v2/") else {
@@ -67,13 +72,17 @@ impl Route {
             Self::Upload => "blob_upload_chunk",
             Self::Referrers => "referrers",
             Self::Probe => "probe",
+            Self::Page => "page",
             Self::Other => "other",
         }
     }
 
     /// Whether registry:2 has a handler of this name.
     pub(super) fn is_registry2(self) -> bool {
-        !matches!(self, Self::Referrers | Self::Probe | Self::Other)
+        !matches!(
+            self,
+            Self::Referrers | Self::Probe | Self::Page | Self::Other
+        )
     }
 }
 
@@ -95,9 +104,9 @@ pub(super) fn method_index(method: &str) -> usize {
 
 /// The statuses that we answer with, and 499 for a client that did not wait; all others are counted
 /// together, as 0.
-pub(super) const STATUSES: [u16; 30] = [
-    0, 200, 201, 202, 204, 206, 301, 302, 304, 307, 400, 401, 403, 404, 405, 406, 408, 409, 412,
-    413, 414, 415, 416, 429, 431, 499, 500, 502, 503, 507,
+pub(super) const STATUSES: [u16; 32] = [
+    0, 200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 400, 401, 403, 404, 405, 406, 408, 409,
+    412, 413, 414, 415, 416, 422, 429, 431, 499, 500, 502, 503, 507,
 ];
 
 /// The place of a status in [`STATUSES`].
@@ -188,6 +197,8 @@ mod tests {
         check("/v2/acme/web/blobs/uploads/1f", "blob_upload_chunk");
         check("/v2/acme/web/referrers/sha256:ab", "referrers");
         check("/healthz", "probe");
+        check("/ui/r/acme/web", "page");
+        check("/uis", "other");
         check("/v2/acme", "other");
         check("/v2//////", "other");
         check("", "other");
