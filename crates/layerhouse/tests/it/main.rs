@@ -42,5 +42,6 @@ mod scrub;
 mod settings;
 mod sockets;
 mod tls;
+mod ui;
 mod undelete;
 mod uploads;

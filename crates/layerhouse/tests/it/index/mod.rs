@@ -7,7 +7,7 @@ mod changes;
 mod command;
 mod counts;
 mod hidden;
-mod house;
+pub(crate) mod house;
 mod ldap;
 mod limits;
 mod matrix;

@@ -11,13 +11,13 @@ use crate::harness::images;
 
 impl House {
     /// `Authorization` of a name and a password that nobody remembers as wrong: each try comes from elsewhere.
-    pub(in crate::index) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let number = self.places.fetch_add(1, Ordering::Relaxed);
         format!("198.51.{}.{}", number >> 8 & 255, number & 255)
     }
 
     /// Sends a request with this `Authorization`; none, if it is empty.
-    pub(in crate::index) fn send(
+    pub(crate) fn send(
         &self,
         method: &str,
         path: &str,
@@ -33,7 +33,7 @@ impl House {
     }
 
     /// What the token service says to this `Authorization`.
-    pub(in crate::index) fn token_answer(
+    pub(crate) fn token_answer(
         &self,
         authorization: &str,
         scopes: &[&str],
@@ -48,7 +48,7 @@ impl House {
 
     /// `Authorization` of an access token for scopes.
     #[track_caller]
-    pub(in crate::index) fn access(&self, authorization: &str, scopes: &[&str]) -> String {
+    pub(crate) fn access(&self, authorization: &str, scopes: &[&str]) -> String {
         let answer = self.token_answer(authorization, scopes, "");
         assert_eq!(answer.status, 200, "{}", answer.text());
         bearer(&text(&parsed(&answer)["token"]))
@@ -56,14 +56,14 @@ impl House {
 
     /// What Docker keeps of who signed in.
     #[track_caller]
-    pub(in crate::index) fn refresh_token(&self, authorization: &str) -> String {
+    pub(crate) fn refresh_token(&self, authorization: &str) -> String {
         let answer = self.token_answer(authorization, &[], "&offline_token=true&client_id=docker");
         assert_eq!(answer.status, 200, "{}", answer.text());
         text(&parsed(&answer)["refresh_token"])
     }
 
     /// What the token service says to a refresh token.
-    pub(in crate::index) fn redeem(&self, refresh: &str, scope: &str) -> Response {
+    pub(crate) fn redeem(&self, refresh: &str, scope: &str) -> Response {
         let form = format!(
             "grant_type=refresh_token&service=layerhouse&client_id=docker&refresh_token={refresh}&scope={scope}"
         );
@@ -78,7 +78,7 @@ impl House {
 
     /// A session of the web's, as the cookie has it.
     #[track_caller]
-    pub(in crate::index) fn session(&self, name: &str) -> String {
+    pub(crate) fn session(&self, name: &str) -> String {
         let form = json!({ "user": name, "password": PASSWORD });
         let answer = self.try_ask("POST", "/session", "", &form);
         assert!((200..300).contains(&answer.status), "{}", answer.text());
@@ -90,18 +90,12 @@ impl House {
 
     /// Pushes an image of one layer, by root; its manifest.
     #[track_caller]
-    pub(in crate::index) fn push(&self, repository: &str, tag: &str, layer: &str) -> String {
+    pub(crate) fn push(&self, repository: &str, tag: &str, layer: &str) -> String {
         self.push_as(&self.root, repository, tag, layer)
     }
 
     #[track_caller]
-    pub(in crate::index) fn push_as(
-        &self,
-        who: &str,
-        repository: &str,
-        tag: &str,
-        layer: &str,
-    ) -> String {
+    pub(crate) fn push_as(&self, who: &str, repository: &str, tag: &str, layer: &str) -> String {
         for blob in ["{}", layer] {
             let digest = images::digest(blob);
             let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
@@ -121,7 +115,7 @@ impl House {
     }
 
     /// Whether somebody may pull, push and delete, as far as they are let in; nothing is changed by it.
-    pub(in crate::index) fn rights(&self, authorization: &str, repository: &str) -> String {
+    pub(crate) fn rights(&self, authorization: &str, repository: &str) -> String {
         let tries = [
             ("pull", "GET", "tags/list"),
             ("push", "PUT", "manifests/probe"),

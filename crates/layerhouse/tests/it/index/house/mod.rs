@@ -12,10 +12,10 @@ use crate::harness::http::Response;
 use crate::harness::server::Server;
 
 /// Of everyone.
-pub(super) const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Members of `acme`, by their roles.
-pub(super) const MEMBERS: [(&str, &str); 4] = [
+pub(crate) const MEMBERS: [(&str, &str); 4] = [
     ("olga", "owner"),
     ("max", "maintainer"),
     ("will", "writer"),
@@ -23,16 +23,16 @@ pub(super) const MEMBERS: [(&str, &str); 4] = [
 ];
 
 /// The server, and who rules it.
-pub(super) struct House {
-    pub(super) server: Server,
+pub(crate) struct House {
+    pub(crate) server: Server,
     /// `Authorization` of the administrator, `root`.
-    pub(super) root: String,
+    pub(crate) root: String,
     places: AtomicU32,
 }
 
 impl House {
     /// With nobody but `root`; `index` is what stands in the section, `more` beside it.
-    pub(super) fn empty(index: &str, more: &str) -> Self {
+    pub(crate) fn empty(index: &str, more: &str) -> Self {
         let server = Server::configured(&configuration(index, more));
         let code = server.offered_code().expect("nobody is there yet");
         let mut house = Self {
@@ -49,11 +49,11 @@ impl House {
     }
 
     /// With `otto`, who is nothing to anybody, and the organization `acme` with a member of each role.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::configured("", "")
     }
 
-    pub(super) fn configured(index: &str, more: &str) -> Self {
+    pub(crate) fn configured(index: &str, more: &str) -> Self {
         let house = Self::empty(index, more);
         house.user("otto");
         house.organization("acme");
@@ -66,7 +66,7 @@ impl House {
 
     /// Asks the API, and reads what comes back.
     #[track_caller]
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &self,
         method: &str,
         path: &str,
@@ -80,7 +80,7 @@ impl House {
         serde_json::from_slice(&answer.body).unwrap_or_default()
     }
 
-    pub(super) fn try_ask(
+    pub(crate) fn try_ask(
         &self,
         method: &str,
         path: &str,
@@ -108,55 +108,55 @@ impl House {
 
     /// As [`House::ask`], by the administrator.
     #[track_caller]
-    pub(super) fn rule(&self, method: &str, path: &str, body: &Value, status: u16) -> Value {
+    pub(crate) fn rule(&self, method: &str, path: &str, body: &Value, status: u16) -> Value {
         self.ask(method, path, &self.root, body, status)
     }
 
     #[track_caller]
-    pub(super) fn user(&self, name: &str) {
+    pub(crate) fn user(&self, name: &str) {
         let user = json!({ "name": name, "password": PASSWORD });
         self.rule("POST", "/users", &user, 201);
     }
 
     #[track_caller]
-    pub(super) fn disable(&self, name: &str, is_disabled: bool) {
+    pub(crate) fn disable(&self, name: &str, is_disabled: bool) {
         let change = json!({ "is_disabled": is_disabled });
         self.rule("PATCH", &format!("/users/{name}"), &change, 200);
     }
 
     #[track_caller]
-    pub(super) fn organization(&self, name: &str) {
+    pub(crate) fn organization(&self, name: &str) {
         self.rule("PUT", &format!("/organizations/{name}"), &json!({}), 201);
     }
 
     /// Gives somebody a role in a namespace, or another one.
     #[track_caller]
-    pub(super) fn member(&self, organization: &str, name: &str, role: &str) {
+    pub(crate) fn member(&self, organization: &str, name: &str, role: &str) {
         let path = format!("/organizations/{organization}/members/{name}");
         self.rule("PUT", &path, &json!({ "role": role }), 204);
     }
 
     #[track_caller]
-    pub(super) fn leave(&self, organization: &str, name: &str) {
+    pub(crate) fn leave(&self, organization: &str, name: &str) {
         let path = format!("/organizations/{organization}/members/{name}");
         self.rule("DELETE", &path, &Value::Null, 204);
     }
 
     #[track_caller]
-    pub(super) fn team(&self, organization: &str, name: &str) {
+    pub(crate) fn team(&self, organization: &str, name: &str) {
         let path = format!("/organizations/{organization}/teams/{name}");
         self.rule("PUT", &path, &json!({}), 201);
     }
 
     #[track_caller]
-    pub(super) fn join(&self, organization: &str, team: &str, name: &str) {
+    pub(crate) fn join(&self, organization: &str, team: &str, name: &str) {
         let path = format!("/organizations/{organization}/teams/{team}/members/{name}");
         self.rule("PUT", &path, &Value::Null, 204);
     }
 
     /// `grantee` is `("team", name)` or `("account", name)`; its id.
     #[track_caller]
-    pub(super) fn grant(
+    pub(crate) fn grant(
         &self,
         namespace: &str,
         pattern: &str,
@@ -170,7 +170,7 @@ impl House {
 
     /// A robot that may `role` in all of a namespace; its secret.
     #[track_caller]
-    pub(super) fn robot(&self, namespace: &str, name: &str, role: &str) -> String {
+    pub(crate) fn robot(&self, namespace: &str, name: &str, role: &str) -> String {
         let path = format!("/namespaces/{namespace}/robots");
         let made = self.rule("POST", &path, &json!({ "name": name }), 201);
         let account = format!("{namespace}+{name}");
@@ -185,12 +185,12 @@ impl House {
 
     /// A personal token of somebody's, with these limits or none.
     #[track_caller]
-    pub(super) fn token(&self, name: &str, limits: &Value) -> String {
+    pub(crate) fn token(&self, name: &str, limits: &Value) -> String {
         self.token_with_id(name, limits).0
     }
 
     #[track_caller]
-    pub(super) fn token_with_id(&self, name: &str, limits: &Value) -> (String, String) {
+    pub(crate) fn token_with_id(&self, name: &str, limits: &Value) -> (String, String) {
         let mut token = json!({ "name": "test" });
         if !limits.is_null() {
             token["limits"] = limits.clone();
@@ -201,7 +201,7 @@ impl House {
     }
 
     #[track_caller]
-    pub(super) fn visibility(&self, repository: &str, visibility: &str) {
+    pub(crate) fn visibility(&self, repository: &str, visibility: &str) {
         let path = format!("/repositories/{repository}");
         let change = json!({ "visibility": visibility });
         self.rule("PATCH", &path, &change, 200);
@@ -209,7 +209,7 @@ impl House {
 }
 
 /// What [`House::empty`] takes as the index's section, and `section` of ours (`mirror: {…}`) beside it.
-pub(super) fn with_section(index: &str, section: &str) -> String {
+pub(crate) fn with_section(index: &str, section: &str) -> String {
     // The index's section is the first of ours, and is closed behind what it is given.
     let section = section.strip_suffix('}').expect("a whole section");
     format!("{index}}}, {section}")
@@ -220,33 +220,33 @@ fn configuration(index: &str, more: &str) -> String {
     format!("layerhouse: {{index: {{{index}}}}}\n{more}")
 }
 
-pub(super) fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
 /// `Authorization` of somebody with their password.
-pub(super) fn of(name: &str) -> String {
+pub(crate) fn of(name: &str) -> String {
     basic(name, PASSWORD)
 }
 
 #[track_caller]
-pub(super) fn parsed(answer: &Response) -> Value {
+pub(crate) fn parsed(answer: &Response) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()))
 }
 
 /// A text, or what else an id may be, as text.
-pub(super) fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     let text = value.as_str().map(str::to_owned);
     text.unwrap_or_else(|| panic!("{value} is no text"))
 }
 
 /// Limits of a token: actions for a pattern.
-pub(super) fn limit(pattern: &str, actions: &[&str]) -> Value {
+pub(crate) fn limit(pattern: &str, actions: &[&str]) -> Value {
     json!([{ "pattern": pattern, "actions": actions }])
 }
 
 /// An answer without the date, and with one repository's name in the place of another's.
-pub(super) fn alike(mut answer: Response, name: &str) -> Response {
+pub(crate) fn alike(mut answer: Response, name: &str) -> Response {
     answer.headers.retain(|(header, _)| header != "date");
     for (_, value) in &mut answer.headers {
         *value = value.replace(name, "ANY");
