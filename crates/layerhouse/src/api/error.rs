@@ -41,6 +41,10 @@ impl ApiError {
         }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The one answer to who may not, whatever it is that they may not (S17).
     pub(super) fn unauthorized() -> Self {
         Self::new(

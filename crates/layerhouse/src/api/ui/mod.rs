@@ -4,6 +4,7 @@
 
 mod account;
 mod admin;
+mod ask;
 mod assets;
 mod browse;
 mod change;

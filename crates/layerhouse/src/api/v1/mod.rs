@@ -32,7 +32,7 @@ mod tags;
 mod teams;
 mod tokens;
 mod users;
-mod views;
+pub(super) mod views;
 mod visit;
 
 use http::header::{self, HeaderName, HeaderValue};

@@ -130,6 +130,13 @@ impl Problem {
         Self::new(status, Code::ValueInvalid, message)
     }
 
+    pub(in crate::api) fn status(&self) -> StatusCode {
+        match &*self.0 {
+            Inner::Registry(error) => error.status(),
+            Inner::Ours { status, .. } => *status,
+        }
+    }
+
     pub(in crate::api) fn into_answer(self) -> Answer {
         let (status, code, message, headers) = match *self.0 {
             Inner::Registry(error) => return error.into_answer(),

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 /// What somebody may do in a namespace or with a repository; each may what those before it may.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Role {
+pub(in crate::api) enum Role {
     Reader,
     Writer,
     Maintainer,
@@ -56,7 +56,7 @@ impl Role {
 /// Who may see a repository without a role in it: all, or nobody.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Visibility {
+pub(in crate::api) enum Visibility {
     Public,
     Private,
 }
@@ -89,7 +89,7 @@ impl Visibility {
 /// What can be done with a repository.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Deed {
+pub(in crate::api) enum Deed {
     Pull,
     Push,
     Delete,
@@ -111,7 +111,7 @@ impl From<Deed> for rights::Deed {
 
 /// A moment, in the form of RFC 3339; of what clients say, parts of a second are left out.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment(pub(super) Timestamp);
+pub(in crate::api) struct Moment(pub(in crate::api) Timestamp);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
