@@ -61,6 +61,7 @@ use crate::auth::{Caller, ClientAddress, Identity, Policy};
 use crate::clock::Clock;
 use crate::config::meaning::rate::RateLimits;
 use crate::config::meaning::{Auth, Config, Http, Timeouts};
+use crate::config::show::Effective;
 use crate::fault::{Fault, FaultKind};
 use crate::index::Index;
 use crate::registry::Registry;
@@ -116,6 +117,8 @@ pub(crate) struct Settings {
     has_pages: bool,
     /// The operations on accounts, where there are any.
     index: Option<Index>,
+    /// The configuration's values, for who looks after the server.
+    said: Effective,
     rates: RateLimits,
 }
 
@@ -135,6 +138,7 @@ impl Settings {
         Self {
             authenticator,
             index,
+            said: Effective::new(config, before.map(|before| &before.said)),
             policy: Policy {
                 allows_delete: config.allows_delete,
                 is_read_only: config.is_read_only,

@@ -8,7 +8,7 @@ pub mod meaning;
 mod notes;
 mod reader;
 mod sections;
-mod show;
+pub(crate) mod show;
 mod tree;
 mod units;
 mod variables;

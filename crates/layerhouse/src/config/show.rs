@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::meaning::{Auth, Certificate, Config};
 use super::notes::Said;
@@ -38,6 +39,77 @@ pub struct Change {
     pub key: String,
     /// It holds from the next start on.
     pub needs_restart: bool,
+}
+
+/// The values that a server goes by: those of its last reload, and of its start where a reload changes nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective {
+    now: Arc<[Said]>,
+    start: Arc<[Said]>,
+}
+
+/// One of them, for who looks after the server. Secrets are hidden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EffectiveValue {
+    pub(crate) key: String,
+    /// In YAML, on one line.
+    pub(crate) value: String,
+    /// Where it was said.
+    pub(crate) origin: String,
+    pub(crate) is_default: bool,
+    /// It was said since the start, and holds from the next start on.
+    pub(crate) waits_for_restart: bool,
+}
+
+impl Effective {
+    /// Of a server that starts, or that was started with `before`.
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Self {
+        let now: Arc<[Said]> = config.said.as_slice().into();
+        let start = before.map_or_else(|| Arc::clone(&now), |before| Arc::clone(&before.start));
+        Self { now, start }
+    }
+
+    /// All of them, by key.
+    pub(crate) fn values(&self) -> Vec<EffectiveValue> {
+        let value = |said: &Said| {
+            let key = said.key();
+            let before = self.start.iter().find(|start| start.path == said.path);
+            let is_as_before = before.is_some_and(|before| before.fingerprint == said.fingerprint);
+            EffectiveValue {
+                value: without_query(&said.value),
+                origin: said.origin(),
+                is_default: said.is_default(),
+                waits_for_restart: !is_as_before && !is_live(&key),
+                key,
+            }
+        };
+        let mut values: Vec<_> = self.now.iter().map(value).collect();
+        values.sort_by(|one, other| one.key.cmp(&other.key));
+        values
+    }
+}
+
+/// A URL without its query, where webhooks have their keys (S50).
+fn without_query(value: &str) -> String {
+    match value.split_once('?') {
+        Some((before, _)) if before.contains("://") => {
+            let quote = value
+                .chars()
+                .next()
+                .filter(|first| matches!(first, '"' | '\''));
+            let end = quote.map(String::from).unwrap_or_default();
+            format!("{before}?<hidden>{end}")
+        }
+        _ => value.to_owned(),
+    }
+}
+
+/// Whether a reload takes a key over.
+fn is_live(key: &str) -> bool {
+    LIVE.iter().any(|live| {
+        key.strip_prefix(live)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    })
 }
 
 impl Config {
@@ -84,15 +156,9 @@ impl Config {
         let mut keys: Vec<_> = gone.chain(new).map(Said::key).collect();
         keys.sort();
         keys.dedup();
-        let change = |key: String| {
-            let is_live = LIVE.iter().any(|live| {
-                key.strip_prefix(live)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            });
-            Change {
-                needs_restart: !is_live,
-                key,
-            }
+        let change = |key: String| Change {
+            needs_restart: !is_live(&key),
+            key,
         };
         keys.into_iter().map(change).collect()
     }

@@ -9,6 +9,7 @@ mod mirror;
 mod notifications;
 mod retention;
 mod scrub;
+mod storage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub(crate) fn start(
     jobs.spawn(mirror::evict(Arc::clone(registry), stop.clone()));
     jobs.spawn(mirror::fetch(Arc::clone(registry), stop.clone()));
     jobs.spawn(scrub::run(Arc::clone(registry), stop.clone()));
+    jobs.spawn(storage::sample(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
         Arc::clone(registry),
         stop.clone(),

@@ -39,6 +39,7 @@ pub(crate) mod snapshot;
 pub(crate) mod sqlite;
 pub(crate) mod standing;
 pub(crate) mod stars;
+pub(crate) mod storage;
 pub(crate) mod tags;
 pub(crate) mod teams;
 pub(crate) mod tokens;

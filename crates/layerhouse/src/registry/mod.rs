@@ -32,6 +32,7 @@ pub(crate) mod receive;
 pub(crate) mod recovery;
 pub(crate) mod scrub;
 mod sessions;
+pub(crate) mod storage;
 mod tree;
 pub(crate) mod undelete;
 pub(crate) mod untagged;

@@ -136,6 +136,11 @@ impl Sessions {
         }
     }
 
+    /// Bytes that all open sessions have staged.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held.bytes.load(Ordering::Relaxed)
+    }
+
     /// Opens a session, unless so many are open, or hold so many bytes, already.
     pub(super) fn open(&self, id: UploadId, owner: Owner) -> Result<Arc<Session>, TooMany> {
         let mut open = self.lock();

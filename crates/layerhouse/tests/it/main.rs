@@ -38,6 +38,7 @@ mod pulls;
 mod races;
 mod referrers;
 mod refusals;
+mod sampling;
 mod scrub;
 mod settings;
 mod sockets;

@@ -30,6 +30,8 @@ pub(super) struct Collection {
     grace_seconds: u64,
     /// What was deleted can be restored for so many seconds.
     undelete_seconds: u64,
+    /// Between two rounds.
+    interval_seconds: u64,
     last_ended_at: Option<Moment>,
     last: Collected,
     /// Since the server started.
@@ -207,6 +209,7 @@ pub(super) async fn show(
         is_running: state.is_running,
         grace_seconds: rules.grace.as_secs(),
         undelete_seconds: rules.undelete.as_secs(),
+        interval_seconds: rules.interval.as_secs(),
         last_ended_at: state.last_ended_at.map(Moment),
         last: state.last.into(),
         total: state.total.into(),

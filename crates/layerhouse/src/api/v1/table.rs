@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use super::endpoint::{Endpoint, delete, get, patch, post, put};
 use super::{
-    access, audit, collection, deleted, grants, history, invitations, keeping, me, mirror,
-    organizations, repositories, retention, robots, search, server, sign_in, storage, tags, teams,
-    tokens, users,
+    access, audit, collection, configuration, deleted, grants, health, history, invitations,
+    keeping, me, mirror, organizations, repositories, retention, robots, search, server, sign_in,
+    storage, tags, teams, tokens, users,
 };
 use crate::auth::rights::Deed::{Delete, Maintain, Own, Pull, Push};
 use crate::auth::rights::Role::{Owner, Reader};
@@ -22,6 +22,7 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         of_namespaces(),
         of_repositories(),
         of_operators(),
+        of_the_machine(),
     ];
     groups.into_iter().flatten().collect()
 });
@@ -342,12 +343,6 @@ fn of_operators() -> Vec<Endpoint> {
         )
         .operator(deleted::holdings),
         get(
-            "/storage",
-            "getStorage",
-            "What is stored, and how much room there is",
-        )
-        .operator(storage::show),
-        get(
             "/scrub",
             "getScrub",
             "How far the hashing of what is stored is, and what is damaged",
@@ -374,14 +369,6 @@ fn of_operators() -> Vec<Endpoint> {
         )
         .operator(mirror::evict)
         .may_miss(),
-        get("/doctor", "getDoctor", "What is wrong, and what to do").operator(keeping::examine),
-        post(
-            "/backups",
-            "createBackup",
-            "Make a backup; at the console alone",
-        )
-        .operator(keeping::create_backup)
-        .may_conflict(),
         get(
             "/retention/plan",
             "planRetention",
@@ -391,6 +378,43 @@ fn of_operators() -> Vec<Endpoint> {
         post("/retention/runs", "runRetention", "Let it go")
             .operator(retention::run)
             .may_conflict(),
+    ]
+}
+
+fn of_the_machine() -> Vec<Endpoint> {
+    vec![
+        get(
+            "/storage",
+            "getStorage",
+            "What is stored, and how much room there is",
+        )
+        .operator(storage::show),
+        get(
+            "/storage/samples",
+            "listStorageSamples",
+            "How much was stored, from time to time",
+        )
+        .operator(storage::samples),
+        get(
+            "/config",
+            "getConfiguration",
+            "The configuration that holds, and where each value was said",
+        )
+        .operator(configuration::show),
+        get(
+            "/health",
+            "getHealth",
+            "Whether the server takes pushes, and which checks fail",
+        )
+        .operator(health::show),
+        get("/doctor", "getDoctor", "What is wrong, and what to do").operator(keeping::examine),
+        post(
+            "/backups",
+            "createBackup",
+            "Make a backup; at the console alone",
+        )
+        .operator(keeping::create_backup)
+        .may_conflict(),
     ]
 }
 
