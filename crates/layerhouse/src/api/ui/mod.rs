@@ -150,7 +150,8 @@ async fn handle(mut call: Call, rest: &str, request: Request<Incoming>) -> Answe
             visit.visitor = visitor;
             visit.call = call;
         }
-        Err(problem) => return visit.refuse(problem),
+        // Showing a page to sign in on would show the same again.
+        Err(problem) => return shell::refusal(&visit, problem, false),
     }
     if is_post {
         let body = RequestBody::new(body, visit.call.api.timeouts);

@@ -16,7 +16,7 @@ use super::text::{self, Language};
 use super::visit::Visit;
 use super::visitor::Visitor;
 use crate::api::body::ResponseBody;
-use crate::api::v1::problem::Problem;
+use crate::api::v1::problem::{NOTHING, Problem};
 use crate::api::{Answer, Call, cookies, request};
 use crate::clock::Timestamp;
 
@@ -370,16 +370,16 @@ struct Refusal<'a> {
     can_sign_in: bool,
 }
 
-/// The page for what was refused: what, why, and what to do. Who is nobody is sent to sign in first.
-pub(super) fn refusal(visit: &Visit, problem: Problem) -> Answer {
+/// The page for what was refused: what, why, and what to do. Who is nobody is sent to sign in first, if they
+/// may: who showed wrong credentials would be sent in a circle.
+pub(super) fn refusal(visit: &Visit, problem: Problem, may_sign_in: bool) -> Answer {
     let shell = &visit.shell;
     let refused = problem.into_answer();
     let (head, body) = refused.into_parts();
     let status = head.status;
-    if status == StatusCode::UNAUTHORIZED && shell.has_accounts && !visit.is_post() {
-        let mut query = form_urlencoded::Serializer::new(String::from("/ui/login?"));
-        query.append_pair("next", &shell.path);
-        return visit.go(&query.finish());
+    let is_redirected = may_sign_in && shell.has_accounts && !visit.is_post();
+    if status == StatusCode::UNAUTHORIZED && is_redirected {
+        return visit.go(&format!("/ui/login?next={}", shell.value(&shell.path)));
     }
     let content = match &body {
         ResponseBody::Whole(content) => serde_json::from_slice(content).unwrap_or_default(),
@@ -402,11 +402,16 @@ pub(super) fn refusal(visit: &Visit, problem: Problem) -> Answer {
         500..600 => ("error.title", "error.ours_hint"),
         _ => ("error.title", "error.invalid_hint"),
     };
+    let message = said("message");
+    // Of these, the hint says all that there is to say.
+    let says_no_more =
+        status == StatusCode::UNAUTHORIZED || said("code") == "CROSS_SITE" || message == NOTHING;
     let page = Refusal {
         shell,
         title: shell.t(title),
         hint: shell.t(hint),
-        message: said("message"),
+        // Of these, the hint says all that there is to say.
+        message: if says_no_more { String::new() } else { message },
         code: said("code"),
         status: status.as_u16(),
         can_sign_in: shell.has_accounts && shell.user.is_none(),

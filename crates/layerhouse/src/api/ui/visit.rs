@@ -109,7 +109,7 @@ impl Visit {
 
     /// The page for what is refused, in the visitor's language: what happened, and what to do.
     pub(super) fn refuse(&self, problem: Problem) -> Answer {
-        super::shell::refusal(self, problem)
+        super::shell::refusal(self, problem, true)
     }
 
     /// Asks `/api/v1` as the visitor. `path` stands behind `/api/v1`, its segments encoded; `T` is `()` where

@@ -63,6 +63,9 @@ pub(in crate::api) enum Code {
     Unknown,
 }
 
+/// What is said of all that is not there or may not be seen.
+pub(in crate::api) const NOTHING: &str = "there is nothing here that you may see";
+
 /// An answer that is not what the client asked for.
 #[derive(Debug)]
 pub(in crate::api) struct Problem(Box<Inner>);
@@ -98,8 +101,7 @@ impl Problem {
 
     /// The one answer for what is not there and for what may not be seen (S17).
     pub(in crate::api) fn not_found() -> Self {
-        let message = "there is nothing here that you may see";
-        Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, NOTHING)
     }
 
     /// What is named is not there, and that is no secret.
