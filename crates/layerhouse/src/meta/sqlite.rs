@@ -26,14 +26,17 @@ const GROUP_OPERATIONS_MAX: usize = 128;
 /// Operations waiting for the writer; a caller beyond them waits, which slows its client down.
 const WAITING_OPERATIONS_MAX: usize = 1024;
 
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an acknowledged write survives; each what those before it survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Durability {
-    /// A power cut: the commit is flushed to the disk first.
-    PowerCut,
+    /// Nothing, as far as anybody counts on it: what a job read from other rows, and reads again. It is no
+    /// durable step, for nobody is told of it.
+    Remade,
     /// The death of this process: for facts that a client makes again when they are lost, such as an
     /// upload that was opened and has no bytes yet.
     ProcessDeath,
+    /// A power cut: the commit is flushed to the disk first.
+    PowerCut,
 }
 
 /// The database of one registry; cheap to clone.
@@ -459,8 +462,7 @@ fn write_group(
     while let Some(operation) = next.take() {
         // One that asks for less joins, and is given more: to end the group for it would cost the next
         // one a flush of its own.
-        let wants_more = operation.durability == Durability::PowerCut;
-        if wants_more && durability == Durability::ProcessDeath {
+        if durability < operation.durability {
             held_back = Some(operation);
             break;
         }
@@ -482,6 +484,9 @@ fn write_group(
         }
     }
     let step = |name| {
+        if durability == Durability::Remade {
+            return Ok(());
+        }
         let taken = steps.take(name);
         taken.map_err(|error| CommitFailure::from(Fault::io(name, error)))
     };
@@ -510,7 +515,7 @@ fn begin(connection: &Connection, durability: Durability) -> Result<(), CommitFa
     // where it is prepared, so a statement kept from before would do nothing.
     let pragma = match durability {
         Durability::PowerCut => "PRAGMA synchronous = FULL",
-        Durability::ProcessDeath => "PRAGMA synchronous = NORMAL",
+        Durability::ProcessDeath | Durability::Remade => "PRAGMA synchronous = NORMAL",
     };
     connection
         .execute_batch(pragma)

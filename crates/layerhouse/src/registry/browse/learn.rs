@@ -90,7 +90,7 @@ impl Registry {
             }
             Ok::<_, Fault>(())
         };
-        let written = self.database.write_lasting(Durability::ProcessDeath, write);
+        let written = self.database.write_lasting(Durability::Remade, write);
         written.await.map(|()| true)
     }
 
