@@ -7,6 +7,8 @@
 )]
 
 pub(crate) mod images;
+pub(crate) mod repositories;
+pub(crate) mod shared;
 pub(crate) mod tags;
 pub(crate) mod version;
 

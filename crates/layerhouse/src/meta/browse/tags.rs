@@ -226,7 +226,7 @@ impl Facts {
 /// These tags, as lists show them, in this order; one that is gone is left out. `names` are a page: each takes some
 /// ten lookups.
 ///
-/// A signature is a referrer of such a type, or what cosign tags `sha256-<hex>.sig`; an SBOM likewise.
+/// A signature is one of the first hundred referrers, of such a type, or what cosign tags `sha256-<hex>.sig`; an SBOM likewise.
 pub(crate) fn details(
     tx: &Transaction<'_>,
     repository: RepositoryId,
@@ -247,16 +247,20 @@ pub(crate) fn details(
                                        LIMIT $4) AS others) - 1,
                 EXISTS (SELECT 1 FROM tags AS beside WHERE beside.repository_id = $1
                           AND beside.name = REPLACE(tags.digest, ':', '-') || '.sig')
-                OR EXISTS (SELECT 1 FROM manifests AS referrers JOIN image_facts AS known
+                OR EXISTS (SELECT 1 FROM (SELECT digest FROM manifests AS named
+                                             WHERE named.repository_id = $1 AND named.subject = tags.digest
+                                             LIMIT 100) AS referrers
+                           JOIN image_facts AS known
                                ON known.repository_id = $1 AND known.digest = referrers.digest
-                           WHERE referrers.repository_id = $1 AND referrers.subject = tags.digest
-                             AND known.kind = 'signature'),
+                           WHERE known.kind = 'signature'),
                 EXISTS (SELECT 1 FROM tags AS beside WHERE beside.repository_id = $1
                           AND beside.name = REPLACE(tags.digest, ':', '-') || '.sbom')
-                OR EXISTS (SELECT 1 FROM manifests AS referrers JOIN image_facts AS known
+                OR EXISTS (SELECT 1 FROM (SELECT digest FROM manifests AS named
+                                             WHERE named.repository_id = $1 AND named.subject = tags.digest
+                                             LIMIT 100) AS referrers
+                           JOIN image_facts AS known
                                ON known.repository_id = $1 AND known.digest = referrers.digest
-                           WHERE referrers.repository_id = $1 AND referrers.subject = tags.digest
-                             AND known.kind = 'sbom')
+                           WHERE known.kind = 'sbom')
          FROM JSON_EACH($2) AS wanted
          JOIN tags ON tags.repository_id = $1 AND tags.name = wanted.value
          JOIN manifests ON manifests.repository_id = $1 AND manifests.digest = tags.digest

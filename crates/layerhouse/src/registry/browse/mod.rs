@@ -9,8 +9,12 @@
     reason = "the pages that read this come one by one; goes when they are there"
 )]
 
+pub(crate) mod images;
 pub(crate) mod kind;
 mod learn;
+#[cfg(test)]
+mod lists_tests;
+pub(crate) mod repositories;
 pub(crate) mod tags;
 #[cfg(test)]
 mod tests;

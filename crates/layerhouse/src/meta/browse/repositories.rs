@@ -1,0 +1,237 @@
+//! Repositories as lists show them, and what was pushed to them last.
+
+use std::ops::ControlFlow;
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::tag::Tag;
+
+use super::array;
+use super::tags::Facts;
+use crate::clock::Timestamp;
+use crate::fault::Fault;
+use crate::meta::blobs::bytes;
+use crate::meta::repositories::{RepositoryId, within};
+use crate::meta::{Transaction, limit};
+
+/// What a list is put in order by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief<'a> {
+    pub(crate) id: RepositoryId,
+    pub(crate) name: &'a str,
+    /// Its own, if it has one.
+    pub(crate) visibility: Option<&'a str>,
+    pub(crate) linked_bytes: i64,
+    /// In milliseconds; absent if no tag was ever pushed.
+    pub(crate) last_pushed_at: Option<i64>,
+}
+
+/// Calls `look` for repositories that are there by name, until it has enough: for all, or those whose name is
+/// `first` or begins with it and a slash.
+pub(crate) fn each(
+    tx: &Transaction<'_>,
+    first: Option<&str>,
+    mut look: impl FnMut(Brief<'_>) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    let mut read = |row: &crate::meta::Row<'_>| {
+        Ok(look(Brief {
+            id: RepositoryId(row.int(0)?),
+            name: row.text_ref(1)?,
+            visibility: row.optional_text(2)?.as_deref(),
+            linked_bytes: row.int(3)?,
+            last_pushed_at: row.optional_int(4)?,
+        }))
+    };
+    let Some(first) = first else {
+        return tx.each_until(
+            "SELECT id, name, visibility, linked_bytes, last_pushed_at FROM repositories
+             WHERE deleted_at IS NULL ORDER BY name",
+            &[],
+            read,
+        );
+    };
+    let (from, to) = within(first);
+    let mut goes_on = true;
+    tx.each_until(
+        "SELECT id, name, visibility, linked_bytes, last_pushed_at FROM repositories
+         WHERE name = $1 AND deleted_at IS NULL",
+        &[first.into()],
+        |row| {
+            let next = read(row)?;
+            goes_on = next.is_continue();
+            Ok(next)
+        },
+    )?;
+    if !goes_on {
+        return Ok(());
+    }
+    tx.each_until(
+        "SELECT id, name, visibility, linked_bytes, last_pushed_at FROM repositories
+         WHERE name >= $1 AND name < $2 AND deleted_at IS NULL ORDER BY name",
+        &[from.as_str().into(), to.as_str().into()],
+        read,
+    )
+}
+
+/// How often repositories were pulled that ever were.
+pub(crate) fn each_pulls(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryId, i64),
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT repository_id, pulls FROM repository_counts WHERE pulls > 0",
+        &[],
+        |row| {
+            look(RepositoryId(row.int(0)?), row.int(1)?);
+            Ok(())
+        },
+    )
+}
+
+/// What a list shows of a repository.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: RepositoryName,
+    pub(crate) visibility: Option<String>,
+    pub(crate) description: String,
+    pub(crate) tags: u64,
+    pub(crate) linked_bytes: u64,
+    pub(crate) last_pushed_at: Option<Timestamp>,
+    pub(crate) last_pulled_at: Option<Timestamp>,
+    pub(crate) pulls: u64,
+    pub(crate) stars: u64,
+    pub(crate) upstream: Option<String>,
+    pub(crate) created_at: Timestamp,
+}
+
+/// These repositories, as lists show them, in this order.
+///
+/// No digest at all in `manifest_pulls` stands for since when pulls are recorded, and is no pull.
+pub(crate) fn details(
+    tx: &Transaction<'_>,
+    repositories: &[RepositoryId],
+) -> Result<Vec<Listed>, Fault> {
+    let ids: Vec<i64> = repositories.iter().map(|id| id.0).collect();
+    tx.query(
+        "SELECT repositories.name, visibility, COALESCE(description, ''), tags_count, linked_bytes,
+                repositories.last_pushed_at,
+                COALESCE(last_pulled_at, (SELECT pulled_at FROM manifest_pulls AS noted
+                                          WHERE noted.repository_id = repositories.id
+                                            AND noted.digest <> ''
+                                          ORDER BY pulled_at DESC LIMIT 1)),
+                COALESCE(pulls, 0), COALESCE(stars, 0), upstream, created_at
+         FROM JSON_EACH($1) AS wanted
+         JOIN repositories ON repositories.id = wanted.value
+         LEFT JOIN repository_pages ON repository_pages.repository_id = repositories.id
+         LEFT JOIN repository_counts ON repository_counts.repository_id = repositories.id
+         ORDER BY wanted.key",
+        &[array(&ids).as_str().into()],
+        |row| {
+            Ok(Listed {
+                name: row.parsed(0)?,
+                visibility: row.optional_text(1)?,
+                description: row.text(2)?,
+                tags: bytes(row.int(3)?),
+                linked_bytes: bytes(row.int(4)?),
+                last_pushed_at: row.optional_int(5)?.map(Timestamp),
+                last_pulled_at: row.optional_int(6)?.map(Timestamp),
+                pulls: bytes(row.int(7)?),
+                stars: bytes(row.int(8)?),
+                upstream: row.optional_text(9)?,
+                created_at: Timestamp(row.int(10)?),
+            })
+        },
+    )
+}
+
+/// How many manifests a repository has, as far as they are not more than `rows`.
+pub(crate) fn count_manifests(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    rows: usize,
+) -> Result<u64, Fault> {
+    let counted = tx.query_one(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM manifests WHERE repository_id = $1 LIMIT $2) AS some",
+        &[repository.0.into(), limit(rows)],
+        |row| row.int(0),
+    )?;
+    Ok(bytes(counted.unwrap_or(0)))
+}
+
+/// A tag that points where somebody moved it.
+#[derive(Clone, Debug)]
+pub(crate) struct Pushed {
+    pub(crate) repository: RepositoryName,
+    pub(crate) tag: Tag,
+    pub(crate) digest: Digest,
+    pub(crate) happened_at: Timestamp,
+    pub(crate) actor: String,
+}
+
+/// Calls `look` for moves of tags that are still true, the last first, until it has enough; `look` is also told of
+/// what is not true any more, so that it can count. A tag may come twice that moved away and back.
+pub(crate) fn each_pushed(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(Option<(Pushed, Option<String>)>) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    tx.each_until(
+        "SELECT tag_events.to_digest = tags.digest AND repositories.deleted_at IS NULL,
+                repositories.name, tag, to_digest, happened_at, actor, visibility
+         FROM tag_events
+         JOIN repositories ON repositories.id = tag_events.repository_id
+         LEFT JOIN tags ON tags.repository_id = tag_events.repository_id
+                       AND tags.name = tag_events.tag
+         ORDER BY tag_events.id DESC",
+        &[],
+        |row| {
+            if row.optional_int(0)?.unwrap_or(0) == 0 {
+                return Ok(look(None));
+            }
+            let pushed = Pushed {
+                repository: row.parsed(1)?,
+                tag: row.parsed(2)?,
+                digest: row.parsed(3)?,
+                happened_at: Timestamp(row.int(4)?),
+                actor: row.text(5)?,
+            };
+            Ok(look(Some((pushed, row.optional_text(6)?))))
+        },
+    )
+}
+
+/// The tag of a repository that was pushed last.
+#[derive(Clone, Debug)]
+pub(crate) struct Newest {
+    pub(crate) repository: RepositoryName,
+    pub(crate) tag: Tag,
+    pub(crate) digest: Digest,
+    pub(crate) moved_at: Timestamp,
+    pub(crate) facts: Option<Facts>,
+}
+
+/// The newest tags of these repositories, in this order; those without tags are left out.
+pub(crate) fn newest(tx: &Transaction<'_>, names: &[&str]) -> Result<Vec<Newest>, Fault> {
+    tx.query(
+        "SELECT repositories.name, tags.name, tags.digest, tags.moved_at, facts.kind,
+                facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at
+         FROM JSON_EACH($1) AS wanted
+         JOIN repositories ON repositories.name = wanted.value
+         JOIN tags ON tags.repository_id = repositories.id
+                  AND tags.name = (SELECT name FROM tags AS newest
+                                   WHERE newest.repository_id = repositories.id
+                                   ORDER BY newest.moved_at DESC, newest.name DESC LIMIT 1)
+         LEFT JOIN image_facts AS facts
+             ON facts.repository_id = repositories.id AND facts.digest = tags.digest
+         ORDER BY wanted.key",
+        &[array(names).as_str().into()],
+        |row| {
+            Ok(Newest {
+                repository: row.parsed(0)?,
+                tag: row.parsed(1)?,
+                digest: row.parsed(2)?,
+                moved_at: Timestamp(row.int(3)?),
+                facts: Facts::read(row, 4)?,
+            })
+        },
+    )
+}

@@ -1,0 +1,384 @@
+//! Repositories as tables, and what was pushed last; only what the viewer sees counts for anything.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use layerhouse_oci::digest::Digest;
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::tag::Tag;
+
+use super::tags::{ImageFacts, Order, ROWS_MAX};
+use crate::auth::directory::Viewer;
+use crate::auth::{Granted, Pull};
+use crate::clock::Timestamp;
+use crate::fault::Fault;
+use crate::meta;
+use crate::meta::Transaction;
+use crate::meta::browse::repositories::{self as rows, Brief, Listed};
+use crate::meta::repositories::RepositoryId;
+use crate::registry::Registry;
+
+/// What repositories are sorted by. Those that have no such thing come last in both directions, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RepositorySort {
+    Name,
+    /// When a tag of it was last pushed.
+    Pushed,
+    /// How often it was pulled: counted while the index is on.
+    Pulls,
+    /// The blobs that it links.
+    Size,
+}
+
+/// Which repositories.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RepositoriesQuery<'a> {
+    /// Of this name, and of all names below it; empty for names without a slash.
+    pub(crate) within: Option<&'a str>,
+    /// A part of the name, in whichever case; empty or absent for all.
+    pub(crate) filter: Option<&'a str>,
+    pub(crate) sort: RepositorySort,
+    pub(crate) order: Order,
+    /// From 1.
+    pub(crate) page: u32,
+    /// At most so many; more than [`ROWS_MAX`] are not given.
+    pub(crate) rows: u32,
+}
+
+/// A page of repositories.
+#[derive(Clone, Debug)]
+pub(crate) struct RepositoriesPage {
+    pub(crate) rows: Vec<RepositoryRow>,
+    /// How many there are, on all pages together.
+    pub(crate) total: u64,
+    /// There are more than that, which cannot be turned to.
+    pub(crate) is_total_capped: bool,
+}
+
+/// A repository in a list.
+#[derive(Clone, Debug)]
+pub(crate) struct RepositoryRow {
+    pub(crate) name: RepositoryName,
+    /// `public` or `private`; absent for that of the configuration.
+    pub(crate) visibility: Option<String>,
+    /// One line; empty if nobody described it.
+    pub(crate) description: String,
+    pub(crate) tags: u64,
+    /// Of the blobs that it links, each once.
+    pub(crate) linked_bytes: u64,
+    pub(crate) last_pushed_at: Option<Timestamp>,
+    pub(crate) last_pulled_at: Option<Timestamp>,
+    /// Counted while the index is on.
+    pub(crate) pulls: u64,
+    pub(crate) stars: u64,
+    /// The registry that it is a copy from.
+    pub(crate) upstream: Option<String>,
+    pub(crate) created_at: Timestamp,
+}
+
+/// What there is of a repository beside its tags.
+#[derive(Clone, Debug)]
+pub(crate) struct RepositoryOverview {
+    pub(crate) row: RepositoryRow,
+    pub(crate) manifests: u64,
+    /// There are more.
+    pub(crate) is_manifests_capped: bool,
+}
+
+/// Repositories that have what stands before the first slash in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NamespaceRow {
+    /// Empty for names without a slash.
+    pub(crate) name: String,
+    pub(crate) repositories: u64,
+    /// What each repository links; what several do counts for each.
+    pub(crate) linked_bytes: u64,
+    pub(crate) last_pushed_at: Option<Timestamp>,
+}
+
+/// Namespaces by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Namespaces {
+    pub(crate) rows: Vec<NamespaceRow>,
+    /// There may be more.
+    pub(crate) is_capped: bool,
+}
+
+/// A tag that somebody pushed, and that still points there.
+#[derive(Clone, Debug)]
+pub(crate) struct RecentPush {
+    pub(crate) repository: RepositoryName,
+    pub(crate) tag: Tag,
+    pub(crate) digest: Digest,
+    pub(crate) happened_at: Timestamp,
+    pub(crate) actor: String,
+}
+
+/// The tag of a repository that was pushed last.
+#[derive(Clone, Debug)]
+pub(crate) struct NewestTag {
+    pub(crate) tag: Tag,
+    pub(crate) digest: Digest,
+    pub(crate) moved_at: Timestamp,
+    /// Absent until it was read.
+    pub(crate) facts: Option<ImageFacts>,
+}
+
+/// Repositories that one page looks at: 100,000 at 1 µs each are 0.1 s; ten thousand, 10 ms.
+const LOOKED_AT_MAX: usize = 100_000;
+/// Namespaces of one list.
+const NAMESPACES_MAX: usize = 10_000;
+/// Manifests are counted to here.
+const MANIFESTS_COUNTED_MAX: usize = 10_000;
+/// Moves of tags that are looked at for those that a viewer sees and that are still true: at 4 µs each.
+const MOVES_MAX: usize = 2_000;
+/// Repositories that are asked for together.
+const ASKED_MAX: usize = 1_000;
+
+impl Registry {
+    /// A page of the repositories that a viewer sees.
+    ///
+    /// Looks at all of them, up to 100,000.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn repositories_page(
+        &self,
+        viewer: &Viewer,
+        query: &RepositoriesQuery<'_>,
+    ) -> Result<RepositoriesPage, Fault> {
+        self.database.read(|tx| {
+            let mut found = Found::look(tx, viewer, query)?;
+            let (total, is_total_capped) = (found.ids.len() as u64, found.is_capped);
+            let rows = query.rows.clamp(1, ROWS_MAX) as usize;
+            let after = rows.saturating_mul(query.page.max(1) as usize - 1);
+            let ids = found.page(query.order, after, rows);
+            let listed = rows::details(tx, &ids)?;
+            Ok(RepositoriesPage {
+                rows: listed.into_iter().map(RepositoryRow::from).collect(),
+                total,
+                is_total_capped,
+            })
+        })
+    }
+
+    /// What there is of a repository; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn repository_overview(
+        &self,
+        pull: &Granted<Pull>,
+    ) -> Result<Option<RepositoryOverview>, Fault> {
+        self.database.read(|tx| {
+            let Some(id) = meta::repositories::find_present(tx, pull.repository())? else {
+                return Ok(None);
+            };
+            let Some(listed) = rows::details(tx, &[id])?.pop() else {
+                return Ok(None);
+            };
+            let counted = rows::count_manifests(tx, id, MANIFESTS_COUNTED_MAX + 1)?;
+            let manifests = counted.min(MANIFESTS_COUNTED_MAX as u64);
+            Ok(Some(RepositoryOverview {
+                row: listed.into(),
+                manifests,
+                is_manifests_capped: manifests < counted,
+            }))
+        })
+    }
+
+    /// The namespaces that have repositories which a viewer sees; at most 10,000, of at most 100,000 repositories.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn namespaces(&self, viewer: &Viewer) -> Result<Namespaces, Fault> {
+        let mut found: BTreeMap<String, NamespaceRow> = BTreeMap::new();
+        let mut looked_at = 0;
+        let mut is_capped = false;
+        let look = |brief: Brief<'_>| {
+            looked_at += 1;
+            let name = namespace(brief.name);
+            is_capped = LOOKED_AT_MAX < looked_at
+                || (found.len() == NAMESPACES_MAX && !found.contains_key(name));
+            if is_capped {
+                return ControlFlow::Break(());
+            }
+            if !viewer.sees(brief.name, brief.visibility) {
+                return ControlFlow::Continue(());
+            }
+            if !found.contains_key(name) {
+                let row = NamespaceRow {
+                    name: name.to_owned(),
+                    ..NamespaceRow::default()
+                };
+                found.insert(name.to_owned(), row);
+            }
+            if let Some(row) = found.get_mut(name) {
+                row.repositories += 1;
+                row.linked_bytes += u64::try_from(brief.linked_bytes).unwrap_or(0);
+                row.last_pushed_at = row.last_pushed_at.max(brief.last_pushed_at.map(Timestamp));
+            }
+            ControlFlow::Continue(())
+        };
+        self.database.read(|tx| rows::each(tx, None, look))?;
+        Ok(Namespaces {
+            rows: found.into_values().collect(),
+            is_capped,
+        })
+    }
+
+    /// What was pushed last that a viewer sees and that is still so, at most `count` and [`ROWS_MAX`]; of the last
+    /// 2,000 moves of tags.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn recent_pushes(
+        &self,
+        viewer: &Viewer,
+        count: u32,
+    ) -> Result<Vec<RecentPush>, Fault> {
+        let count = count.min(ROWS_MAX) as usize;
+        let mut found: Vec<RecentPush> = Vec::new();
+        let mut seen: HashSet<(RepositoryName, Tag)> = HashSet::new();
+        let mut looked_at = 0;
+        let look = |pushed: Option<(rows::Pushed, Option<String>)>| {
+            looked_at += 1;
+            if let Some((pushed, visibility)) = pushed
+                && viewer.sees(pushed.repository.as_str(), visibility.as_deref())
+                && seen.insert((pushed.repository.clone(), pushed.tag.clone()))
+            {
+                found.push(RecentPush {
+                    repository: pushed.repository,
+                    tag: pushed.tag,
+                    digest: pushed.digest,
+                    happened_at: pushed.happened_at,
+                    actor: pushed.actor,
+                });
+            }
+            if found.len() < count && looked_at < MOVES_MAX {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        };
+        if 0 < count {
+            self.database.read(|tx| rows::each_pushed(tx, look))?;
+        }
+        Ok(found)
+    }
+
+    /// The newest tags of repositories that a caller was found to see, with what they are; those without tags are
+    /// left out, and all but the first 1,000 that are asked for.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn facts_of(
+        &self,
+        repositories: &[RepositoryName],
+    ) -> Result<Vec<(RepositoryName, NewestTag)>, Fault> {
+        let names = repositories.iter().take(ASKED_MAX);
+        let names: Vec<&str> = names.map(RepositoryName::as_str).collect();
+        let newest = self.database.read(|tx| rows::newest(tx, &names))?;
+        let shown = newest.into_iter().map(|newest| {
+            let tag = NewestTag {
+                tag: newest.tag,
+                digest: newest.digest,
+                moved_at: newest.moved_at,
+                facts: newest.facts.as_ref().map(ImageFacts::read),
+            };
+            (newest.repository, tag)
+        });
+        Ok(shown.collect())
+    }
+}
+
+/// What stands before the first slash; nothing for a name without one.
+fn namespace(name: &str) -> &str {
+    name.split_once('/').map_or("", |(first, _)| first)
+}
+
+/// Repositories by name, each with what they are sorted by.
+#[derive(Default)]
+struct Found {
+    ids: Vec<(Option<i64>, RepositoryId)>,
+    is_sorted_by_name: bool,
+    is_capped: bool,
+}
+
+impl Found {
+    fn look(
+        tx: &Transaction<'_>,
+        viewer: &Viewer,
+        query: &RepositoriesQuery<'_>,
+    ) -> Result<Self, Fault> {
+        let mut found = Self {
+            is_sorted_by_name: query.sort == RepositorySort::Name,
+            ..Self::default()
+        };
+        let mut pulls: HashMap<RepositoryId, i64> = HashMap::new();
+        if query.sort == RepositorySort::Pulls {
+            rows::each_pulls(tx, |id, count| {
+                pulls.insert(id, count);
+            })?;
+        }
+        let filter = query.filter.unwrap_or_default().to_ascii_lowercase();
+        let mut looked_at = 0;
+        let look = |brief: Brief<'_>| {
+            looked_at += 1;
+            if LOOKED_AT_MAX < looked_at {
+                found.is_capped = true;
+                return ControlFlow::Break(());
+            }
+            // Names are in lower case.
+            let is_wanted = (query.within != Some("") || !brief.name.contains('/'))
+                && brief.name.contains(&filter)
+                && viewer.sees(brief.name, brief.visibility);
+            if is_wanted {
+                let key = match query.sort {
+                    RepositorySort::Name => None,
+                    RepositorySort::Pushed => brief.last_pushed_at,
+                    RepositorySort::Pulls => pulls.get(&brief.id).copied(),
+                    RepositorySort::Size => Some(brief.linked_bytes),
+                };
+                found.ids.push((key, brief.id));
+            }
+            ControlFlow::Continue(())
+        };
+        let first = query.within.filter(|first| !first.is_empty());
+        rows::each(tx, first, look)?;
+        Ok(found)
+    }
+
+    /// Those of a page.
+    fn page(&mut self, order: Order, after: usize, rows: usize) -> Vec<RepositoryId> {
+        let ids = &mut self.ids;
+        // They are by name, and stay so where they are alike.
+        match (self.is_sorted_by_name, order) {
+            (true, Order::Ascending) => {}
+            (true, Order::Descending) => ids.reverse(),
+            (false, Order::Ascending) => ids.sort_by_key(|(key, _)| (key.is_none(), *key)),
+            (false, Order::Descending) => ids.sort_by_key(|(key, _)| Reverse(*key)),
+        }
+        let page = ids.iter().skip(after).take(rows);
+        page.map(|(_, id)| *id).collect()
+    }
+}
+
+impl From<Listed> for RepositoryRow {
+    fn from(listed: Listed) -> Self {
+        Self {
+            name: listed.name,
+            visibility: listed.visibility,
+            description: listed.description,
+            tags: listed.tags,
+            linked_bytes: listed.linked_bytes,
+            last_pushed_at: listed.last_pushed_at,
+            last_pulled_at: listed.last_pulled_at,
+            pulls: listed.pulls,
+            stars: listed.stars,
+            upstream: listed.upstream,
+            created_at: listed.created_at,
+        }
+    }
+}
