@@ -322,7 +322,7 @@ impl From<DeleteManifestError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
             }
             DeleteManifestError::Refused(refused) => refused.into(),
-            DeleteManifestError::Needed { .. } => {
+            DeleteManifestError::Needed { .. } | DeleteManifestError::Moved { .. } => {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
             }
             DeleteManifestError::Fault(fault) => fault.into(),

@@ -1,5 +1,7 @@
 //! Manifests that were deleted and can be had again until their time is over.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
@@ -290,37 +292,83 @@ pub(crate) fn queue_needs(
     .map(|_| ())
 }
 
-/// Manifests that came with a deleted one, as images of an index or as referrers, and that nothing names any
-/// more: pushed before it was deleted, never tagged, in no index, also none that can come back.
-pub(crate) fn orphans(
+/// A manifest that came with another one: an image of an index, or a referrer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Companion {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) artifact_type: Option<String>,
+    pub(crate) pushed_at: Timestamp,
+    /// It names a subject, which is the other one.
+    pub(crate) is_referrer: bool,
+    /// A tag points at it.
+    pub(crate) is_tagged: bool,
+    /// A tag once did.
+    pub(crate) was_tagged: bool,
+}
+
+/// Manifests that came with one that is there or was deleted, by digest, at most `rows`: its referrers, and what
+/// it names as an index.
+pub(crate) fn companions(
     tx: &Transaction<'_>,
     repository: RepositoryId,
     digest: &Digest,
-    deleted_at: Timestamp,
-) -> Result<Vec<Digest>, Fault> {
+    rows: usize,
+) -> Result<Vec<Companion>, Fault> {
     tx.query(
-        "SELECT digest FROM manifests AS orphan
-         WHERE orphan.repository_id = $1 AND orphan.pushed_at <= $3
-           AND (orphan.subject = $2 OR (orphan.subject IS NULL AND orphan.digest IN
-                   (SELECT digest FROM deleted_manifest_children
+        "SELECT digest, media_type, artifact_type, pushed_at, subject IS NOT NULL,
+                EXISTS (SELECT 1 FROM tags
+                        WHERE tags.repository_id = $1 AND tags.digest = companion.digest),
+                EXISTS (SELECT 1 FROM tag_events
+                        WHERE tag_events.repository_id = $1
+                          AND tag_events.from_digest = companion.digest)
+         FROM manifests AS companion
+         WHERE companion.repository_id = $1
+           AND (companion.subject = $2 OR (companion.subject IS NULL AND companion.digest IN
+                   (SELECT digest FROM manifest_children
+                    WHERE repository_id = $1 AND manifest = $2
+                    UNION SELECT digest FROM deleted_manifest_children
                     WHERE repository_id = $1 AND manifest = $2)))
-           AND NOT EXISTS (SELECT 1 FROM tags
-                           WHERE tags.repository_id = $1 AND tags.digest = orphan.digest)
-           AND NOT EXISTS (SELECT 1 FROM tag_events
-                           WHERE tag_events.repository_id = $1
-                             AND tag_events.from_digest = orphan.digest)
-           AND NOT EXISTS (SELECT 1 FROM manifest_children AS children
-                           WHERE children.repository_id = $1 AND children.digest = orphan.digest)
-           AND NOT EXISTS (SELECT 1 FROM deleted_manifest_children AS children
-                           WHERE children.repository_id = $1 AND children.digest = orphan.digest
-                             AND children.manifest <> $2)",
-        &[
-            repository.0.into(),
-            digest.as_str().into(),
-            deleted_at.0.into(),
-        ],
-        |row| row.parsed(0),
+         ORDER BY digest LIMIT $3",
+        &[repository.0.into(), digest.as_str().into(), limit(rows)],
+        |row| {
+            Ok(Companion {
+                digest: row.parsed(0)?,
+                media_type: row.text(1)?,
+                artifact_type: row.optional_text(2)?,
+                pushed_at: Timestamp(row.int(3)?),
+                is_referrer: row.int(4)? != 0,
+                is_tagged: row.int(5)? != 0,
+                was_tagged: row.int(6)? != 0,
+            })
+        },
     )
+}
+
+/// The first index that names a manifest and for which `keeps` says yes, which is also told whether it was
+/// deleted and can come back.
+pub(crate) fn index_naming(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    mut keeps: impl FnMut(&Digest, bool) -> bool,
+) -> Result<Option<Digest>, Fault> {
+    let mut found = None;
+    tx.each_until(
+        "SELECT manifest, 0 FROM manifest_children WHERE repository_id = $1 AND digest = $2
+         UNION ALL
+         SELECT manifest, 1 FROM deleted_manifest_children WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| {
+            let index: Digest = row.parsed(0)?;
+            if keeps(&index, row.int(1)? != 0) {
+                found = Some(index);
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(found)
 }
 
 /// A repository of which something can come back.

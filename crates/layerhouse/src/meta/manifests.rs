@@ -271,6 +271,95 @@ pub(crate) fn needed_by(
     )
 }
 
+/// The blobs that a manifest needs, at most `rows`.
+pub(crate) fn blobs_of(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+    rows: usize,
+) -> Result<Vec<Digest>, Fault> {
+    tx.query(
+        "SELECT digest FROM manifest_blobs WHERE repository_id = $1 AND manifest = $2 LIMIT $3",
+        &[
+            repository.0.into(),
+            manifest.as_str().into(),
+            super::limit(rows),
+        ],
+        |row| row.parsed(0),
+    )
+}
+
+/// The blobs that any manifest of a repository needs, by digest, at most `rows`.
+pub(crate) fn blobs_of_all(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    rows: usize,
+) -> Result<Vec<Digest>, Fault> {
+    tx.query(
+        "SELECT digest FROM manifest_blobs WHERE repository_id = $1
+         GROUP BY digest ORDER BY digest LIMIT $2",
+        &[repository.0.into(), super::limit(rows)],
+        |row| row.parsed(0),
+    )
+}
+
+/// Whether a manifest needs the blob for which `counts` says yes.
+pub(crate) fn any_needs_blob(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    blob: &Digest,
+    mut counts: impl FnMut(&Digest) -> bool,
+) -> Result<bool, Fault> {
+    let mut is_needed = false;
+    tx.each_until(
+        "SELECT manifest FROM manifest_blobs WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), blob.as_str().into()],
+        |row| {
+            is_needed = counts(&row.parsed(0)?);
+            Ok(if is_needed {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        },
+    )?;
+    Ok(is_needed)
+}
+
+/// What a manifest says of itself, if the repository has it: its type, and the type of the artifact.
+pub(crate) fn types(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<(String, Option<String>)>, Fault> {
+    tx.query_one(
+        "SELECT media_type, artifact_type FROM manifests WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), digest.as_str().into()],
+        |row| Ok((row.text(0)?, row.optional_text(1)?)),
+    )
+}
+
+/// How many manifests a repository has, as far as they are not more than `most`; and the first of them by digest,
+/// at most `rows`.
+pub(crate) fn some_of(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    rows: usize,
+    most: usize,
+) -> Result<(u64, Vec<Digest>), Fault> {
+    let counted = tx.query_one(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM manifests WHERE repository_id = $1 LIMIT $2) AS some",
+        &[repository.0.into(), super::limit(most)],
+        |row| row.int(0),
+    )?;
+    let first = tx.query(
+        "SELECT digest FROM manifests WHERE repository_id = $1 ORDER BY digest LIMIT $2",
+        &[repository.0.into(), super::limit(rows)],
+        |row| row.parsed(0),
+    )?;
+    Ok((bytes(counted.unwrap_or(0)), first))
+}
+
 /// Removes a manifest and what it needed; whether it was there. The caller removed its tags and made
 /// sure that no index needs it.
 pub(crate) fn remove(

@@ -1,6 +1,8 @@
 //! What collection looks at: links of blobs that nothing may need, and blobs that nothing may link. Both are
 //! queues in the order in which their wait began (`review_since`).
 
+use std::ops::ControlFlow;
+
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 
@@ -147,7 +149,22 @@ pub(crate) fn links_of(
     digest: &Digest,
     gone: Timestamp,
 ) -> Result<Vec<QueuedLink>, Fault> {
-    tx.query(
+    let mut links = Vec::new();
+    each_link_of(tx, digest, gone, |link| {
+        links.push(link);
+        true
+    })?;
+    Ok(links)
+}
+
+/// Calls `look` for the same links, until it says no: a blob may be in very many repositories.
+pub(crate) fn each_link_of(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    gone: Timestamp,
+    mut look: impl FnMut(QueuedLink) -> bool,
+) -> Result<(), Fault> {
+    tx.each_until(
         "SELECT links.repository_id, repositories.name, links.digest, blobs.size,
                 COALESCE(links.review_since, 0), links.linked_at,
                 EXISTS (SELECT 1 FROM manifest_blobs AS needs
@@ -168,7 +185,13 @@ pub(crate) fn links_of(
          JOIN blobs ON blobs.digest = links.digest
          WHERE links.digest = $1",
         &[digest.as_str().into(), gone.0.into()],
-        read_link,
+        |row| {
+            Ok(if look(read_link(row)?) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        },
     )
 }
 

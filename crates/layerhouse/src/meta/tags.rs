@@ -141,6 +141,33 @@ pub(crate) fn pointing_at(
     )
 }
 
+/// How many tags point at a manifest.
+pub(crate) fn count_pointing_at(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    manifest: &Digest,
+) -> Result<u64, Fault> {
+    let counted = tx.query_one(
+        "SELECT COUNT(*) FROM tags WHERE repository_id = $1 AND digest = $2",
+        &[repository.0.into(), manifest.as_str().into()],
+        |row| row.int(0),
+    )?;
+    Ok(super::blobs::bytes(counted.unwrap_or(0)))
+}
+
+/// Tags with what they point at, by name, at most `rows`.
+pub(crate) fn with_digests(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    rows: usize,
+) -> Result<Vec<(Tag, Digest)>, Fault> {
+    tx.query(
+        "SELECT name, digest FROM tags WHERE repository_id = $1 ORDER BY name LIMIT $2",
+        &[repository.0.into(), super::limit(rows)],
+        |row| Ok((row.parsed(0)?, row.parsed(1)?)),
+    )
+}
+
 /// Calls `look` for the tags that point at a manifest, by name, until it says no.
 pub(crate) fn each_pointing_at(
     tx: &Transaction<'_>,

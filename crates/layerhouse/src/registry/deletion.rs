@@ -11,9 +11,10 @@ use layerhouse_oci::tag::Tag;
 use super::Registry;
 use super::events::{Target, Thing};
 use super::note::Doer;
-use super::policies::guard::{self, Refused};
+use super::policies::guard::{self, Place, Refused};
 use crate::auth::{Delete, Granted};
 use crate::clock::Timestamp;
+use crate::config::meaning::policies::Policies;
 use crate::fault::Fault;
 use crate::meta;
 use crate::meta::deleted::{Deed, Why};
@@ -27,6 +28,8 @@ pub(crate) enum DeleteManifestError {
     Unknown,
     #[error("index {index} of this repository needs the manifest; delete the index first")]
     Needed { index: Digest },
+    #[error("the tag {tag} was moved meanwhile")]
+    Moved { tag: Tag },
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error(transparent)]
@@ -126,6 +129,23 @@ pub(crate) fn discard_repository(
     Ok(true)
 }
 
+/// Whether a tag, or a manifest with its tags, may be deleted as things stand.
+pub(super) fn check(
+    tx: &meta::Transaction<'_>,
+    policies: &Policies,
+    (repository, id): Place<'_>,
+    reference: &Reference,
+) -> Result<(), DeleteManifestError> {
+    guard::check_delete(tx, policies, (repository, id), reference)??;
+    match reference {
+        Reference::Tag(_) => Ok(()),
+        Reference::Digest(digest) => match meta::manifests::needed_by(tx, id, digest)? {
+            Some(index) => Err(DeleteManifestError::Needed { index }),
+            None => Ok(()),
+        },
+    }
+}
+
 impl Registry {
     /// Removes a tag alone, or a manifest by digest and every tag that points at it (end-9).
     ///
@@ -135,6 +155,19 @@ impl Registry {
         &self,
         delete: &Granted<Delete>,
         reference: &Reference,
+    ) -> Result<(), DeleteManifestError> {
+        self.delete_seen(delete, reference, None).await
+    }
+
+    /// The same, for somebody who saw that the tag points at `seen`.
+    ///
+    /// # Errors
+    /// As [`DeleteManifestError`] says.
+    pub(crate) async fn delete_seen(
+        &self,
+        delete: &Granted<Delete>,
+        reference: &Reference,
+        seen: Option<Digest>,
     ) -> Result<(), DeleteManifestError> {
         self.store.check_healthy()?;
         self.make_room_for_delete();
@@ -148,7 +181,12 @@ impl Registry {
             .write(move |tx| {
                 let id = meta::repositories::find(tx, &repository)?
                     .ok_or(DeleteManifestError::Unknown)?;
-                guard::check_delete(tx, &policies, (&repository, id), &reference)??;
+                check(tx, &policies, (&repository, id), &reference)?;
+                if let (Some(seen), Reference::Tag(tag)) = (&seen, &reference)
+                    && meta::tags::find(tx, id, tag)?.is_some_and(|now| now != *seen)
+                {
+                    return Err(DeleteManifestError::Moved { tag: tag.clone() });
+                }
                 if let Some(teller) = &teller {
                     teller.append_delete(tx, &repository, id, &reference)?;
                 }
@@ -157,9 +195,6 @@ impl Registry {
                         remove_tag(tx, &repository, id, &tag, actor.name(), now)?.is_some()
                     }
                     Reference::Digest(digest) => {
-                        if let Some(index) = meta::manifests::needed_by(tx, id, &digest)? {
-                            return Err(DeleteManifestError::Needed { index });
-                        }
                         let deed = Deed {
                             by: actor.name(),
                             why: Why::Request,

@@ -75,7 +75,74 @@ impl Registry {
     }
 }
 
+/// Whether a manifest of the record can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Here,
+    /// It was deleted, and can come back until then.
+    Deleted {
+        until: Timestamp,
+    },
+    Gone,
+}
+
 impl Registry {
+    /// Which of these manifests can be had; `None` if there is and was no such repository.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn standing(
+        &self,
+        pull: &Granted<Pull>,
+        digests: &[&Digest],
+    ) -> Result<Option<Vec<Standing>>, Fault> {
+        let window = self.undelete_window();
+        self.database.read(|tx| {
+            let Some(id) = meta::repositories::find(tx, pull.repository())? else {
+                return Ok(None);
+            };
+            let standing = digests.iter().map(|digest| {
+                if meta::manifests::exists(tx, id, digest)? {
+                    return Ok(Standing::Here);
+                }
+                let deleted_at = meta::deleted::deleted_at(tx, id, digest)?;
+                Ok(deleted_at.map_or(Standing::Gone, |at| Standing::Deleted {
+                    until: at.after(window),
+                }))
+            });
+            standing.collect::<Result<_, Fault>>().map(Some)
+        })
+    }
+
+    /// When a repository was deleted, if it is.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn repository_deleted_at(
+        &self,
+        pull: &Granted<Pull>,
+    ) -> Result<Option<Timestamp>, Fault> {
+        self.database.read(
+            |tx| match meta::repositories::find(tx, pull.repository())? {
+                Some(id) => meta::repositories::deleted_at(tx, id),
+                None => Ok(None),
+            },
+        )
+    }
+
+    /// What a tag points at now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn tag_now(&self, pull: &Granted<Pull>, tag: &Tag) -> Result<Option<Digest>, Fault> {
+        self.database.read(
+            |tx| match meta::repositories::find(tx, pull.repository())? {
+                Some(id) => meta::tags::find(tx, id, tag),
+                None => Ok(None),
+            },
+        )
+    }
+
     /// For how long what was deleted can be restored.
     pub(crate) fn undelete_window(&self) -> Duration {
         self.limits.collection.undelete

@@ -25,6 +25,7 @@ pub(crate) mod note;
 mod official;
 pub(crate) mod pages;
 pub(crate) mod policies;
+pub(crate) mod preview;
 mod promises;
 mod pulls;
 pub(crate) mod rebuild;

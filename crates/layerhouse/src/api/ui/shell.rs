@@ -11,6 +11,7 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 
 use super::assets;
+use super::change::undo;
 use super::form::local_path;
 use super::text::{self, Language};
 use super::visit::Visit;
@@ -85,6 +86,8 @@ pub(in crate::api::ui) struct Shell {
     pub(in crate::api::ui) now: Timestamp,
     /// What was just done, in words.
     pub(in crate::api::ui) notice: Option<&'static str>,
+    /// The way back from it.
+    pub(in crate::api::ui) undo: Option<Html>,
     /// The request's number, as the log has it.
     pub(in crate::api::ui) request_id: String,
 }
@@ -130,6 +133,12 @@ impl Shell {
             searched: query.get("q").unwrap_or_default().to_owned(),
             now: call.api.registry.clock().now(),
             notice: said.and_then(|key| text::find(language, &key)),
+            undo: undo::form(
+                &settings.http.outer_path(""),
+                path,
+                &query,
+                text::text(language, "change.undo"),
+            ),
             request_id: source.id.to_string(),
             base_url,
         }

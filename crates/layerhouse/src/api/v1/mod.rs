@@ -35,7 +35,7 @@ mod teams;
 mod tokens;
 mod users;
 pub(super) mod views;
-mod visit;
+pub(super) mod visit;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};

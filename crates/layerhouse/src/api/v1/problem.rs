@@ -220,7 +220,9 @@ impl From<DeleteManifestError> for Problem {
         match error {
             DeleteManifestError::Unknown => Self::absent(message),
             DeleteManifestError::Refused(_) => Self::denied(message),
-            DeleteManifestError::Needed { .. } => Self::conflict(Code::Conflict, message),
+            DeleteManifestError::Needed { .. } | DeleteManifestError::Moved { .. } => {
+                Self::conflict(Code::Conflict, message)
+            }
             DeleteManifestError::Fault(fault) => fault.into(),
         }
     }

@@ -32,18 +32,28 @@ impl From<Visit> for AnyVisit {
     }
 }
 
+/// Who changes a repository, with what the audit is to say of it, where there is one.
+pub(in crate::api) fn doer(
+    index: Option<&Index>,
+    permit: &TendPermit,
+    action: Action,
+    detail: Value,
+) -> Doer {
+    let name = permit.caller().identity.name();
+    match index {
+        None => name.into(),
+        Some(index) => {
+            let subject = permit.repository().as_str();
+            let audit = Audit::of(permit.caller(), action, subject, detail);
+            Doer::noted(name, Note::of(index.noting(audit)))
+        }
+    }
+}
+
 impl AnyVisit {
     /// Who changes a repository, with what the audit is to say of it, where there is one.
     pub(super) fn doer(&self, permit: &TendPermit, action: Action, detail: Value) -> Doer {
-        let name = permit.caller().identity.name();
-        match &self.index {
-            None => name.into(),
-            Some(index) => {
-                let subject = permit.repository().as_str();
-                let audit = Audit::of(permit.caller(), action, subject, detail);
-                Doer::noted(name, Note::of(index.noting(audit)))
-            }
-        }
+        doer(self.index.as_ref(), permit, action, detail)
     }
 
     /// A repository came or went: who may do what there is decided anew.

@@ -550,8 +550,21 @@ fn forget(
         // It waited as long as what it came with.
         at: deleted_at,
     };
-    for orphan in meta::deleted::orphans(tx, id, digest, deleted_at)? {
-        super::deletion::discard(tx, &deleted.repository, id, &orphan, deed)?;
+    let mut orphans = meta::deleted::companions(tx, id, digest, usize::MAX)?;
+    let mut kept = Ok(());
+    orphans.retain(|companion| {
+        let other = meta::deleted::index_naming(tx, id, &companion.digest, |by, _| by != digest);
+        match other {
+            Ok(index) => verdict::of_companion(companion, index, deleted_at).is_ok(),
+            Err(fault) => {
+                kept = Err(fault);
+                false
+            }
+        }
+    });
+    kept?;
+    for orphan in orphans {
+        super::deletion::discard(tx, &deleted.repository, id, &orphan.digest, deed)?;
     }
     // The window was their grace, too.
     meta::deleted::queue_needs(tx, id, digest, now.before(rules.grace))?;

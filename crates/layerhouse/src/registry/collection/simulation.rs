@@ -187,7 +187,7 @@ pub(in crate::registry) fn push(name: &RepositoryName) -> Granted<Push> {
     POLICY.push(&caller(), name).expect("all may")
 }
 
-fn delete(name: &RepositoryName) -> Granted<Delete> {
+pub(in crate::registry) fn delete(name: &RepositoryName) -> Granted<Delete> {
     POLICY.delete(&caller(), name).expect("all may")
 }
 

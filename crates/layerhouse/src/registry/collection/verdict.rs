@@ -1,6 +1,9 @@
 //! What goes, and what waits: pure decisions, which the preview and the run share.
 
+use layerhouse_oci::digest::Digest;
+
 use crate::clock::Timestamp;
+use crate::meta::deleted::Companion;
 use crate::meta::reviews::{QueuedBlob, QueuedLink};
 use crate::registry::Collecting;
 
@@ -60,6 +63,38 @@ pub(crate) fn of_deleted(deleted_at: Timestamp, rules: Collecting, now: Timestam
     goes_at(deleted_at.after(rules.undelete), now)
 }
 
+/// Why a manifest stays that came with one that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Because {
+    /// A tag points at it.
+    IsTagged,
+    /// A tag once did: somebody may know it by its digest.
+    WasTagged,
+    /// Another index names it.
+    InIndex(Digest),
+    /// It came after the other was deleted.
+    CameLater,
+}
+
+/// Whether a manifest goes for good with the one that it came with, which was deleted then; `index` is another
+/// index that names it.
+///
+/// # Errors
+/// Why it stays.
+pub(crate) fn of_companion(
+    companion: &Companion,
+    index: Option<Digest>,
+    deleted_at: Timestamp,
+) -> Result<(), Because> {
+    match index {
+        _ if companion.is_tagged => Err(Because::IsTagged),
+        Some(index) => Err(Because::InIndex(index)),
+        None if companion.was_tagged => Err(Because::WasTagged),
+        None if deleted_at < companion.pushed_at => Err(Because::CameLater),
+        None => Ok(()),
+    }
+}
+
 fn goes_at(until: Timestamp, now: Timestamp) -> Verdict {
     if until <= now {
         Verdict::Goes
@@ -72,7 +107,7 @@ fn goes_at(until: Timestamp, now: Timestamp) -> Verdict {
 mod tests {
     use std::time::Duration;
 
-    use layerhouse_oci::digest::{Algorithm, Digest};
+    use layerhouse_oci::digest::Algorithm;
 
     use super::*;
     use crate::meta::repositories::RepositoryId;

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answers;
+mod change;
 mod foreign;
 
 use crate::harness::http::{Client, Response};
