@@ -232,6 +232,15 @@ impl Registry {
         self.store.free_bytes()
     }
 
+    /// Free bytes of the data directory's file system, and all that it has. Blocks.
+    ///
+    /// # Errors
+    /// The file system does not answer.
+    pub(crate) fn room_bytes(&self) -> Result<(u64, u64), Fault> {
+        let room = self.store.room()?;
+        Ok((room.free_bytes, room.total_bytes))
+    }
+
     /// Upload sessions that are open.
     pub(crate) fn uploads_active(&self) -> u64 {
         self.sessions.count() as u64

@@ -250,7 +250,7 @@ mod tests {
             size_bytes,
             command: None,
             title: None,
-            shared_with: None,
+            uses: None,
         }
     }
 

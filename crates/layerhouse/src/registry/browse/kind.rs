@@ -85,7 +85,7 @@ pub(super) fn is_image_config(media_type: &str) -> bool {
 }
 
 /// What a media type says, if it is one that is known here.
-fn of_type(media_type: &str) -> Option<Kind> {
+pub(crate) fn of_type(media_type: &str) -> Option<Kind> {
     const KNOWN: [(&str, Kind); 15] = [
         ("application/vnd.cncf.helm.", Kind::Helm),
         ("application/vnd.cncf.notary.signature", Kind::Signature),

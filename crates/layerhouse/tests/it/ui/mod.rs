@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answers;
+mod browse;
 mod change;
 mod foreign;
 

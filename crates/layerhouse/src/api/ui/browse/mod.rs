@@ -1,9 +1,15 @@
 //! Finding and understanding images: home, search, namespaces, repositories, tags, one image, two compared.
 
+mod aim;
 pub(super) mod compare;
+mod config;
+mod here;
 pub(super) mod home;
 pub(super) mod image;
+pub(super) mod model;
 pub(super) mod namespace;
+mod parts;
 pub(super) mod repository;
 pub(super) mod search;
+mod snippets;
 pub(super) mod tags;

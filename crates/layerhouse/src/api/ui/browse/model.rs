@@ -3,6 +3,7 @@
 //! do without.
 
 use crate::clock::Timestamp;
+use crate::registry::browse::kind::Kind;
 
 /// A repository in a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,48 +31,25 @@ pub(in crate::api::ui) struct Listing<T> {
     pub(in crate::api::ui) has_more: bool,
 }
 
-/// What kind of thing a manifest is, as people call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::api::ui) enum Kind {
-    /// An image for one platform.
-    Image,
-    /// An index: images for several platforms.
-    Index,
-    /// A Helm chart.
-    Chart,
-    Signature,
-    /// A list of what is in an image.
-    Sbom,
-    /// A statement on how an image was built.
-    Attestation,
-    /// Anything else that has an artifact type.
-    Artifact,
-}
-
 /// A tag in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api::ui) struct TagRow {
     pub(in crate::api::ui) name: String,
     pub(in crate::api::ui) digest: Option<String>,
-    /// Other tags of the same digest, a few of them.
+    /// Other tags of the same digest, a few of them, and how many more there are.
     pub(in crate::api::ui) aliases: Vec<String>,
+    pub(in crate::api::ui) aliases_more: u64,
     pub(in crate::api::ui) kind: Option<Kind>,
-    /// Platforms with the size that a pull for them brings.
-    pub(in crate::api::ui) platforms: Vec<PlatformSize>,
+    pub(in crate::api::ui) platforms: Vec<String>,
     /// Layers and config, compressed; of an index, the largest of its images.
     pub(in crate::api::ui) size_bytes: Option<u64>,
+    /// Of an index, all its images together.
+    pub(in crate::api::ui) total_bytes: Option<u64>,
     pub(in crate::api::ui) pushed_at: Option<Timestamp>,
     pub(in crate::api::ui) pushed_by: Option<String>,
     pub(in crate::api::ui) pulled_at: Option<Timestamp>,
     pub(in crate::api::ui) is_signed: Option<bool>,
     pub(in crate::api::ui) has_sbom: Option<bool>,
-}
-
-/// A platform, and what a pull for it brings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::api::ui) struct PlatformSize {
-    pub(in crate::api::ui) platform: String,
-    pub(in crate::api::ui) size_bytes: Option<u64>,
 }
 
 /// A name and what it says: of a label, an annotation, a variable.
@@ -93,12 +71,18 @@ pub(in crate::api::ui) struct Image {
     /// Layers and config, compressed; of an index, those of all its images, each blob once.
     pub(in crate::api::ui) size_bytes: Option<u64>,
     pub(in crate::api::ui) pushed_at: Option<Timestamp>,
-    pub(in crate::api::ui) pushed_by: Option<String>,
     pub(in crate::api::ui) pulled_at: Option<Timestamp>,
-    /// Tags that point at it, at most some hundred.
+    /// When its config says that it was built.
+    pub(in crate::api::ui) built_at: Option<Timestamp>,
+    pub(in crate::api::ui) is_signed: Option<bool>,
+    pub(in crate::api::ui) has_sbom: Option<bool>,
+    /// Tags that point at it, some of them, and how many more there are.
     pub(in crate::api::ui) tags: Vec<String>,
-    /// Indexes that name it.
-    pub(in crate::api::ui) parents: Vec<Parent>,
+    pub(in crate::api::ui) tags_more: u64,
+    /// Digests of indexes that name it.
+    pub(in crate::api::ui) parents: Vec<String>,
+    /// How many manifests refer to it.
+    pub(in crate::api::ui) referrers: Option<u64>,
     /// What it refers to.
     pub(in crate::api::ui) subject: Option<String>,
     pub(in crate::api::ui) annotations: Vec<Pair>,
@@ -107,13 +91,8 @@ pub(in crate::api::ui) struct Image {
     /// Of an image or an artifact; empty for an index.
     pub(in crate::api::ui) layers: Vec<Layer>,
     pub(in crate::api::ui) config: Option<ImageConfig>,
-}
-
-/// An index that names a manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::api::ui) struct Parent {
-    pub(in crate::api::ui) digest: String,
-    pub(in crate::api::ui) tags: Vec<String>,
+    /// The manifest as it was received.
+    pub(in crate::api::ui) content: Vec<u8>,
 }
 
 /// A manifest that an index names.
@@ -122,7 +101,7 @@ pub(in crate::api::ui) struct Variant {
     pub(in crate::api::ui) digest: String,
     /// `linux/arm64/v8`; none if the index does not say.
     pub(in crate::api::ui) platform: Option<String>,
-    pub(in crate::api::ui) kind: Kind,
+    pub(in crate::api::ui) kind: Option<Kind>,
     pub(in crate::api::ui) size_bytes: Option<u64>,
     /// Whether it is in this repository.
     pub(in crate::api::ui) is_here: bool,
@@ -139,8 +118,23 @@ pub(in crate::api::ui) struct Layer {
     pub(in crate::api::ui) command: Option<String>,
     /// What an artifact calls it (`org.opencontainers.image.title`).
     pub(in crate::api::ui) title: Option<String>,
-    /// Other manifests that have it, too, in repositories that the visitor may see.
-    pub(in crate::api::ui) shared_with: Option<u64>,
+    pub(in crate::api::ui) uses: Option<Uses>,
+}
+
+/// Who else has a layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::api::ui) struct Uses {
+    /// Manifests of this repository, this one among them.
+    pub(in crate::api::ui) images: u64,
+    /// Other repositories that the visitor may see.
+    pub(in crate::api::ui) repositories: Vec<String>,
+}
+
+impl Uses {
+    /// Whether nobody else has it, as far as the visitor may know.
+    pub(in crate::api::ui) fn is_only(&self) -> bool {
+        self.images <= 1 && self.repositories.is_empty()
+    }
 }
 
 /// What an image's config says: how it runs, and how it was made.
@@ -182,4 +176,73 @@ pub(in crate::api::ui) struct Referrer {
     pub(in crate::api::ui) size_bytes: u64,
     pub(in crate::api::ui) annotations: Vec<Pair>,
     pub(in crate::api::ui) referrers: Vec<Referrer>,
+}
+
+/// What a kind is called: a key of the texts.
+pub(in crate::api::ui) fn kind_key(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Image => "browse.kind_image",
+        Kind::Index => "browse.kind_index",
+        Kind::Helm => "browse.kind_helm",
+        Kind::Signature => "browse.kind_signature",
+        Kind::Sbom => "browse.kind_sbom",
+        Kind::Attestation => "browse.kind_attestation",
+        Kind::Wasm => "browse.kind_wasm",
+        Kind::Artifact => "browse.kind_artifact",
+    }
+}
+
+impl TagRow {
+    /// What it is called that it is, where that is no image.
+    pub(in crate::api::ui) fn kind_key(&self) -> Option<&'static str> {
+        let kind = self
+            .kind
+            .filter(|kind| !matches!(kind, Kind::Image | Kind::Index));
+        kind.map(kind_key)
+    }
+}
+
+impl Variant {
+    pub(in crate::api::ui) fn kind_key(&self) -> Option<&'static str> {
+        self.kind.map(kind_key)
+    }
+}
+
+impl Pair {
+    /// Where the value leads, if it is the address of a page.
+    pub(in crate::api::ui) fn link(&self) -> Option<&str> {
+        web_address(&self.value)
+    }
+}
+
+/// A text that is the address of a page, and nothing else: what somebody else wrote is linked to only then.
+pub(in crate::api::ui) fn web_address(text: &str) -> Option<&str> {
+    const BYTES_MAX: usize = 2048;
+    let is_web = ["https://", "http://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    let is_plain = |byte: u8| {
+        byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`')
+    };
+    (is_web && text.len() <= BYTES_MAX && text.bytes().all(is_plain)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_pages_are_linked_to() {
+        let check = |text: &str, expected: bool| {
+            assert_eq!(web_address(text).is_some(), expected, "{text}");
+        };
+        check("https://git.example/acme/web?x=1#y", true);
+        check("http://git.example", true);
+        check("javascript:alert(1)", false);
+        check("https://git.example/a b", false);
+        check("https://git.example/\"onclick=x", false);
+        check(" https://git.example", false);
+        check("git@git.example:acme/web.git", false);
+        check("HTTPS://git.example", false);
+    }
 }

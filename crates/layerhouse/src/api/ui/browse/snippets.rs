@@ -1,6 +1,6 @@
 //! How to get a thing with the tools that people have: a command for each, to be copied.
 
-use super::model::Kind;
+use crate::registry::browse::kind::Kind;
 
 /// A command of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(in crate::api::ui) fn pull(
             snippet("skopeo", format!("skopeo copy docker://{whole} oci:{file}")),
             crane(),
         ],
-        Kind::Chart => {
+        Kind::Helm => {
             let command = if separator == '@' {
                 format!("helm pull oci://{whole}")
             } else {
@@ -40,7 +40,7 @@ pub(in crate::api::ui) fn pull(
             };
             vec![snippet("helm", command), oras()]
         }
-        Kind::Signature | Kind::Sbom | Kind::Attestation | Kind::Artifact => {
+        Kind::Signature | Kind::Sbom | Kind::Attestation | Kind::Wasm | Kind::Artifact => {
             vec![oras(), snippet("crane", format!("crane manifest {whole}"))]
         }
     }
@@ -85,7 +85,7 @@ mod tests {
             ],
         );
         check(
-            Kind::Chart,
+            Kind::Helm,
             "1.2_a",
             &[
                 "helm pull oci://h:5000/acme/web --version 1.2+a",
