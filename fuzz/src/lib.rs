@@ -33,8 +33,9 @@ use serde_json::Value;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which its seeds and its binary share.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("accept", accept),
+    ("address", address),
     ("authorization", authorization),
     ("challenge", challenge),
     ("config", config),
@@ -42,6 +43,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("docker_config", docker_config),
     ("keys", keys),
     ("manifest", manifest),
+    ("markdown", markdown),
     ("media_type", media_type),
     ("name", name),
     ("range", range),
@@ -52,6 +54,16 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("upload_id", upload_id),
     ("users", users),
 ];
+
+/// An address of a page, or what leads to one.
+pub fn address(data: &[u8]) {
+    layerhouse::fuzzed_pages::address(data);
+}
+
+/// A README.
+pub fn markdown(data: &[u8]) {
+    layerhouse::fuzzed_pages::markdown(data);
+}
 
 /// A request line: method, space, path.
 pub fn route(data: &[u8]) {

@@ -152,6 +152,7 @@ macro_rules! smoke {
 
 smoke!(
     accept,
+    address,
     authorization,
     challenge,
     config,
@@ -159,6 +160,7 @@ smoke!(
     docker_config,
     keys,
     manifest,
+    markdown,
     media_type,
     name,
     range,

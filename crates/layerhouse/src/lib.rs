@@ -25,6 +25,8 @@ mod steps;
 
 pub use api::console::client::Reply;
 pub use api::sockets::Address;
+#[doc(hidden)]
+pub use api::ui::fuzzed as fuzzed_pages;
 pub use auth::authenticator::AuthError;
 #[doc(hidden)]
 pub use auth::fuzzed;

@@ -11,6 +11,7 @@ mod change;
 mod difference;
 mod escape;
 mod form;
+pub mod fuzzed;
 mod help;
 mod markdown;
 mod pictures;

@@ -12,6 +12,7 @@ use http::request::Parts;
 
 use super::assets;
 use super::change::undo;
+use super::escape::Escaped;
 use super::form::local_path;
 use super::text::{self, Language};
 use super::visit::Visit;
@@ -241,7 +242,7 @@ impl Shell {
 
     /// A button that copies a text, for who has scripts; the text itself can be selected.
     pub(in crate::api::ui) fn copy(&self, text: impl Display) -> Html {
-        let text = escaped(&text.to_string());
+        let text = Escaped(text);
         let label = self.t("shell.copy");
         let icon = assets::icon("copy");
         Html(format!(
@@ -319,22 +320,6 @@ pub(in crate::api::ui) fn size(bytes: u64) -> String {
         10..100 => format!("{whole}.{} {unit}", part / 10),
         _ => format!("{whole} {unit}"),
     }
-}
-
-/// Text for HTML, in attributes, too.
-pub(in crate::api::ui) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }
 
 /// Keeps what a visitor chose, and goes back to where they did.
@@ -457,13 +442,5 @@ mod tests {
         check(12 << 20, "12.0 MiB");
         check(999 << 30, "999 GiB");
         check(u64::MAX, "15.9 EiB");
-    }
-
-    #[test]
-    fn texts_are_escaped() {
-        assert_eq!(
-            escaped("<a b='c' d=\"e\">&"),
-            "&lt;a b=&#39;c&#39; d=&quot;e&quot;&gt;&amp;"
-        );
     }
 }

@@ -1,6 +1,6 @@
 //! Finding and understanding images: home, search, namespaces, repositories, tags, one image, two compared.
 
-mod aim;
+pub(super) mod aim;
 pub(super) mod compare;
 mod config;
 mod here;
