@@ -12,7 +12,8 @@ pub(crate) mod shared;
 pub(crate) mod tags;
 pub(crate) mod version;
 
-/// Texts as one parameter, in their order: a JSON array.
+/// Texts or numbers as one parameter, in their order: a JSON array. What is joined to it is joined by CROSS JOIN, which
+/// SQLite reads from the left: else it may look through all of a repository's tags for each.
 fn array<T: serde::Serialize>(items: &[T]) -> String {
     serde_json::to_string(items).expect("a list of texts or numbers is JSON")
 }

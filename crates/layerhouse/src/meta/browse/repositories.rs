@@ -120,10 +120,10 @@ pub(crate) fn details(
                                             AND noted.digest <> ''
                                           ORDER BY pulled_at DESC LIMIT 1)),
                 COALESCE(pulls, 0), COALESCE(stars, 0), upstream, created_at
-         FROM JSON_EACH($1) AS wanted
-         JOIN repositories ON repositories.id = wanted.value
+         FROM JSON_EACH($1) AS wanted CROSS JOIN repositories
          LEFT JOIN repository_pages ON repository_pages.repository_id = repositories.id
          LEFT JOIN repository_counts ON repository_counts.repository_id = repositories.id
+         WHERE repositories.id = wanted.value
          ORDER BY wanted.key",
         &[array(&ids).as_str().into()],
         |row| {
@@ -214,14 +214,13 @@ pub(crate) fn newest(tx: &Transaction<'_>, names: &[&str]) -> Result<Vec<Newest>
     tx.query(
         "SELECT repositories.name, tags.name, tags.digest, tags.moved_at, facts.kind,
                 facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at
-         FROM JSON_EACH($1) AS wanted
-         JOIN repositories ON repositories.name = wanted.value
-         JOIN tags ON tags.repository_id = repositories.id
-                  AND tags.name = (SELECT name FROM tags AS newest
-                                   WHERE newest.repository_id = repositories.id
-                                   ORDER BY newest.moved_at DESC, newest.name DESC LIMIT 1)
+         FROM JSON_EACH($1) AS wanted CROSS JOIN repositories CROSS JOIN tags
          LEFT JOIN image_facts AS facts
              ON facts.repository_id = repositories.id AND facts.digest = tags.digest
+         WHERE repositories.name = wanted.value AND tags.repository_id = repositories.id
+           AND tags.name = (SELECT name FROM tags AS newest
+                            WHERE newest.repository_id = repositories.id
+                            ORDER BY newest.moved_at DESC, newest.name DESC LIMIT 1)
          ORDER BY wanted.key",
         &[array(names).as_str().into()],
         |row| {

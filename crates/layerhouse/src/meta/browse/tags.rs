@@ -33,7 +33,8 @@ pub(crate) enum Order {
 /// Names in an order: $1 the repository, $2 how many, $3 how many are left out before them, $4 how far a list is
 /// read that takes more than an index.
 ///
-/// A list of two parts is read one after the other: their own limits keep the order in which each is.
+/// A list of two parts is read one after the other: their own limits keep the order in which each is. A CROSS JOIN
+/// is read from the left, by its index, else SQLite would sort all there is.
 fn names_sql(sort: TagSort, order: Order) -> &'static str {
     match (sort, order) {
         (TagSort::Name, Order::Ascending) => {
@@ -67,9 +68,9 @@ fn names_sql(sort: TagSort, order: Order) -> &'static str {
              LIMIT $2 OFFSET $3"
         }
         (TagSort::Size, Order::Ascending) => {
-            "SELECT name FROM (SELECT tags.name FROM image_facts AS facts
-                               JOIN tags ON tags.repository_id = $1 AND tags.digest = facts.digest
+            "SELECT name FROM (SELECT tags.name FROM image_facts AS facts CROSS JOIN tags
                                WHERE facts.repository_id = $1
+                                 AND tags.repository_id = $1 AND tags.digest = facts.digest
                                ORDER BY facts.image_bytes, facts.digest, tags.name LIMIT $4) AS sized
              UNION ALL
              SELECT name FROM (SELECT tags.name FROM image_queue AS queue
@@ -82,9 +83,9 @@ fn names_sql(sort: TagSort, order: Order) -> &'static str {
              LIMIT $2 OFFSET $3"
         }
         (TagSort::Size, Order::Descending) => {
-            "SELECT name FROM (SELECT tags.name FROM image_facts AS facts
-                               JOIN tags ON tags.repository_id = $1 AND tags.digest = facts.digest
+            "SELECT name FROM (SELECT tags.name FROM image_facts AS facts CROSS JOIN tags
                                WHERE facts.repository_id = $1
+                                 AND tags.repository_id = $1 AND tags.digest = facts.digest
                                ORDER BY facts.image_bytes DESC, facts.digest DESC, tags.name DESC
                                LIMIT $4) AS sized
              UNION ALL
@@ -98,9 +99,9 @@ fn names_sql(sort: TagSort, order: Order) -> &'static str {
              LIMIT $2 OFFSET $3"
         }
         (TagSort::Pulled, Order::Ascending) => {
-            "SELECT name FROM (SELECT tags.name FROM manifest_pulls AS pulls
-                               JOIN tags ON tags.repository_id = $1 AND tags.digest = pulls.digest
+            "SELECT name FROM (SELECT tags.name FROM manifest_pulls AS pulls CROSS JOIN tags
                                WHERE pulls.repository_id = $1
+                                 AND tags.repository_id = $1 AND tags.digest = pulls.digest
                                ORDER BY pulls.pulled_at, pulls.digest, tags.name LIMIT $4) AS pulled
              UNION ALL
              SELECT name FROM (SELECT name FROM tags WHERE repository_id = $1
@@ -111,9 +112,9 @@ fn names_sql(sort: TagSort, order: Order) -> &'static str {
              LIMIT $2 OFFSET $3"
         }
         (TagSort::Pulled, Order::Descending) => {
-            "SELECT name FROM (SELECT tags.name FROM manifest_pulls AS pulls
-                               JOIN tags ON tags.repository_id = $1 AND tags.digest = pulls.digest
+            "SELECT name FROM (SELECT tags.name FROM manifest_pulls AS pulls CROSS JOIN tags
                                WHERE pulls.repository_id = $1
+                                 AND tags.repository_id = $1 AND tags.digest = pulls.digest
                                ORDER BY pulls.pulled_at DESC, pulls.digest DESC, tags.name DESC
                                LIMIT $4) AS pulled
              UNION ALL
@@ -261,11 +262,11 @@ pub(crate) fn details(
                            JOIN image_facts AS known
                                ON known.repository_id = $1 AND known.digest = referrers.digest
                            WHERE known.kind = 'sbom')
-         FROM JSON_EACH($2) AS wanted
-         JOIN tags ON tags.repository_id = $1 AND tags.name = wanted.value
-         JOIN manifests ON manifests.repository_id = $1 AND manifests.digest = tags.digest
+         FROM JSON_EACH($2) AS wanted CROSS JOIN tags CROSS JOIN manifests
          LEFT JOIN image_facts AS facts ON facts.repository_id = $1 AND facts.digest = tags.digest
          LEFT JOIN manifest_pulls AS pulls ON pulls.repository_id = $1 AND pulls.digest = tags.digest
+         WHERE tags.repository_id = $1 AND tags.name = wanted.value
+           AND manifests.repository_id = $1 AND manifests.digest = tags.digest
          ORDER BY wanted.key",
         &[
             repository.0.into(),
@@ -307,20 +308,20 @@ pub(crate) fn sorted(
 ) -> Result<Vec<String>, Fault> {
     let sql = match sort {
         TagSort::Name | TagSort::Pushed | TagSort::Version => {
-            "SELECT tags.name, NULL FROM JSON_EACH($2) AS wanted
-             JOIN tags ON tags.repository_id = $1 AND tags.name = wanted.value"
+            "SELECT tags.name, NULL FROM JSON_EACH($2) AS wanted CROSS JOIN tags
+             WHERE tags.repository_id = $1 AND tags.name = wanted.value"
         }
         TagSort::Size => {
-            "SELECT tags.name, facts.image_bytes FROM JSON_EACH($2) AS wanted
-             JOIN tags ON tags.repository_id = $1 AND tags.name = wanted.value
+            "SELECT tags.name, facts.image_bytes FROM JSON_EACH($2) AS wanted CROSS JOIN tags
              LEFT JOIN image_facts AS facts
-                 ON facts.repository_id = $1 AND facts.digest = tags.digest"
+                 ON facts.repository_id = $1 AND facts.digest = tags.digest
+             WHERE tags.repository_id = $1 AND tags.name = wanted.value"
         }
         TagSort::Pulled => {
-            "SELECT tags.name, pulls.pulled_at FROM JSON_EACH($2) AS wanted
-             JOIN tags ON tags.repository_id = $1 AND tags.name = wanted.value
+            "SELECT tags.name, pulls.pulled_at FROM JSON_EACH($2) AS wanted CROSS JOIN tags
              LEFT JOIN manifest_pulls AS pulls
-                 ON pulls.repository_id = $1 AND pulls.digest = tags.digest"
+                 ON pulls.repository_id = $1 AND pulls.digest = tags.digest
+             WHERE tags.repository_id = $1 AND tags.name = wanted.value"
         }
     };
     let names = array(names);
