@@ -174,3 +174,38 @@ pub(crate) fn each_miscounted(
         |row| look(row.parsed(0)?, row.int(1)?, row.int(2)?),
     )
 }
+
+/// Manifests of which nothing is known and that nobody will read: neither in `image_facts` nor in `image_queue`.
+pub(crate) fn each_unread(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryName, Digest) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT repositories.name, manifests.digest FROM manifests
+         JOIN repositories ON repositories.id = manifests.repository_id
+         WHERE NOT EXISTS (SELECT 1 FROM image_facts AS facts
+                           WHERE facts.repository_id = manifests.repository_id
+                             AND facts.digest = manifests.digest)
+           AND NOT EXISTS (SELECT 1 FROM image_queue AS queue
+                           WHERE queue.repository_id = manifests.repository_id
+                             AND queue.digest = manifests.digest)",
+        &[],
+        |row| look(row.parsed(0)?, row.parsed(1)?),
+    )
+}
+
+/// Repositories that are said to have another number of tags than they do: what is said, and what is so.
+pub(crate) fn each_mistagged(
+    tx: &Transaction<'_>,
+    mut look: impl FnMut(RepositoryName, i64, i64) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    tx.each(
+        "SELECT name, tags_count, actual FROM
+             (SELECT repositories.name, repositories.tags_count,
+                     (SELECT COUNT(*) FROM tags WHERE tags.repository_id = repositories.id) AS actual
+              FROM repositories) AS counted
+         WHERE tags_count <> actual",
+        &[],
+        |row| look(row.parsed(0)?, row.int(1)?, row.int(2)?),
+    )
+}

@@ -297,6 +297,20 @@ fn check_queues(tx: &meta::Transaction<'_>, report: &mut Report) -> Result<(), F
             format!("{repository} is said to link {said} bytes, and links {actual}"),
         );
         Ok(())
+    })?;
+    rows::each_mistagged(tx, |repository, said, actual| {
+        report.find(
+            "database",
+            format!("{repository} is said to have {said} tags, and has {actual}"),
+        );
+        Ok(())
+    })?;
+    rows::each_unread(tx, |repository, digest| {
+        report.find(
+            "database",
+            format!("nobody will read what manifest {digest} of {repository} is"),
+        );
+        Ok(())
     })
 }
 
