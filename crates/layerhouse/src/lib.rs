@@ -42,6 +42,8 @@ pub use outbound::upstream::fuzzed as fuzzed_upstream;
 pub use registry::backup::check::{Pruned, Verified, backup_list, backup_prune, backup_verify};
 pub use registry::backup::restore::{Restored, backup_restore};
 pub use registry::backup::{BackupError, Description, Listed, Missing};
+#[doc(hidden)]
+pub use registry::browse::measured as measured_browse;
 pub use registry::doctor::{Ailment, Diagnosis, examine};
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};

@@ -51,6 +51,20 @@ pub(crate) fn make_member(
     Ok(AccountId(account))
 }
 
+/// Everything that was queued is known from now on: images of many sizes for one platform or two.
+pub(crate) fn learn_all(tx: &Transaction<'_>) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO image_facts (repository_id, digest, kind, image_bytes, largest_bytes, platforms,
+                                  created_at)
+         SELECT repository_id, digest, 'image', ABS(RANDOM() % 1000000000), 1000000,
+                'linux/amd64,linux/arm64/v8', 1
+         FROM image_queue",
+        &[],
+    )?;
+    tx.execute("DELETE FROM image_queue", &[])?;
+    Ok(())
+}
+
 #[cfg(test)]
 impl RepositoryId {
     pub(crate) fn first_made() -> Self {

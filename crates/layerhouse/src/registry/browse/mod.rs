@@ -14,6 +14,7 @@ pub(crate) mod kind;
 mod learn;
 #[cfg(test)]
 mod lists_tests;
+pub mod measured;
 pub(crate) mod repositories;
 pub(crate) mod tags;
 #[cfg(test)]
