@@ -311,6 +311,34 @@ fn what_was_copied_leads_to_its_page() {
     assert!(!none.contains("/ui/r/acme/web\""), "{none}");
 }
 
+#[test]
+fn all_repositories_can_be_turned_to() {
+    let server = Server::start();
+    for number in 0..55 {
+        images::push_image(&server.client, &format!("acme/r{number:02}"), "v1", "layer");
+    }
+    let names = |path: &str| -> Vec<String> {
+        let said = page(&server.client, path);
+        let rows = said.split("href=\"/ui/r/acme/").skip(1);
+        rows.map(|row| row.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    for path in ["/ui/search?", "/ui/search?q=acme&", "/ui/n/acme?"] {
+        let (first, second) = (
+            names(&format!("{path}page=1")),
+            names(&format!("{path}page=2")),
+        );
+        assert_eq!((first.len(), second.len()), (50, 5), "{path}");
+        assert!(second.iter().all(|name| !first.contains(name)), "{path}");
+        shows(
+            &server.client,
+            path,
+            &["55 repositories", "rel=\"next\"", "Page 1 of 2"],
+        );
+        assert_eq!(names(&format!("{path}page=99")), [""; 0]);
+    }
+}
+
 /// Labels, commands and names are whoever's who may push (S52).
 #[test]
 fn sec_s52_what_others_wrote_is_text() {

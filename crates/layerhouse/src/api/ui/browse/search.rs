@@ -17,15 +17,17 @@ use crate::api::Answer;
 use crate::api::ui::blocking;
 use crate::api::v1::problem::Problem;
 use crate::auth::rights::Visibility;
-use crate::index::search::{FOUND_MAX, PAGE_MAX, Query};
+use crate::index::search::{FOUND_MAX, Hit, PAGE_MAX, Query};
 use crate::registry::browse::kind::Kind;
 use crate::registry::browse::repositories::{NewestTag, RepositoriesQuery, RepositorySort};
-use crate::registry::browse::tags::Order;
+use crate::registry::browse::tags::{Order, ROWS_MAX};
 
 /// Longest text that is looked for, in bytes.
 const TEXT_BYTES_MAX: usize = 512;
 /// Manifests that the start of a digest finds.
 const THINGS_MAX: u32 = 20;
+/// Repositories among which those of one kind or platform are looked for.
+const SORTED_OUT_MAX: usize = 500;
 /// Values of a facet.
 const VALUES_MAX: usize = 12;
 
@@ -67,8 +69,13 @@ struct Results<'a> {
 }
 
 /// What was found, before it is sorted out by what it is.
+#[derive(Default)]
 struct Found {
+    /// Those of the page, and some around them.
     rows: Vec<RepositoryRow>,
+    /// How many of these stand before those of the page.
+    before: usize,
+    /// How many there are in all.
     total: u64,
     is_capped: bool,
 }
@@ -161,19 +168,17 @@ async fn by_words(visit: &Visit, text: &str) -> Result<Found, Problem> {
     let Some(index) = visit.visitor.index() else {
         return Err(Problem::not_found());
     };
-    let mut rows = Vec::new();
-    let mut total = 0;
-    // All that is found, so that it can be sorted out by what it is: at most 500.
-    for page in 1..=FOUND_MAX.div_ceil(PAGE_MAX) {
+    let blocks = Blocks::of(visit, PAGE_MAX);
+    let mut found = Found::default();
+    for block in blocks.first..=blocks.last {
         let query = Query {
             text: text.to_owned(),
-            page,
+            page: block,
             size: PAGE_MAX,
             ..Query::default()
         };
-        let found = index.search(visit.visitor.viewer()?, query).await?;
-        total = found.count;
-        let row = |hit: crate::index::search::Hit| RepositoryRow {
+        let page = index.search(visit.visitor.viewer()?, query).await?;
+        let row = |hit: Hit| RepositoryRow {
             name: hit.name,
             description: Some(hit.description).filter(|text| !text.is_empty()),
             pulls: u64::try_from(hit.pulls).ok(),
@@ -181,46 +186,78 @@ async fn by_words(visit: &Visit, text: &str) -> Result<Found, Problem> {
             is_private: Some(hit.visibility == Visibility::Private),
             ..RepositoryRow::default()
         };
-        rows.extend(found.hits.into_iter().map(row));
-        if total <= rows.len() {
+        found.rows.extend(page.hits.into_iter().map(row));
+        found.total = page.count as u64;
+        found.is_capped = FOUND_MAX <= page.count;
+        if page.count <= block * PAGE_MAX {
             break;
         }
     }
-    Ok(Found {
-        total: rows.len() as u64,
-        is_capped: FOUND_MAX <= total,
-        rows,
-    })
+    found.before = blocks.before;
+    Ok(found)
 }
 
 /// Without the index, and without words: by a part of the name, those pushed last first.
 fn by_name(visit: &Visit, text: &str) -> Result<Found, Problem> {
     let viewer = visit.visitor.viewer()?;
-    let mut rows = Vec::new();
-    let mut page = 1;
-    loop {
+    let blocks = Blocks::of(visit, ROWS_MAX as usize);
+    let mut found = Found::default();
+    for block in blocks.first..=blocks.last {
         let query = RepositoriesQuery {
             within: None,
             filter: Some(text),
             sort: RepositorySort::Pushed,
             order: Order::Descending,
-            page,
-            rows: 200,
+            page: u32::try_from(block).unwrap_or(u32::MAX),
+            rows: ROWS_MAX,
         };
-        let found = visit.registry().repositories_page(&viewer, &query)?;
-        let is_last = found.rows.len() < 200;
-        let shown = found.rows.into_iter();
-        rows.extend(shown.map(|row| here::repository_row(visit, &viewer, row)));
-        if is_last || FOUND_MAX <= rows.len() {
-            rows.truncate(FOUND_MAX);
-            return Ok(Found {
-                is_capped: (rows.len() as u64) < found.total,
-                total: rows.len() as u64,
-                rows,
-            });
+        let page = visit.registry().repositories_page(&viewer, &query)?;
+        let shown = page.rows.into_iter();
+        let row = |row| here::repository_row(visit, &viewer, row);
+        found.rows.extend(shown.map(row));
+        found.total = page.total;
+        found.is_capped = page.is_total_capped;
+        if page.total <= block as u64 * u64::from(ROWS_MAX) {
+            break;
         }
-        page += 1;
     }
+    found.before = blocks.before;
+    Ok(found)
+}
+
+/// Which parts of a list are read: that of the page, or, to sort out by what images are, the first ones.
+struct Blocks {
+    /// From 1.
+    first: usize,
+    last: usize,
+    /// Rows of these before those of the page.
+    before: usize,
+}
+
+impl Blocks {
+    fn of(visit: &Visit, rows: usize) -> Self {
+        let page = usize::try_from(visit.query.page()).unwrap_or(usize::MAX) - 1;
+        let before = page.saturating_mul(ROWS as usize);
+        if is_sorted_out(visit) {
+            return Self {
+                first: 1,
+                last: SORTED_OUT_MAX.div_ceil(rows),
+                before,
+            };
+        }
+        let block = before / rows + 1;
+        Self {
+            first: block,
+            last: block,
+            before: before % rows,
+        }
+    }
+}
+
+/// Whether something was chosen that only the images tell.
+fn is_sorted_out(visit: &Visit) -> bool {
+    let names = ["os", "arch", "type"];
+    names.iter().any(|name| visit.query.get(name).is_some())
 }
 
 fn show(visit: &Visit, text: String, things: Vec<Thing>, found: Found) -> Result<Answer, Problem> {
@@ -237,22 +274,23 @@ fn show(visit: &Visit, text: String, things: Vec<Thing>, found: Found) -> Result
         arch: visit.query.get("arch"),
         kind: visit.query.get("type").and_then(Kind::from_word),
     };
-    let facets = facets(visit, &chosen, found.rows.iter().map(traits));
+    // Of a part of the list, nobody can say how many there are.
+    let is_all = found.total <= found.rows.len() as u64;
+    let facets = facets(visit, &chosen, found.rows.iter().map(traits), is_all);
     let fits = |row: &RepositoryRow| chosen.fits(&traits(row));
     let mut rows: Vec<RepositoryRow> = found.rows.into_iter().filter(fits).collect();
-    let total = rows.len() as u64;
-    let page = u64::from(visit.query.page());
-    let before = usize::try_from(page - 1)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(ROWS as usize);
-    rows.drain(..before.min(rows.len()));
+    let (total, is_capped) = if is_sorted_out(visit) {
+        (rows.len() as u64, !is_all)
+    } else {
+        (found.total, found.is_capped)
+    };
+    rows.drain(..found.before.min(rows.len()));
     rows.truncate(ROWS as usize);
     for row in &mut rows {
         row.pushed_at = row
             .pushed_at
             .or_else(|| newest.get(&row.name).map(|newest| newest.moved_at));
     }
-    let is_capped = found.is_capped;
     visit.show(&Results {
         shell: &visit.shell,
         text,
@@ -261,7 +299,7 @@ fn show(visit: &Visit, text: String, things: Vec<Thing>, found: Found) -> Result
         facets,
         total,
         is_capped,
-        page,
+        page: u64::from(visit.query.page()),
         last: last_page(total, ROWS),
         query: visit.query.with("page", None),
     })
@@ -318,7 +356,12 @@ impl Chosen<'_> {
 }
 
 /// What can be chosen, each with how many of all that was found it leaves, were it chosen alone.
-fn facets(visit: &Visit, chosen: &Chosen<'_>, all: impl Iterator<Item = Traits>) -> Vec<Facet> {
+fn facets(
+    visit: &Visit,
+    chosen: &Chosen<'_>,
+    all: impl Iterator<Item = Traits>,
+    is_all: bool,
+) -> Vec<Facet> {
     let (mut os, mut arch, mut kinds) = (Counts::new(), Counts::new(), Counts::new());
     for traits in all {
         let count = |counts: &mut Counts, values: &[String]| {
@@ -356,7 +399,7 @@ fn facets(visit: &Visit, chosen: &Chosen<'_>, all: impl Iterator<Item = Traits>)
                 query: visit
                     .query
                     .with(name, (!is_chosen).then_some(word.as_str())),
-                count: Some(count),
+                count: is_all.then_some(count),
                 is_chosen,
             }
         };
