@@ -1,6 +1,7 @@
 //! The pages under `/ui/`, as HTTP has them. What they look like and do in a browser, `scripts/test-ui` says.
 
 mod addresses;
+mod admin;
 mod answers;
 mod browse;
 mod change;
