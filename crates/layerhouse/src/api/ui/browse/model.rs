@@ -20,17 +20,6 @@ pub(in crate::api::ui) struct RepositoryRow {
     pub(in crate::api::ui) is_private: Option<bool>,
 }
 
-/// A part of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::api::ui) struct Listing<T> {
-    pub(in crate::api::ui) rows: Vec<T>,
-    /// How many there are in all pages.
-    pub(in crate::api::ui) total: Option<u64>,
-    /// This page, from 1.
-    pub(in crate::api::ui) page: u64,
-    pub(in crate::api::ui) has_more: bool,
-}
-
 /// A tag in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api::ui) struct TagRow {
