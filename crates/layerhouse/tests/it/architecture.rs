@@ -237,6 +237,14 @@ fn arrows_point_one_way() {
             "api/v1/history.rs",
             "use crate::meta::history::TagEvent as Stored;",
         ),
+        (
+            "api/ui/change/history.rs",
+            "use crate::meta::history::TagEvent;",
+        ),
+        (
+            "api/v1/storage.rs",
+            "use crate::meta::storage::Sample as Stored;",
+        ),
         ("api/v1/tags.rs", "use crate::meta::tags::Tagged as Stored;"),
         ("api/v1/teams.rs", "use crate::meta::teams::Team as Stored;"),
         (
