@@ -17,12 +17,20 @@ pub(crate) const SETUP_PREFIX: &str = "lhu_";
 const SERVER: &str = "server";
 
 impl Index {
+    /// Whether there is no administrator yet, so that the code of the last start makes one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn lacks_admin(&self) -> Result<bool, Fault> {
+        Ok(self.look(accounts::count_admins)? == 0)
+    }
+
     /// A code for the first administrator, unless there is one; those of earlier starts end.
     ///
     /// # Errors
     /// The database failed.
     pub(crate) async fn setup_code(&self) -> Result<Option<Secret>, Fault> {
-        if self.look(accounts::count_admins)? != 0 {
+        if !self.lacks_admin()? {
             return Ok(None);
         }
         let code = new_secret(SETUP_PREFIX, self.directory.random());

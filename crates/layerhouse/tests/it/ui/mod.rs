@@ -1,5 +1,6 @@
 //! The pages under `/ui/`, as HTTP has them. What they look like and do in a browser, `scripts/test-ui` says.
 
+mod account;
 mod addresses;
 mod admin;
 mod answers;

@@ -8,7 +8,7 @@ pub(super) mod home;
 pub(super) mod image;
 pub(super) mod model;
 pub(super) mod namespace;
-mod parts;
+pub(in crate::api::ui) mod parts;
 pub(super) mod repository;
 pub(super) mod search;
 mod snippets;

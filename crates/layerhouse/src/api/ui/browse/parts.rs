@@ -82,6 +82,8 @@ impl Head {
         }
         if visit.shell.has_accounts && visitor.may(name, Deed::Maintain) {
             pages.add(Place::Settings, "browse.tab_settings", "/-/settings", None);
+        }
+        if visit.shell.has_accounts && visitor.may(name, Deed::Own) {
             pages.add(Place::Access, "browse.tab_access", "/-/access", None);
         }
         Ok(Self {
