@@ -28,7 +28,6 @@ mod stall;
 pub(crate) mod tls;
 mod token;
 mod transport;
-#[allow(dead_code, clippy::unused_async, reason = "pages are being added")]
 pub(crate) mod ui;
 mod uploads;
 mod v1;

@@ -16,7 +16,7 @@ use crate::auth::directory::{RepositoryRights, Viewer};
 use crate::auth::needs::Need;
 use crate::auth::permits::{Asker, RepositoryPermit, TendPermit};
 use crate::auth::rights::{Deed, Visibility};
-use crate::auth::{Caller, Delete, Granted, GrantedBrowse, Identity, Policy, Pull, Push};
+use crate::auth::{Caller, Granted, Identity, Policy, Pull};
 use crate::index::Index;
 
 /// Who looks at a page.
@@ -137,23 +137,6 @@ impl Visitor {
         }
     }
 
-    /// The same as a proof.
-    ///
-    /// # Errors
-    /// As [`Visitor::viewer`].
-    pub(in crate::api::ui) fn browse(&self) -> Result<GrantedBrowse, Problem> {
-        let caller = match &self.who {
-            Who::Account { asker, .. } => {
-                let viewer = self.viewer()?;
-                let mut grants = crate::auth::access::Grants::default();
-                grants.add_catalog(viewer);
-                asker.caller(Access::Listed(Arc::new(grants)))
-            }
-            Who::Caller(caller) => Arc::clone(caller),
-        };
-        Ok(self.policy.browse(&caller)?)
-    }
-
     /// What they may do with what a repository holds, if they may do `deed` there.
     ///
     /// # Errors
@@ -190,30 +173,6 @@ impl Visitor {
     ) -> Result<Granted<Pull>, Problem> {
         let permit = self.tend(repository, Deed::Pull)?;
         Ok(self.policy.pull(permit.caller(), permit.repository())?)
-    }
-
-    /// To tag and to bring back.
-    ///
-    /// # Errors
-    /// As [`Visitor::tend`], and 409 while the registry is read-only.
-    pub(in crate::api::ui) fn push(
-        &self,
-        repository: &RepositoryName,
-    ) -> Result<Granted<Push>, Problem> {
-        let permit = self.tend(repository, Deed::Push)?;
-        Ok(self.policy.push(permit.caller(), permit.repository())?)
-    }
-
-    /// To delete.
-    ///
-    /// # Errors
-    /// As [`Visitor::tend`], and 409 where deleting is switched off.
-    pub(in crate::api::ui) fn delete(
-        &self,
-        repository: &RepositoryName,
-    ) -> Result<Granted<Delete>, Problem> {
-        let permit = self.tend(repository, Deed::Delete)?;
-        Ok(self.policy.delete(permit.caller(), permit.repository())?)
     }
 
     /// What they may do with a repository's page, if they may do `deed`; without accounts, there is none.

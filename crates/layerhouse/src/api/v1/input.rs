@@ -30,7 +30,6 @@ pub(super) enum Content {
     /// It comes over the connection.
     Arriving(RequestBody),
     /// A page of ours says it.
-    #[allow(dead_code, reason = "pages are being added")]
     Here(Vec<u8>),
 }
 

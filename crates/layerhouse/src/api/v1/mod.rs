@@ -92,7 +92,6 @@ async fn handle(call: Call, rest: &str, request: Request<Incoming>) -> Result<An
 
 /// Asks for one of our own pages what `asker` may ask: the same endpoints, checks and refusals as over HTTP.
 /// `path` stands behind [`ROOT`], in segments that are encoded.
-#[allow(dead_code, reason = "pages are being added")]
 pub(super) async fn ask(
     call: Call,
     asker: Asker,

@@ -27,9 +27,9 @@ impl Event {
     /// `role=writer owner=ann`, without what was not said.
     fn details(&self) -> String {
         let said = self.detail.iter().filter(|(_, value)| !value.is_null());
-        let said = said.map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={text}"),
-            other => format!("{name}={other}"),
+        let said = said.map(|(name, value)| match value.as_str() {
+            Some(text) => format!("{name}={text}"),
+            None => format!("{name}={value}"),
         });
         said.collect::<Vec<_>>().join(" ")
     }

@@ -11,11 +11,11 @@ use crate::api::v1::problem::Problem;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Configuration {
-    pub(super) values: Vec<Value>,
+    pub(super) values: Vec<Setting>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Value {
+pub(super) struct Setting {
     pub(super) key: String,
     pub(super) value: String,
     pub(super) origin: String,
@@ -29,7 +29,7 @@ struct ConfigurationPage<'a> {
     shell: &'a Shell,
     at: Section,
     problem: Option<String>,
-    values: Vec<Value>,
+    values: Vec<Setting>,
     /// Whether what nobody said is shown, too.
     has_defaults: bool,
     waits: bool,

@@ -11,7 +11,6 @@ use super::menu::Section;
 use super::refusal;
 use crate::api::Answer;
 use crate::api::ui::ask::{List, Refused, segment};
-use crate::api::ui::form::Pairs;
 use crate::api::ui::shell::Shell;
 use crate::api::ui::visit::Visit;
 use crate::api::v1::problem::Problem;
@@ -40,7 +39,6 @@ struct InvitationsPage<'a> {
     shell: &'a Shell,
     at: Section,
     problem: Option<String>,
-    form: &'a Pairs,
     /// The code that was just made, which is shown this once.
     code: Option<String>,
     /// Where they sign up.
@@ -77,7 +75,6 @@ pub(super) async fn page(visit: Visit) -> Result<Answer, Problem> {
             shell: &visit.shell,
             at: Section::Invitations,
             problem,
-            form: &visit.form,
             code,
             address: format!("{}/ui/signup", visit.shell.base_url),
             days: DAYS,

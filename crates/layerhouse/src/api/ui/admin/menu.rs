@@ -77,6 +77,10 @@ impl Section {
         MENU
     }
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates lend what they give"
+    )]
     pub(super) fn is(self, other: &Self) -> bool {
         self == *other
     }

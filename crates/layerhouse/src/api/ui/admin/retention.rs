@@ -4,7 +4,7 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::configuration::{Configuration, Value};
+use super::configuration::{Configuration, Setting};
 use super::menu::Section;
 use super::{refusal, run};
 use crate::api::Answer;
@@ -65,7 +65,7 @@ struct RetentionPage<'a> {
     at: Section,
     problem: Option<String>,
     /// What the configuration says of policies.
-    policies: Vec<Value>,
+    policies: Vec<Setting>,
     repository: &'a str,
     leaving: Vec<Leaving>,
     /// What a run that was just asked for did.

@@ -51,12 +51,14 @@ struct GuidePage<'a> {
 }
 
 impl Contents<'_> {
+    #[expect(clippy::unused_self, reason = "templates have a page at hand")]
     fn groups(&self) -> [Group; 5] {
         Group::ALL
     }
 }
 
 impl GuidePage<'_> {
+    #[expect(clippy::unused_self, reason = "templates have a page at hand")]
     fn groups(&self) -> [Group; 5] {
         Group::ALL
     }
