@@ -225,6 +225,10 @@ def delete_a_tag_and_take_it_back(world, visitor, turn):
     visitor.go(f"r/{repository}/-/t/goes")
     visitor.press(visitor.find('main a[href*="/-/delete?"]').first)
     # What goes, what stays, and how many bytes come back, before anything happens.
+    visitor.sees("goes")
+    if "2.00 MiB" not in visitor.text():
+        # The last tag of an image goes alone, unless one says that the image goes, too.
+        visitor.press(visitor.find('main a[href*="images=yes"]'))
     visitor.sees("goes", "2.00 MiB")
     assert tags_of(world, repository) == ["beside", "goes", "kept"]
     visitor.press(visitor.find('main form[action$="/-/delete"] button[type=submit]').last)
@@ -278,15 +282,10 @@ def restore_a_tag_from_its_history(world, visitor, turn):
     ann = world.clients["ann"]
     pushed_image(ann, repository, [(f"{repository} new", 1_000, "COPY new /")], ["goes"])
     visitor.go(f"r/{repository}/-/t/goes")
-    visitor.press(visitor.find('main .tabs a[href$="/history"]'))
-    visitor.go(f"r/{repository}/-/history?tag=goes")
-    form = visitor.find(f'form[action$="/-/history/restore"]:has(input[value="{before}"])').first
-    visitor.press(form.locator("button[type=submit]"))
-    # It may ask once more.
-    again = visitor.find(f'form[action$="/-/history/restore"]:has(input[value="{before}"]) button.primary')
-    answer = ann.send("HEAD", f"/v2/{repository}/manifests/goes", headers={"Accept": "*/*"})
-    if answer.headers["Docker-Content-Digest"] != before and again.count():
-        visitor.press(again.first)
+    visitor.press(visitor.find('main .tabs a[href*="/-/history?tag=goes"]'))
+    hexadecimal = before.split(":")[1]
+    visitor.press(visitor.find(f'main a[href*="/-/history/restore?"][href*="{hexadecimal}"]').first)
+    visitor.press(visitor.find('main form[action$="/-/history/restore"] button[type=submit]'))
     answer = ann.send("HEAD", f"/v2/{repository}/manifests/goes", headers={"Accept": "*/*"})
     assert answer.headers["Docker-Content-Digest"] == before
 
@@ -452,19 +451,18 @@ def administration_is_for_administrators(world, visitor, turn):
 @task("root", LOOKS[:3:2])
 def ask_whether_somebody_may(world, visitor, turn):
     visitor.go("admin/access")
-    form = visitor.find("main form").first
-    form.locator("input[name=user], input[name=who], input[name=account]").first.fill("rita")
-    form.locator("input[name=repository]").first.fill("shop/worker")
-    deed = form.locator("select").first
-    deed.select_option("push")
-    visitor.press(form.locator("button[type=submit]").first)
+    form = visitor.find("main form[method=get]:has(#account)")
+    form.locator("#account").fill("rita")
+    form.locator("#action").select_option("push")
+    form.locator("#repository").fill("shop/worker")
+    visitor.press(form.locator("button[type=submit]"))
     visitor.sees("rita", "shop/worker")
 
 
 @task("root", LOOKS[:3:2])
 def see_the_plan_of_a_collection_and_run_it(world, visitor, turn):
     visitor.go("admin/collection")
-    visitor.press(visitor.find('main form[method=post] button[type=submit]').first)
+    visitor.press(visitor.find("main form[method=post] button.primary"))
 
 
 @task("ann")
@@ -499,9 +497,10 @@ def help_shows_this_host(world, visitor, turn):
     visitor.go("help/")
     for client in CLIENTS:
         assert visitor.find(f'main a[href$="/ui/help/{client}"]').count() >= 1, client
+    for client in CLIENTS:
         visitor.go(f"help/{client}")
-        visitor.sees(world.index.host)
-        visitor.go("help/")
+        if client != "close":
+            visitor.sees(world.index.host)
 
 
 @task("ann", LOOKS[:1])
