@@ -26,8 +26,8 @@ use crate::fault::Fault;
 use crate::meta::repositories::RepositoryId;
 use crate::meta::{self, Transaction};
 
-/// Tags that may be chosen together.
-pub(crate) const CHOSEN_MAX: usize = 2000;
+/// Tags that may be chosen together; of more, the first. A posted form has room for twice as many fields.
+pub(crate) const CHOSEN_MAX: usize = 1000;
 /// What is listed of tags, of manifests that go, and of those that stay; the numbers are of all.
 const LISTED_MAX: usize = 100;
 /// Manifests of a repository are counted up to here.
@@ -118,6 +118,8 @@ pub(crate) struct Preview {
     pub(crate) freed: Freed,
     /// Images that would have no tag, and may go with their tags.
     pub(crate) untagged_count: u64,
+    /// Bytes that come back if they do; 0 where they do anyway.
+    pub(crate) untagged_bytes: u64,
     /// Until then all of it can be had again.
     pub(crate) undelete_until: Timestamp,
     /// Whether the server collects by itself.
@@ -141,6 +143,7 @@ impl Preview {
             obstacles: Vec::new(),
             freed: Freed::default(),
             untagged_count: 0,
+            untagged_bytes: 0,
             undelete_until: now.after(rules.undelete),
             collects: rules.is_enabled,
             steps: Vec::new(),
@@ -216,8 +219,14 @@ impl Registry {
             let mut going = Going::new(tx, id, rules, now);
             let is_there = match target {
                 Target::Tags { tags, with_images } => {
-                    let gone = making.tags(tags, *with_images)?;
-                    making.companions(&mut going, gone)?;
+                    let untagged = making.tags(tags, *with_images)?;
+                    if *with_images {
+                        making.companions(&mut going, untagged)?;
+                    } else {
+                        let mut also = Going::new(tx, id, rules, now);
+                        also.add(untagged)?;
+                        making.preview.untagged_bytes = also.freed()?.bytes;
+                    }
                     !making.preview.tags.is_empty()
                 }
                 Target::Manifest(digest) => {
@@ -261,7 +270,7 @@ impl Making<'_> {
         Ok(false)
     }
 
-    /// Looks at tags; the manifests that go with them.
+    /// Looks at tags; the manifests that would have none, which go with them if that is wished.
     fn tags(&mut self, chosen: &[Tag], with_images: bool) -> Result<Vec<Digest>, Fault> {
         let mut by_digest: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
         let chosen: BTreeSet<&Tag> = chosen.iter().take(CHOSEN_MAX).collect();
@@ -275,16 +284,18 @@ impl Making<'_> {
                 }
             }
         }
-        let mut gone = Vec::new();
+        let mut untagged = Vec::new();
         for (digest, tags) in by_digest {
             let why = self.why_stays(&digest, &tags)?;
             let may_go = matches!(why, Why::ByDigest);
             self.preview.untagged_count += u64::from(may_go);
+            if may_go {
+                untagged.push(digest.clone());
+            }
             if with_images && may_go {
-                let reference = Reference::Digest(digest.clone());
+                let reference = Reference::Digest(digest);
                 self.check(&reference)?;
                 self.preview.steps.push((reference, None));
-                gone.push(digest);
                 continue;
             }
             for tag in tags {
@@ -295,7 +306,7 @@ impl Making<'_> {
             }
             self.preview.list_stays(&digest, why);
         }
-        Ok(gone)
+        Ok(untagged)
     }
 
     /// What keeps a manifest that loses these of its tags.
@@ -303,7 +314,9 @@ impl Making<'_> {
         /// Other tags that are named.
         const NAMED_MAX: usize = 5;
         let (tx, id) = (self.tx, self.id());
-        let others = meta::tags::count_pointing_at(tx, id, digest)? - lost.len() as u64;
+        // Between two statements others move tags.
+        let others = meta::tags::count_pointing_at(tx, id, digest)?;
+        let others = others.saturating_sub(lost.len() as u64);
         if 0 < others {
             let mut some = meta::tags::pointing_at(tx, id, digest, lost.len() + NAMED_MAX)?;
             some.retain(|tag| !lost.contains(tag));
@@ -338,7 +351,7 @@ impl Making<'_> {
         let listed: Vec<Digest> = asked.iter().take(LISTED_MAX).cloned().collect();
         let stays = going.add(asked)?;
         self.preview.manifest_count = going.len() as u64;
-        self.preview.along_count = self.preview.manifest_count - asked_count;
+        self.preview.along_count = self.preview.manifest_count.saturating_sub(asked_count);
         for digest in listed {
             self.list_goes(digest, false)?;
         }

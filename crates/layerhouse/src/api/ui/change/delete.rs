@@ -103,7 +103,7 @@ impl DeletePage<'_> {
 
     /// The same page, of the images, too, or without them.
     fn other_way(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::from("?"));
+        let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         query.extend_pairs(self.chosen().iter().map(|tag| ("tag", tag.as_str())));
         if !self.takes_images() {
             query.append_pair("images", "yes");
@@ -113,15 +113,18 @@ impl DeletePage<'_> {
 
     /// Tags that go and are not listed.
     fn tags_more(&self) -> u64 {
-        self.preview.tag_count - self.preview.tags.len() as u64
+        let listed = self.preview.tags.len() as u64;
+        self.preview.tag_count.saturating_sub(listed)
     }
 
     fn manifests_more(&self) -> u64 {
-        self.preview.manifest_count - self.preview.manifests.len() as u64
+        let listed = self.preview.manifests.len() as u64;
+        self.preview.manifest_count.saturating_sub(listed)
     }
 
     fn stays_more(&self) -> u64 {
-        self.preview.stays_count - self.preview.stays.len() as u64
+        let listed = self.preview.stays.len() as u64;
+        self.preview.stays_count.saturating_sub(listed)
     }
 }
 

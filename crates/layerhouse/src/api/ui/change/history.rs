@@ -9,6 +9,7 @@ use layerhouse_oci::tag::Tag;
 use serde_json::json;
 
 use super::super::blocking;
+use super::super::browse::parts::{Head, Place};
 use super::super::form::Pairs;
 use super::super::pictures::{Words, timeline};
 use super::super::shell::{Html, Shell};
@@ -17,8 +18,8 @@ use super::{doer, moved, page_of};
 use crate::api::Answer;
 use crate::api::v1::problem::Problem;
 use crate::auth::rights::Deed;
+use crate::clock::Timestamp;
 use crate::index::audit::Action;
-use crate::meta::history::TagEvent;
 use crate::registry::history::{HistoryQuery, Standing};
 
 /// Moves and removals on a page.
@@ -28,6 +29,7 @@ const ROWS: usize = 50;
 #[template(path = "change/history.html")]
 struct HistoryPage<'a> {
     shell: &'a Shell,
+    head: Head,
     name: &'a RepositoryName,
     /// The one tag that it is about.
     tag: Option<&'a Tag>,
@@ -39,8 +41,13 @@ struct HistoryPage<'a> {
     may_restore: bool,
 }
 
+/// A move or removal.
 struct Row {
-    event: TagEvent,
+    happened_at: Timestamp,
+    tag: Tag,
+    from: Option<Digest>,
+    to: Option<Digest>,
+    actor: String,
     /// Whether what it pointed at can be had: where it went, else where it was.
     standing: Standing,
 }
@@ -48,7 +55,7 @@ struct Row {
 impl Row {
     /// What a tag can be pointed at again.
     fn target(&self) -> Option<&Digest> {
-        self.event.to.as_ref().or(self.event.from.as_ref())
+        self.to.as_ref().or(self.from.as_ref())
     }
 
     fn is_gone(&self) -> bool {
@@ -109,20 +116,29 @@ pub(in crate::api::ui) async fn page(
             .collect();
         let standing = registry.standing(&pull, &targets)?;
         let standing = standing.ok_or_else(Problem::not_found)?;
-        let picture = tag.as_ref().filter(|_| !page.items.is_empty());
-        let picture = picture.map(|tag| picture_of(&visit.shell, tag, &page.items));
         let next = page.items.last().filter(|_| page.has_more);
         let next = next.map(|event| event.id);
         let rows = page.items.into_iter().zip(standing);
+        let rows: Vec<Row> = rows
+            .map(|(event, standing)| Row {
+                happened_at: event.happened_at,
+                tag: event.tag,
+                from: event.from,
+                to: event.to,
+                actor: event.actor,
+                standing,
+            })
+            .collect();
+        let picture = tag.as_ref().filter(|_| !rows.is_empty());
+        let picture = picture.map(|tag| picture_of(&visit.shell, tag, &rows));
         let page = HistoryPage {
             shell: &visit.shell,
+            head: Head::of(&visit, &name, Place::History, None)?,
             name: &name,
             tag: tag.as_ref(),
             picture,
             next,
-            rows: rows
-                .map(|(event, standing)| Row { event, standing })
-                .collect(),
+            rows,
             is_first: before.is_none(),
             may_restore: visit.visitor.may(&name, Deed::Push),
         };
@@ -132,8 +148,8 @@ pub(in crate::api::ui) async fn page(
 }
 
 /// The events of one tag along time.
-fn picture_of(shell: &Shell, tag: &Tag, events: &[TagEvent]) -> Html {
-    let when = |event: &TagEvent| event.happened_at.second().rfc3339().unwrap_or_default();
+fn picture_of(shell: &Shell, tag: &Tag, events: &[Row]) -> Html {
+    let when = |event: &Row| event.happened_at.second().rfc3339().unwrap_or_default();
     let moves: Vec<timeline::Move> = events
         .iter()
         .rev()
@@ -156,7 +172,7 @@ fn picture_of(shell: &Shell, tag: &Tag, events: &[TagEvent]) -> Html {
     Html(timeline::svg(&words, &moves, shell.now, dates))
 }
 
-/// GET: what it points at now, and would. POST: it points there, if it still points where it was seen.
+/// First what it points at now, and would; with `sure` it points there, if it still points where it was seen.
 ///
 /// # Errors
 /// As the API.
@@ -164,11 +180,8 @@ pub(in crate::api::ui) async fn restore(
     visit: Visit,
     name: RepositoryName,
 ) -> Result<Answer, Problem> {
-    let pairs = if visit.is_post() {
-        &visit.form
-    } else {
-        &visit.query
-    };
+    visit.only_changes()?;
+    let pairs = &visit.form;
     let tag = tag_of(pairs)?.ok_or_else(|| Problem::invalid("tag: say which"))?;
     let to = pairs.get("to").map(str::parse::<Digest>).transpose();
     let to = to.map_err(|error| Problem::invalid(format!("to: {error}")))?;
@@ -177,7 +190,8 @@ pub(in crate::api::ui) async fn restore(
     let policy = visit.visitor.policy();
     policy.push(permit.caller(), permit.repository())?;
     let pull = policy.pull(permit.caller(), permit.repository())?;
-    let seen = visit.form.get("now").map(str::to_owned);
+    let seen = pairs.get("now").map(str::to_owned);
+    let is_sure = pairs.has("sure");
     let (looking, target) = (visit.clone(), (tag.clone(), to.clone()));
     let refused = blocking(move || {
         let registry = looking.registry();
@@ -187,7 +201,7 @@ pub(in crate::api::ui) async fn restore(
         let standing = standing.and_then(|standing| standing.first().copied());
         let standing = standing.ok_or_else(Problem::not_found)?;
         let has_moved = seen.as_deref() != now.as_ref().map(Digest::as_str);
-        let problem = if !looking.is_post() {
+        let problem = if !is_sure {
             None
         } else if has_moved {
             Some("change.restore_moved")

@@ -7,6 +7,7 @@ use layerhouse_oci::tag::Tag;
 use serde_json::json;
 
 use super::super::blocking;
+use super::super::browse::parts::{Head, Place};
 use super::super::shell::Shell;
 use super::super::visit::Visit;
 use super::{doer, moved, page_of};
@@ -24,6 +25,7 @@ const ROWS: usize = 50;
 #[template(path = "change/deleted.html")]
 struct DeletedPage<'a> {
     shell: &'a Shell,
+    head: Head,
     name: &'a RepositoryName,
     rows: Vec<Row>,
     /// Behind the last of these there are more.
@@ -65,6 +67,7 @@ pub(in crate::api::ui) async fn page(
         let window = registry.undelete_window();
         let page = DeletedPage {
             shell: &visit.shell,
+            head: Head::of(&visit, &name, Place::Deleted, None)?,
             name: &name,
             next: next.map(|lost| lost.deleted.digest.to_string()),
             is_first: after.is_none(),
