@@ -105,7 +105,7 @@ fn methods_that_pages_do_not_have() {
     for path in [
         "/ui/preferences",
         "/ui/r/acme/web/-/undelete",
-        "/ui/r/acme/web/-/history/restore",
+        "/ui/r/acme/web/-/star",
     ] {
         let status = open(&server.client, path).status;
         assert!(matches!(status, 404 | 405), "{path}: {status}");

@@ -7,6 +7,7 @@ mod answers;
 mod browse;
 mod change;
 mod foreign;
+mod matrix;
 
 use crate::harness::http::{Client, Response};
 
