@@ -148,7 +148,7 @@ layerhouse:
         "{url}"
     );
     assert_eq!(find(&said, "http.secret")["value"], "<hidden>");
-    assert_eq!(find(&said, "storage.delete.enabled")["origin"], "default");
+    assert_eq!(find(&said, "layerhouse.ui.enabled")["origin"], "default");
 
     // What a reload takes over holds at once; the rest waits, and that is said.
     server.reload(

@@ -222,8 +222,8 @@ impl Shell {
             (1..60, false) => self.count("shell.in_minutes", minutes),
             (60..1440, true) => self.count("shell.hours", minutes / 60),
             (60..1440, false) => self.count("shell.in_hours", minutes / 60),
-            (1440..43200, true) => self.count("shell.days", minutes / 1440),
-            (1440..43200, false) => self.count("shell.in_days", minutes / 1440),
+            (1440..64800, true) => self.count("shell.days", minutes / 1440),
+            (1440..64800, false) => self.count("shell.in_days", minutes / 1440),
             _ => exact.split('T').next().unwrap_or_default().to_owned(),
         };
         // All of it is digits, and texts of ours.

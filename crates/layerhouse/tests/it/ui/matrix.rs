@@ -191,7 +191,7 @@ fn sec_s17_hidden_and_missing_are_alike() {
         let number = text
             .split("<code>")
             .filter(|part| part.get(8..9) == Some("-"));
-        let number = number.filter_map(|part| part.get(..36)).next();
+        let number = number.find_map(|part| part.get(..36));
         let text = number.map_or(text.clone(), |number| text.replace(number, "NUMBER"));
         answer.body = text.into_bytes();
         answer
