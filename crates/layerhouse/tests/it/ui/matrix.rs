@@ -188,7 +188,7 @@ fn sec_s17_hidden_and_missing_are_alike() {
         let mut answer = crate::index::house::alike(answer, name);
         let text = answer.text();
         // The request's number, which is another each time.
-        let number = text
+        let mut number = text
             .split("<code>")
             .filter(|part| part.get(8..9) == Some("-"));
         let number = number.find_map(|part| part.get(..36));

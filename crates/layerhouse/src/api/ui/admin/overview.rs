@@ -1,9 +1,10 @@
-//! How the server is, on one page.
+//! How the server is, on one page. What takes long to find out has pages of its own: the doctor reads every
+//! table.
 
 use askama::Template;
 
 use super::collection::State as Collection;
-use super::health::{Diagnosis, Health};
+use super::health::Health;
 use super::menu::Section;
 use super::scrub::Scrub;
 use super::storage::{Counts, Sample, samples};
@@ -24,7 +25,6 @@ struct OverviewPage<'a> {
     sample: Option<Sample>,
     collection: Collection,
     scrub: Scrub,
-    diagnosis: Diagnosis,
 }
 
 pub(super) async fn page(visit: Visit) -> Result<Answer, Problem> {
@@ -38,6 +38,5 @@ pub(super) async fn page(visit: Visit) -> Result<Answer, Problem> {
         sample: samples(&visit).await?.pop(),
         collection: visit.get("/collection", &[]).await?,
         scrub: visit.get("/scrub", &[]).await?,
-        diagnosis: visit.get("/doctor", &[]).await?,
     })
 }
