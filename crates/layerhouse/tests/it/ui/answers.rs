@@ -43,7 +43,10 @@ fn sec_s52_every_page_has_its_guards() {
         for path in PATHS {
             let answer = open(&server.client, path);
             let status = answer.status;
-            assert!(matches!(status, 200 | 303 | 401 | 403 | 404), "{path}: {status}");
+            assert!(
+                matches!(status, 200 | 303 | 401 | 403 | 404),
+                "{path}: {status}"
+            );
             assert!(is_guarded(&answer), "{path}: {:?}", answer.headers);
             assert_eq!(answer.header("access-control-allow-origin"), None, "{path}");
             if status != 303 {
