@@ -5,17 +5,21 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
-use reqwest::Url;
+use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::UpstreamManifest;
 use super::endpoint::{Endpoint, Question};
 use super::error::UpstreamError;
+use super::resource::Resource;
+use super::tend::Catalog;
 
 /// Pages of an endpoint's own that are put together for one of ours: 10,000 tags of quay.io's.
 const TAG_PAGES_MAX: usize = 100;
-/// A page of tags: 30,000 of the longest.
+/// A page of tags: 30,000 of the longest; or of repositories.
 const TAGS_BYTES_MAX: usize = 4 << 20;
+/// What is asked for in a page of repositories: more than this registry:3 refuses.
+const CATALOG_PAGE: usize = 1000;
 
 pub(super) async fn read_manifest(
     endpoint: &Endpoint,
@@ -109,6 +113,59 @@ async fn read_tags(
         list.map_err(|_| answer.fail(answer.asked.invalid("what it sends is no list of tags")))?;
     let next = answer.header("link").and_then(next_page);
     Ok((list.tags.unwrap_or_default(), next))
+}
+
+/// Up to `n` repositories, however many the endpoint puts on a page.
+pub(super) async fn list_repositories(
+    endpoint: &Endpoint,
+    n: usize,
+) -> Result<Catalog, UpstreamError> {
+    #[derive(Deserialize)]
+    struct List {
+        repositories: Option<Vec<String>>,
+    }
+    let number = n.min(CATALOG_PAGE).to_string();
+    let mut query = vec![("n".to_owned(), number)];
+    let (mut catalog, mut pages) = (Catalog::default(), 0);
+    loop {
+        let asked: Vec<_> = query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let question = Question {
+            method: Method::GET,
+            resource: Resource::Catalog,
+            path: "_catalog",
+            query: &asked,
+            accept: None,
+            from: 0,
+        };
+        let answer = endpoint.ask(&question).await?.expect(&[200])?;
+        let (answer, body) = answer.read(TAGS_BYTES_MAX).await?;
+        let list: Result<List, _> = serde_json::from_slice(&body);
+        let list = list.map_err(|_| {
+            answer.fail(
+                answer
+                    .asked
+                    .invalid("what it sends is no list of repositories"),
+            )
+        })?;
+        let names = list.repositories.unwrap_or_default();
+        let is_empty = names.is_empty();
+        let names = names.iter().filter_map(|name| name.parse().ok());
+        catalog.names.extend(names);
+        catalog.is_cut = n < catalog.names.len();
+        catalog.names.truncate(n);
+        pages += 1;
+        let Some(next) = answer.header("link").and_then(next_page) else {
+            return Ok(catalog);
+        };
+        if catalog.is_cut || n == catalog.names.len() || is_empty || pages == TAG_PAGES_MAX {
+            catalog.is_cut = !is_empty;
+            return Ok(catalog);
+        }
+        query = next;
+    }
 }
 
 /// The query of `<path?query>; rel="next"` (RFC 8288). Path and host are not looked at: it is asked where the first

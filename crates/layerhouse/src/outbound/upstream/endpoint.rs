@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use layerhouse_oci::name::RepositoryName;
 use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 
@@ -15,6 +14,7 @@ use super::filter::Filter;
 use super::login::{Credential, current};
 use super::rate_limit::{RateLimit, retry_after};
 use super::redirect::{HOPS_MAX, is_redirect, next_hop};
+use super::resource::Resource;
 use super::state::Tally;
 use super::token::{Token, Tokens};
 use crate::clock::{Clock, Timestamp};
@@ -42,8 +42,8 @@ pub(super) struct Endpoint {
 /// What is asked.
 pub(super) struct Question<'a> {
     pub(super) method: Method,
-    pub(super) repository: &'a RepositoryName,
-    /// Behind the repository's name: `manifests/latest`.
+    pub(super) resource: Resource<'a>,
+    /// Behind the resource's own: `manifests/latest`.
     pub(super) path: &'a str,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) accept: Option<&'a str>,
@@ -97,11 +97,7 @@ impl Endpoint {
     /// Asks; the answer has a status that says neither that it is not there nor that it was not allowed.
     pub(super) async fn ask(&self, question: &Question<'_>) -> Result<Answer, UpstreamError> {
         let mut url = self.origin.clone();
-        url.set_path(&format!(
-            "/v2/{}/{}",
-            question.repository.as_str(),
-            question.path
-        ));
+        url.set_path(&question.resource.path(question.path));
         if !question.query.is_empty() {
             url.query_pairs_mut().extend_pairs(question.query);
         }
@@ -203,7 +199,7 @@ impl Endpoint {
         {
             return Ok(Sent::Login(credential));
         }
-        let token = self.tokens.kept(&key(url, question.repository));
+        let token = self.tokens.kept(&key(url, question.resource));
         Ok(token.map_or(Sent::Nothing, Sent::Token))
     }
 
@@ -252,16 +248,13 @@ impl Endpoint {
         let hint = match (&*distrusted, &self.settings.login) {
             (Some(why), _) => format!("; the login was not told to {why}"),
             (None, UpstreamLogin::Anonymous) => "; it may want a login".to_owned(),
-            (None, _) => "; its login may not pull that".to_owned(),
+            (None, _) => "; its login may not do that".to_owned(),
         };
         asked.denied(format!("it does not give that to us ({status}){hint}"))
     }
 }
 
 /// Whom a token is for.
-pub(super) fn key(url: &Url, repository: &RepositoryName) -> (String, String) {
-    (
-        url.origin().ascii_serialization(),
-        repository.as_str().to_owned(),
-    )
+pub(super) fn key(url: &Url, resource: Resource<'_>) -> (String, String) {
+    (url.origin().ascii_serialization(), resource.scope())
 }

@@ -10,6 +10,7 @@ use reqwest::Url;
 use super::challenge::parse;
 use super::login::{Credential, find};
 use super::realm::question;
+use super::resource::Resource;
 
 /// The value of a `WWW-Authenticate` header, and what is asked of the realm that it names.
 pub fn challenge(data: &[u8]) {
@@ -17,10 +18,13 @@ pub fn challenge(data: &[u8]) {
     let Ok(endpoint) = Url::parse("https://registry.example.com") else {
         panic!("it is a URL");
     };
+    let Ok(name) = "a/b".parse() else {
+        panic!("it is a name");
+    };
     for challenge in parse(&value) {
         assert!(!challenge.scheme.is_empty());
         assert_eq!(challenge.scheme, challenge.scheme.to_ascii_lowercase());
-        let asked = question(&challenge, "a/b", Some(&endpoint), &[]);
+        let asked = question(&challenge, Resource::Pull(&name), Some(&endpoint), &[]);
         let Ok(asked) = asked else { continue };
         // S30: nobody else is told the login, and it goes over TLS.
         let host = asked.url.host_str();

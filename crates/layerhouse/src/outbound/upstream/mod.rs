@@ -1,5 +1,5 @@
-//! Speaks to another registry, as a client that pulls: the distribution API, its tokens and its ways to say
-//! no. What it is asked for and what becomes of it is for `registry` to say.
+//! Speaks to another registry, as a client that pulls and, for who looks after it, deletes: the distribution
+//! API, its tokens and its ways to say no. What it is asked for and what becomes of it is for `registry` to say.
 //!
 //! An upstream may be hostile, and so may whoever answers for its name: it is told no more of us than it
 //! needs (S30, S31), leads us nowhere that the operator did not mean (S32), and has bounds for all it says.
@@ -22,8 +22,10 @@ pub(crate) mod rate_limit;
 mod realm;
 mod redirect;
 mod request;
+mod resource;
 mod sign_in;
 pub(crate) mod state;
+pub(crate) mod tend;
 mod token;
 
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use self::content::{list_tags, read_manifest, read_whole};
 use self::dial::OpenUpstreamError;
 use self::endpoint::{Endpoint, Question};
 use self::error::UpstreamError;
+use self::resource::Resource;
 use self::state::{Tally, UpstreamState};
 use crate::clock::Clock;
 use crate::config::meaning::mirror;
@@ -259,7 +262,7 @@ impl<'a> Question<'a> {
     fn get(repository: &'a RepositoryName, path: &'a str) -> Self {
         Self {
             method: Method::GET,
-            repository,
+            resource: Resource::Pull(repository),
             path,
             query: &[],
             accept: None,

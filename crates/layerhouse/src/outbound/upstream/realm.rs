@@ -3,6 +3,7 @@
 use reqwest::Url;
 
 use super::challenge::Challenge;
+use super::resource::Resource;
 
 /// A question for a token service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +18,14 @@ pub(super) struct TokenQuestion {
     pub(super) scope: String,
 }
 
-/// What to ask for pulling from `repository`; in words, why nothing is asked.
+/// What to ask for `resource`; in words, why nothing is asked.
 ///
 /// The realm is the upstream's word. It is told the login only if it is on the endpoint's own host, or on one
 /// that the operator named, and over TLS; over plain HTTP only on the host of an endpoint that is itself
 /// spoken to so. `endpoint` is `None` for a host that a redirection led to: that one has no login.
 pub(super) fn question(
     challenge: &Challenge,
-    repository: &str,
+    resource: Resource<'_>,
     endpoint: Option<&Url>,
     auth_hosts: &[String],
 ) -> Result<TokenQuestion, String> {
@@ -47,7 +48,7 @@ pub(super) fn question(
         .parameter("service")
         .unwrap_or_default()
         .to_owned();
-    let scope = scope(challenge.parameter("scope"), repository);
+    let scope = scope(challenge.parameter("scope"), resource);
     let realm = url.clone();
     {
         let mut query = url.query_pairs_mut();
@@ -86,21 +87,12 @@ fn distrust(realm: &Url, endpoint: Option<&Url>, auth_hosts: &[String]) -> Optio
     (realm.scheme() != "https" && !is_plain_alike).then_some("it is not asked over TLS")
 }
 
-/// What the upstream wants asked for, unless it is more than to pull.
-fn scope(said: Option<&str>, repository: &str) -> String {
+/// What the upstream wants asked for, unless it is more than is meant to be done.
+fn scope(said: Option<&str>, resource: Resource<'_>) -> String {
     const SCOPE_BYTES_MAX: usize = 1 << 10;
-    let is_to_pull = |scope: &str| {
-        let mut parts = scope.splitn(2, ':');
-        let (kind, rest) = (
-            parts.next(),
-            parts.next().and_then(|rest| rest.rsplit_once(':')),
-        );
-        kind == Some("repository") && rest.is_some_and(|(_, actions)| actions == "pull")
-    };
-    match said {
-        Some(said) if said.len() <= SCOPE_BYTES_MAX && is_to_pull(said) => said.to_owned(),
-        Some(_) | None => format!("repository:{repository}:pull"),
-    }
+    let is_meant = |scope: &&str| scope.len() <= SCOPE_BYTES_MAX && resource.covers(scope);
+    said.filter(is_meant)
+        .map_or_else(|| resource.scope(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -112,8 +104,14 @@ mod tests {
         let challenge = parse(&format!("Bearer realm=\"{realm}\""));
         let endpoint = endpoint.map(|url| url.parse::<Url>().expect("a URL"));
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        question(&challenge[0], "a/b", endpoint.as_ref(), &hosts)
-            .map(|asked| asked.distrust.is_none())
+        let name = "a/b".parse().expect("a name");
+        question(
+            &challenge[0],
+            Resource::Pull(&name),
+            endpoint.as_ref(),
+            &hosts,
+        )
+        .map(|asked| asked.distrust.is_none())
     }
 
     /// S30
@@ -189,8 +187,10 @@ mod tests {
 
     #[test]
     fn it_is_asked_for_a_pull_and_no_more() {
+        let name = "a/b".parse().expect("a name");
+        let pull = Resource::Pull(&name);
         let check = |said: &str, expected: &str| {
-            assert_eq!(scope(Some(said), "a/b"), expected, "{said}");
+            assert_eq!(scope(Some(said), pull), expected, "{said}");
         };
         check(
             "repository:library/nginx:pull",
@@ -209,7 +209,7 @@ mod tests {
         let challenge = parse(
             "Bearer realm=\"https://u:p@r.example/t?x=1#f\",service=\"a b\",scope=\"repository:c:pull\"",
         );
-        let asked = question(&challenge[0], "a/b", None, &[]).expect("it is a URL");
+        let asked = question(&challenge[0], pull, None, &[]).expect("it is a URL");
         let url = "https://r.example/t?x=1&service=a+b&scope=repository%3Ac%3Apull";
         assert_eq!(asked.url.as_str(), url);
     }

@@ -57,11 +57,10 @@ impl Endpoint {
             self.is_told_directly.store(false, Ordering::Relaxed);
             let endpoint = is_own.then_some(&self.origin);
             let hosts = &self.settings.auth_hosts;
-            let name = question.repository.as_str();
-            let wanted = realm_question(challenge, name, endpoint, hosts);
+            let wanted = realm_question(challenge, question.resource, endpoint, hosts);
             let wanted = wanted.map_err(|problem| asked.invalid(problem))?;
             let ask = self.ask_for_token(&wanted, credential.as_ref(), asked);
-            let key = key(url, question.repository);
+            let key = key(url, question.resource);
             let token = self.tokens.obtain(key, refused.as_deref(), ask).await?;
             return Ok(Some(Sent::Token(token)));
         }
