@@ -49,7 +49,8 @@ fn minutes(sample: &Value) -> i64 {
 
 #[test]
 fn samples_are_taken_every_hour() {
-    let mut server = Server::start();
+    // An upload that is idle for an hour, as this one is, would be purged.
+    let mut server = Server::configured("layerhouse: {uploads: {idle: 24h}}");
     let client = server.client;
     let (first, second) = ("abcd".repeat(100), "efgh".repeat(50));
     images::push_image(&client, "acme/web", "v1", &first);

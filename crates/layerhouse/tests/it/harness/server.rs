@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use layerhouse::clock::{Clock, Random, Timestamp};
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, Surroundings};
-use layerhouse::{Environment, OpenError, Report, Running, start, verify};
+use layerhouse::{Environment, OpenError, Report, Running, StartError, start, verify};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::{Dispatch, Level};
@@ -155,8 +155,21 @@ impl Server {
             random: self.random.clone(),
         };
         let config = self.load();
-        let running = self.runtime.block_on(start(&config, environment));
-        let running = running.expect("it starts");
+        let running = self.runtime.block_on(async {
+            let began = Instant::now();
+            loop {
+                match start(&config, environment.clone()).await {
+                    // A task of the one before, or a child of this process that has its descriptors until it runs
+                    // its program, may hold the directory for another moment.
+                    Err(StartError::Open(OpenError::InUse { .. }))
+                        if began.elapsed() < Duration::from_secs(20) =>
+                    {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    started => break started.expect("it starts"),
+                }
+            }
+        });
         let address = running.address().tcp().expect("a TCP port");
         self.client = Client::over(self.transport, address);
         self.running = Some(running);
