@@ -48,5 +48,6 @@ pub use registry::doctor::{Ailment, Diagnosis, examine};
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::console::{Console, ConsoleError, Needs};
+pub use server::elsewhere::{Pages, show_elsewhere};
 pub use server::{Environment, Running, StartError, check, start};
 pub use size::shown_size;

@@ -29,10 +29,11 @@ use commands::registry::mirror::MirrorCommand;
 use commands::registry::retention::RetentionCommand;
 use commands::registry::scrub::ScrubCommand;
 use commands::registry::tags::TagsCommand;
-use commands::{configuration, htpasswd, reload};
+use commands::ui::UiArguments;
+use commands::{configuration, htpasswd, reload, ui};
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
-use layerhouse::{Address, Environment, Rebuild, Running, rebuild, start, verify};
+use layerhouse::{Address, Environment, Rebuild, Running, rebuild, show_elsewhere, start, verify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The second line is in registry:2's form, for scripts that read it: program, package, version.
@@ -110,6 +111,8 @@ enum Command {
     Scrub(Alone<ScrubCommand>),
     /// Say in words what is wrong with a data directory, and what to do
     Doctor(Place),
+    /// Browse another registry in a browser, and delete there
+    Ui(UiArguments),
     /// Make backups, look at them, and restore one
     Backup {
         #[command(subcommand)]
@@ -182,6 +185,7 @@ fn main() -> ExitCode {
         Some(Command::Scrub(alone)) => return alone.run(),
         Some(Command::Doctor(place)) => return doctor::run(&place),
         Some(Command::Backup { command }) => return backup::run(command),
+        Some(Command::Ui(arguments)) => show_pages(arguments),
         Some(Command::Serve(arguments)) => serve(arguments),
         None => serve_bare(line.serve),
     };
@@ -259,6 +263,27 @@ fn serve(arguments: ServeArguments) -> Result<(), String> {
         Ok(())
     });
     // A thread that a hung disk holds must not hold the end of the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    log.flush();
+    result
+}
+
+/// Shows the pages of another registry until a signal says stop.
+fn show_pages(arguments: UiArguments) -> Result<(), String> {
+    let settings = ui::settings(arguments)?;
+    let log = start_log()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime cannot start: {error}"))?;
+    let result = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let pages = show_elsewhere(&settings, Environment::system()).await?;
+        say(&ui::greeting(&settings, pages.address()));
+        signals.next().await;
+        pages.stop().await;
+        Ok(())
+    });
     runtime.shutdown_timeout(Duration::from_secs(5));
     log.flush();
     result
@@ -378,12 +403,7 @@ fn check(root: &Path) -> ExitCode {
 }
 
 fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
-    let log = layerhouse::log::start(&Log {
-        filter: "info".to_owned(),
-        formatter: Formatter::Auto,
-        fields: Vec::new(),
-        has_access_log: false,
-    })?;
+    let log = start_log()?;
     let kind = match (arguments.dry_run, arguments.remove_most) {
         (true, _) => Rebuild::Look,
         (false, false) => Rebuild::Change,
@@ -394,6 +414,16 @@ fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
     let report = rebuilt.map_err(|error| error.to_string())?;
     say(&report.to_string());
     Ok(())
+}
+
+/// The log of what has no configuration.
+fn start_log() -> Result<layerhouse::log::LogHandle, String> {
+    layerhouse::log::start(&Log {
+        filter: "info".to_owned(),
+        formatter: Formatter::Auto,
+        fields: Vec::new(),
+        has_access_log: false,
+    })
 }
 
 /// Nobody may read it: a closed pipe is no reason to end.

@@ -1,6 +1,7 @@
 //! Puts the parts together: opens the registry, starts its jobs, listens; and takes them apart again.
 
 pub(crate) mod console;
+pub(crate) mod elsewhere;
 
 use std::io;
 use std::net::SocketAddr;

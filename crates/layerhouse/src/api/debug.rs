@@ -1,31 +1,19 @@
 //! The debug listener (`http.debug`): metrics and health, on an address of their own. Who reaches it
 //! may read it: it has no users.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::body::ResponseBody;
-use super::connection::{InFlight, PatientStream};
-use super::stall::StallGuard;
-use super::{Answer, Api, json};
+use super::{Answer, Api, json, small};
 use crate::metrics::mirror::{Served, UpstreamNumbers};
 use crate::metrics::{EndpointNumbers, Format, Scrape};
 use crate::registry::Registry;
 use crate::registry::events::outbox::EndpointStatus;
-
-/// Connections at once: scrapers and probes are few.
-const CONNECTIONS_MAX: usize = 64;
-/// After an accept that failed.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -35,58 +23,21 @@ pub(crate) async fn serve(
     listener: TcpListener,
     api: Arc<Api>,
     metrics_path: Option<String>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let metrics_path: Option<Arc<str>> = metrics_path.map(Arc::from);
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection to the debug address could not be accepted");
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            continue;
-        };
-        let in_flight = Arc::new(InFlight::default());
-        // Who asks and does not read the answer must not hold a place.
-        let stream = StallGuard::new(stream, api.timeouts);
-        let stream = PatientStream::new(stream, api.timeouts, Arc::clone(&in_flight));
-        let (api, metrics_path) = (Arc::clone(&api), metrics_path.clone());
-        let idle_max = api.timeouts.idle;
-        let mut stop = stop.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request: Request<_>| {
-                let guard = in_flight.begin();
-                let (api, metrics_path) = (Arc::clone(&api), metrics_path.clone());
-                async move {
-                    let answer = answer(&api, metrics_path.as_deref(), &request).await;
-                    drop(guard);
-                    Ok::<_, Infallible>(answer)
-                }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(idle_max)
-                .serve_connection(TokioIo::new(stream), service);
-            tokio::select! {
-                ended = connection => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection to the debug address ended early");
-                    }
-                }
-                _ = stop.wait_for(|is_stopping| *is_stopping) => {}
-            }
-            drop(place);
-        });
-    }
+    let timeouts = api.timeouts;
+    small::serve(
+        listener,
+        "the debug address",
+        timeouts,
+        stop,
+        move |request| {
+            let (api, metrics_path) = (Arc::clone(&api), metrics_path.clone());
+            async move { answer(&api, metrics_path.as_deref(), &request).await }
+        },
+    )
+    .await;
 }
 
 async fn answer<B>(api: &Arc<Api>, metrics_path: Option<&str>, request: &Request<B>) -> Answer {

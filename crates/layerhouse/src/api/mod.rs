@@ -22,6 +22,7 @@ pub(crate) mod record;
 mod request;
 mod room;
 mod search;
+mod small;
 pub(crate) mod sockets;
 mod source;
 mod stall;

@@ -6,3 +6,4 @@ pub(crate) mod htpasswd;
 pub(crate) mod index;
 pub(crate) mod registry;
 pub(crate) mod reload;
+pub(crate) mod ui;

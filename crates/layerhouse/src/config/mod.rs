@@ -4,6 +4,7 @@
 //! `tree.rs` makes a tree of YAML whose nodes know their place, `reader.rs` reads it key by key with the
 //! variables over it, `sections/` is the schema, one function a section, and `meaning.rs` what comes out.
 
+pub mod elsewhere;
 pub mod meaning;
 mod notes;
 mod reader;

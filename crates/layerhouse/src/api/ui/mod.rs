@@ -9,6 +9,7 @@ mod assets;
 mod browse;
 mod change;
 mod difference;
+pub(crate) mod elsewhere;
 mod escape;
 mod form;
 pub mod fuzzed;
@@ -93,7 +94,13 @@ pub(super) fn way_from(call: &Call, path: &str) -> Option<Answer> {
 pub(super) async fn answer(call: Call, rest: &str, request: Request<Incoming>) -> Answer {
     let accepts_gzip = accepts_gzip(request.headers());
     let is_read = *request.method() != Method::POST;
-    let mut answer = Box::pin(handle(call, rest, request)).await;
+    let answer = Box::pin(handle(call, rest, request)).await;
+    guarded(answer, accepts_gzip && is_read)
+}
+
+/// With the headers that every page has (S52), and compressed if it may be: what is shown once and made of what
+/// was posted may not, for its length would tell of both.
+fn guarded(mut answer: Answer, may_compress: bool) -> Answer {
     let headers = answer.headers_mut();
     let is_asset = headers.contains_key(header::CACHE_CONTROL);
     if !is_asset {
@@ -113,8 +120,7 @@ pub(super) async fn answer(call: Call, rest: &str, request: Request<Incoming>) -
         HeaderName::from_static("cross-origin-resource-policy"),
         same_origin,
     );
-    // What is shown once and made of what was posted is not compressed: its length would tell of both.
-    if accepts_gzip && is_read && !is_asset {
+    if may_compress && !is_asset {
         return compressed(answer);
     }
     answer
@@ -208,7 +214,10 @@ async fn page(visit: Visit, route: Option<Route>) -> Result<Answer, Problem> {
         Route::Account(segments) => account::page(visit, &segments).await,
         Route::Admin(segments) => admin::page(visit, &segments).await,
         Route::Help(segments) => help::page(visit, &segments).await,
-        Route::Preferences => shell::preferences(&visit),
+        Route::Preferences => {
+            visit.only_changes()?;
+            Ok(shell::preferences(&visit.shell, &visit.form))
+        }
         Route::Asset { .. } => Err(Problem::not_found()),
     }
 }

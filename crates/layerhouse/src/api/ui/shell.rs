@@ -6,21 +6,22 @@ use std::fmt::{self, Display};
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use http::StatusCode;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
+use http::{Response, StatusCode};
 
 use super::assets;
 use super::change::undo;
 use super::escape::Escaped;
-use super::form::local_path;
+use super::form::{Pairs, local_path};
 use super::text::{self, Language};
-use super::visit::Visit;
+use super::visit::{Visit, see_other};
 use super::visitor::Visitor;
 use crate::api::body::ResponseBody;
 use crate::api::v1::problem::{NOTHING, Problem};
 use crate::api::{Answer, Call, cookies, request};
 use crate::clock::Timestamp;
+use crate::fault::{Fault, FaultKind};
 
 /// What a visitor chose for all pages: `zh-CN.dark`.
 const LOOK: &str = "layerhouse_look";
@@ -91,6 +92,9 @@ pub(in crate::api::ui) struct Shell {
     pub(in crate::api::ui) undo: Option<Html>,
     /// The request's number, as the log has it.
     pub(in crate::api::ui) request_id: String,
+    /// The address of the registry that is looked at, if that is another one: then there is no help, no API and
+    /// no history of ours.
+    pub(in crate::api::ui) elsewhere: Option<String>,
 }
 
 #[allow(
@@ -101,18 +105,8 @@ impl Shell {
     /// As the head of a request says.
     pub(super) fn of(call: &Call, head: &Parts) -> Self {
         let source = &call.caller.source;
-        let cookie = cookies::find(&head.headers, LOOK);
-        let cookie = cookie.map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
-        let (language, theme) = match cookie.as_deref().and_then(|text| text.split_once('.')) {
-            Some((language, theme)) => (Language::of_tag(language), Theme::of(theme)),
-            None => (None, None),
-        };
-        let query = super::form::Pairs::parse(head.uri.query().unwrap_or_default().as_bytes());
-        let asked = query.get("lang").and_then(Language::of_tag);
-        let accepted = request::text(&head.headers, &header::ACCEPT_LANGUAGE);
-        let preferred = || accepted.and_then(Language::preferred);
-        let language = asked.or(language).or_else(preferred);
-        let language = language.unwrap_or(Language::English);
+        let query = Pairs::parse(head.uri.query().unwrap_or_default().as_bytes());
+        let (language, theme) = look(&head.headers, &query);
         let base_url = source.base_url();
         let host = base_url
             .split_once("://")
@@ -124,7 +118,7 @@ impl Shell {
         Self {
             root: settings.http.outer_path(""),
             language,
-            theme: theme.unwrap_or(Theme::Auto),
+            theme,
             user: None,
             is_admin: false,
             has_accounts: settings.index.is_some(),
@@ -142,6 +136,7 @@ impl Shell {
             ),
             request_id: source.id.to_string(),
             base_url,
+            elsewhere: None,
         }
     }
 
@@ -322,34 +317,60 @@ pub(in crate::api::ui) fn size(bytes: u64) -> String {
     }
 }
 
-/// Keeps what a visitor chose, and goes back to where they did.
+/// The language and the theme that a visitor chose, or that their browser prefers.
+pub(super) fn look(headers: &HeaderMap, query: &Pairs) -> (Language, Theme) {
+    let cookie = cookies::find(headers, LOOK);
+    let cookie = cookie.map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
+    let (language, theme) = match cookie.as_deref().and_then(|text| text.split_once('.')) {
+        Some((language, theme)) => (Language::of_tag(language), Theme::of(theme)),
+        None => (None, None),
+    };
+    let asked = query.get("lang").and_then(Language::of_tag);
+    let accepted = request::text(headers, &header::ACCEPT_LANGUAGE);
+    let preferred = || accepted.and_then(Language::preferred);
+    let language = asked.or(language).or_else(preferred);
+    (
+        language.unwrap_or(Language::English),
+        theme.unwrap_or(Theme::Auto),
+    )
+}
+
+/// A page.
 ///
 /// # Errors
-/// 405
-pub(super) fn preferences(visit: &Visit) -> Result<Answer, Problem> {
-    visit.only_changes()?;
-    let language = visit.form.get("lang").and_then(Language::of_tag);
-    let theme = visit.form.get("theme").and_then(Theme::of);
-    let language = language.unwrap_or(visit.shell.language);
-    let theme = theme.unwrap_or(visit.shell.theme);
-    let next = visit
-        .form
-        .get("next")
-        .and_then(local_path)
-        .unwrap_or("/ui/");
-    let mut answer = visit.go(next);
+/// Never: what a template writes to is memory.
+pub(in crate::api::ui) fn html(
+    status: StatusCode,
+    page: &impl Template,
+) -> Result<Answer, Problem> {
+    let content = page.render().map_err(|error| {
+        let said = format!("a page could not be made: {error}");
+        Problem::from(Fault::plain(FaultKind::Other, said))
+    })?;
+    let mut answer = Response::new(ResponseBody::from(content.into_bytes()));
+    *answer.status_mut() = status;
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, html);
+    Ok(answer)
+}
+
+/// Keeps what a visitor chose, and goes back to where they did.
+pub(super) fn preferences(shell: &Shell, form: &Pairs) -> Answer {
+    let language = form.get("lang").and_then(Language::of_tag);
+    let theme = form.get("theme").and_then(Theme::of);
+    let language = language.unwrap_or(shell.language);
+    let theme = theme.unwrap_or(shell.theme);
+    let next = form.get("next").and_then(local_path).unwrap_or("/ui/");
+    let root = &shell.root;
+    let mut answer = see_other(&format!("{root}{next}"));
     let (language, theme) = (language.tag(), theme.as_str());
-    let path = if visit.shell.root.is_empty() {
-        "/"
-    } else {
-        &visit.shell.root
-    };
+    let path = if root.is_empty() { "/" } else { root };
     let cookie =
         format!("{LOOK}={language}.{theme}; Max-Age=31536000; Path={path}; HttpOnly; SameSite=Lax");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
     }
-    Ok(answer)
+    answer
 }
 
 #[derive(Template)]
@@ -368,13 +389,17 @@ struct Refusal<'a> {
 /// may: who showed wrong credentials would be sent in a circle.
 pub(super) fn refusal(visit: &Visit, problem: Problem, may_sign_in: bool) -> Answer {
     let shell = &visit.shell;
-    let refused = problem.into_answer();
-    let (head, body) = refused.into_parts();
-    let status = head.status;
     let is_redirected = may_sign_in && shell.has_accounts && !visit.is_post();
-    if status == StatusCode::UNAUTHORIZED && is_redirected {
+    if problem.status() == StatusCode::UNAUTHORIZED && is_redirected {
         return visit.go(&format!("/ui/login?next={}", shell.value(&shell.path)));
     }
+    refused(shell, problem)
+}
+
+/// The page that says what was refused, and what to do.
+pub(super) fn refused(shell: &Shell, problem: Problem) -> Answer {
+    let (head, body) = problem.into_answer().into_parts();
+    let status = head.status;
     let content = match &body {
         ResponseBody::Whole(content) => serde_json::from_slice(content).unwrap_or_default(),
         ResponseBody::Empty | ResponseBody::Blob(..) | ResponseBody::Arriving(_) => {
@@ -393,6 +418,7 @@ pub(super) fn refusal(visit: &Visit, problem: Problem, may_sign_in: bool) -> Ans
         404 => ("error.none", "error.none_hint"),
         409 => ("error.title", "error.conflict_hint"),
         429 | 503 => ("error.title", "error.busy_hint"),
+        500..600 if shell.elsewhere.is_some() => ("error.title", "elsewhere.error_hint"),
         500..600 => ("error.title", "error.ours_hint"),
         _ => ("error.title", "error.invalid_hint"),
     };
@@ -404,13 +430,12 @@ pub(super) fn refusal(visit: &Visit, problem: Problem, may_sign_in: bool) -> Ans
         shell,
         title: shell.t(title),
         hint: shell.t(hint),
-        // Of these, the hint says all that there is to say.
         message: if says_no_more { String::new() } else { message },
         code: said("code"),
         status: status.as_u16(),
         can_sign_in: shell.has_accounts && shell.user.is_none(),
     };
-    let mut answer = match visit.show_as(status, &page) {
+    let mut answer = match html(status, &page) {
         Ok(answer) => answer,
         Err(problem) => problem.into_answer(),
     };

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::form::Pairs;
-use super::shell::Shell;
+use super::shell::{self, Shell};
 use super::visitor::Visitor;
 use crate::api::body::ResponseBody;
 use crate::api::v1::problem::{Code, Problem};
@@ -88,18 +88,7 @@ impl Visit {
         status: StatusCode,
         page: &impl Template,
     ) -> Result<Answer, Problem> {
-        let content = page.render().map_err(|error| {
-            let said = format!("a page could not be made: {error}");
-            Problem::from(crate::fault::Fault::plain(
-                crate::fault::FaultKind::Other,
-                said,
-            ))
-        })?;
-        let mut answer = Response::new(ResponseBody::from(content.into_bytes()));
-        *answer.status_mut() = status;
-        let html = HeaderValue::from_static("text/html; charset=utf-8");
-        answer.headers_mut().insert(header::CONTENT_TYPE, html);
-        Ok(answer)
+        shell::html(status, page)
     }
 
     /// 303 to a page: `path` begins with `/ui`, and stands behind the operator's prefix.
@@ -109,7 +98,7 @@ impl Visit {
 
     /// The page for what is refused, in the visitor's language: what happened, and what to do.
     pub(super) fn refuse(&self, problem: Problem) -> Answer {
-        super::shell::refusal(self, problem, true)
+        shell::refusal(self, problem, true)
     }
 
     /// Asks `/api/v1` as the visitor. `path` stands behind `/api/v1`, its segments encoded; `T` is `()` where

@@ -102,7 +102,7 @@ fn listen(http: &Section<'_>, argument: Option<&str>, is_activated: bool) -> Lis
 }
 
 /// `host:port`, or `:port` for every address of the machine, as registry:2 writes it.
-fn parse_address(text: &str) -> Option<SocketAddr> {
+pub(in crate::config) fn parse_address(text: &str) -> Option<SocketAddr> {
     let full = if text.starts_with(':') {
         format!("[::]{text}")
     } else {

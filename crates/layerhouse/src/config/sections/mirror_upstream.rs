@@ -16,12 +16,12 @@ use crate::config::reader::Section;
 /// Docker Hub's registry: at other addresses of its are pages and redirections.
 pub(super) const HUB: &str = "https://registry-1.docker.io";
 /// Blobs of an upstream at once: ten images of three layers each.
-pub(super) const FETCHES: u32 = 32;
+pub(in crate::config) const FETCHES: u32 = 32;
 const FETCHES_MAX: i64 = 1024;
 /// Until a connection is there, and until an answer begins.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(in crate::config) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a body may bring nothing.
-pub(super) const STALL: Duration = Duration::from_secs(30);
+pub(in crate::config) const STALL: Duration = Duration::from_secs(30);
 /// Clients give up earlier.
 const PATIENCE_MAX: Duration = Duration::from_mins(10);
 const FALLBACKS_MAX: usize = 8;
@@ -142,7 +142,7 @@ fn not_a_url(text: &str) -> String {
 }
 
 /// Scheme, host and port; `None` for what has more than that. Every address of Docker Hub's is its registry's.
-pub(super) fn registry_url(text: &str) -> Option<String> {
+pub(in crate::config) fn registry_url(text: &str) -> Option<String> {
     let uri = text.parse::<Uri>().ok()?;
     let scheme = uri.scheme_str()?;
     let authority = uri.authority()?.as_str().to_lowercase();
@@ -160,7 +160,7 @@ pub(super) fn registry_url(text: &str) -> Option<String> {
 }
 
 /// Who says whether a login is good for a registry, where that is another host.
-pub(super) fn auth_host(url: &str) -> Option<&'static str> {
+pub(in crate::config) fn auth_host(url: &str) -> Option<&'static str> {
     match url {
         HUB => Some("auth.docker.io"),
         "https://registry.gitlab.com" => Some("gitlab.com"),
@@ -169,7 +169,7 @@ pub(super) fn auth_host(url: &str) -> Option<&'static str> {
 }
 
 /// The host of a URL that [`registry_url`] made.
-pub(super) fn host_of(url: &str) -> String {
+pub(in crate::config) fn host_of(url: &str) -> String {
     let uri = url.parse::<Uri>().ok();
     let host = uri.as_ref().and_then(Uri::host);
     host.unwrap_or_default().to_owned()

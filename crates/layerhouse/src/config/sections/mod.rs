@@ -12,7 +12,7 @@ mod index_sources;
 pub(super) mod log;
 pub(super) mod mirror;
 mod mirror_login;
-mod mirror_upstream;
+pub(super) mod mirror_upstream;
 pub(super) mod notifications;
 pub(super) mod other;
 pub(super) mod ours;

@@ -141,7 +141,7 @@ pub(in crate::config) fn trusted_proxies(http: &Section<'_>) -> Vec<Network> {
     parsed.collect()
 }
 
-pub(super) fn parse_network(text: &str) -> Option<Network> {
+pub(in crate::config) fn parse_network(text: &str) -> Option<Network> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
         None => (text, None),

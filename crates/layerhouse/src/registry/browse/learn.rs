@@ -252,7 +252,7 @@ fn pulled_bytes(image: &Manifest) -> u64 {
 }
 
 /// A platform as an index names it; none for what builders put beside images.
-pub(super) fn of_platform(platform: &Platform) -> Option<String> {
+pub(crate) fn of_platform(platform: &Platform) -> Option<String> {
     let variant = platform.variant.as_deref().unwrap_or_default();
     shown(&platform.os, &platform.architecture, variant)
 }

@@ -11,7 +11,7 @@
 
 pub(crate) mod images;
 pub(crate) mod kind;
-mod learn;
+pub(crate) mod learn;
 #[cfg(test)]
 mod lists_tests;
 pub mod measured;

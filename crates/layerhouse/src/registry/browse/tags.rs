@@ -334,6 +334,11 @@ where
     read.map_err(|error: T::Err| Fault::new(FaultKind::Damaged, "reading a stored name", error))
 }
 
+/// What a tag is sorted by among versions; empty if it names none.
+pub(crate) fn version_key(tag: &Tag) -> String {
+    crate::meta::browse::version::key(tag.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

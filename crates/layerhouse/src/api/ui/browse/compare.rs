@@ -6,12 +6,14 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 
 use super::super::difference::{self, Fate, Setting};
+use super::super::form::Pairs;
 use super::super::pictures::{Words, bars};
 use super::super::shell::{Html, Shell};
 use super::super::visit::Visit;
 use super::here;
+use super::image::way;
 use super::model::{Image, ImageConfig};
-use super::parts::{Crumb, crumbs};
+use super::parts::Crumb;
 use crate::api::Answer;
 use crate::api::ui::blocking;
 use crate::api::v1::problem::Problem;
@@ -22,10 +24,19 @@ const TAGS: u32 = 50;
 
 /// One of the two, as it was asked for.
 #[derive(Debug, Default)]
-struct Side {
+pub(in crate::api::ui) struct Side {
     text: String,
     /// Something was asked for that is not there.
     is_wrong: bool,
+}
+
+impl Side {
+    pub(in crate::api::ui) fn of(text: String, found: Option<&Image>) -> Self {
+        Self {
+            is_wrong: !text.is_empty() && found.is_none(),
+            text,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -54,7 +65,7 @@ struct CommandLine {
 }
 
 /// What differs.
-struct Both {
+pub(in crate::api::ui) struct Both {
     is_same: bool,
     picture: Html,
     summary: String,
@@ -65,16 +76,16 @@ struct Both {
 
 #[derive(Template)]
 #[template(path = "browse/compare.html")]
-struct Page<'a> {
-    shell: &'a Shell,
-    name: &'a str,
-    crumbs: Vec<Crumb>,
-    a: Side,
-    b: Side,
-    tags: Vec<String>,
-    platforms: Vec<String>,
-    chosen: String,
-    both: Option<Both>,
+pub(in crate::api::ui) struct Page<'a> {
+    pub(in crate::api::ui) shell: &'a Shell,
+    pub(in crate::api::ui) name: &'a str,
+    pub(in crate::api::ui) crumbs: Vec<Crumb>,
+    pub(in crate::api::ui) a: Side,
+    pub(in crate::api::ui) b: Side,
+    pub(in crate::api::ui) tags: Vec<String>,
+    pub(in crate::api::ui) platforms: Vec<String>,
+    pub(in crate::api::ui) chosen: String,
+    pub(in crate::api::ui) both: Option<Both>,
 }
 
 pub(in crate::api::ui) async fn page(
@@ -89,58 +100,24 @@ fn show(visit: &Visit, name: &RepositoryName) -> Result<Answer, Problem> {
     let pull = visit.visitor.pull(name)?;
     let tags = visit.registry().latest_tags(&pull, TAGS)?;
     let tags = tags.ok_or_else(Problem::not_found)?;
-    // The rows that were chosen in the table of tags stand for both.
-    let mut selected = visit.query.all("tag");
-    let asked = |name, selected: Option<&str>| {
-        visit
-            .query
-            .get(name)
-            .or(selected)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let (first, second) = (selected.next(), selected.next());
-    let (a, b) = (asked("a", first), asked("b", second));
+    let (a, b) = asked(&visit.query);
     let find = |text: &str| find(visit, &pull, text);
     let (one, other) = (find(&a)?, find(&b)?);
-    let side = |text: String, found: &Option<Image>| Side {
-        is_wrong: !text.is_empty() && found.is_none(),
-        text,
-    };
-    let (a, b) = (side(a, &one), side(b, &other));
+    let (a, b) = (Side::of(a, one.as_ref()), Side::of(b, other.as_ref()));
     let mut platforms = Vec::new();
     let mut chosen = String::new();
     let mut both = None;
     if let (Some(one), Some(other)) = (one, other) {
         platforms = common_platforms(&one, &other);
-        let asked = visit.query.get("platform");
-        let usual = || platforms.iter().find(|platform| *platform == "linux/amd64");
-        let wanted = platforms
-            .iter()
-            .find(|platform| Some(platform.as_str()) == asked);
-        chosen = wanted
-            .or_else(usual)
-            .or(platforms.first())
-            .cloned()
-            .unwrap_or_default();
+        chosen = platform(&visit.query, &platforms);
         let one = image_for(visit, &pull, one, &chosen)?;
         let other = image_for(visit, &pull, other, &chosen)?;
         both = Some(compare(&visit.shell, &one, &other));
     }
-    let mut way = crumbs(name.as_str(), false);
-    way.push(Crumb {
-        label: name
-            .as_str()
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-        path: format!("/ui/r/{name}"),
-    });
     visit.show(&Page {
         shell: &visit.shell,
         name: name.as_str(),
-        crumbs: way,
+        crumbs: way(name),
         a,
         b,
         tags: tags.iter().map(|tag| tag.name.to_string()).collect(),
@@ -150,20 +127,35 @@ fn show(visit: &Visit, name: &RepositoryName) -> Result<Answer, Problem> {
     })
 }
 
+/// The two that were asked for: as such, or as rows that were chosen in the table of tags.
+pub(in crate::api::ui) fn asked(query: &Pairs) -> (String, String) {
+    let mut selected = query.all("tag");
+    let (first, second) = (selected.next(), selected.next());
+    let of = |name, selected: Option<&str>| {
+        let asked = query.get(name).or(selected);
+        asked.unwrap_or_default().to_owned()
+    };
+    (of("a", first), of("b", second))
+}
+
 /// What a tag or a digest names.
 fn find(visit: &Visit, pull: &Granted<Pull>, text: &str) -> Result<Option<Image>, Problem> {
-    let reference = match text.parse::<Digest>() {
-        Ok(digest) => Reference::Digest(digest),
-        Err(_) => match text.parse() {
-            Ok(tag) => Reference::Tag(tag),
-            Err(_) => return Ok(None),
-        },
-    };
-    here::image(visit.registry(), pull, &reference)
+    match reference(text) {
+        Some(reference) => here::image(visit.registry(), pull, &reference),
+        None => Ok(None),
+    }
+}
+
+/// A tag or a digest, as somebody typed it.
+pub(in crate::api::ui) fn reference(text: &str) -> Option<Reference> {
+    match text.parse::<Digest>() {
+        Ok(digest) => Some(Reference::Digest(digest)),
+        Err(_) => text.parse().ok().map(Reference::Tag),
+    }
 }
 
 /// Platforms that both have images for: only then there is a choice.
-fn common_platforms(one: &Image, other: &Image) -> Vec<String> {
+pub(in crate::api::ui) fn common_platforms(one: &Image, other: &Image) -> Vec<String> {
     let of = |image: &Image| -> Vec<String> {
         let there = image.variants.iter().filter(|variant| variant.is_here);
         there
@@ -181,6 +173,16 @@ fn common_platforms(one: &Image, other: &Image) -> Vec<String> {
     }
 }
 
+/// Which of the platforms is compared: the one that was asked for, or a usual one; empty if there is no choice.
+pub(in crate::api::ui) fn platform(query: &Pairs, platforms: &[String]) -> String {
+    let find = |wanted: Option<&str>| {
+        let mut platforms = platforms.iter();
+        platforms.find(|platform| Some(platform.as_str()) == wanted)
+    };
+    let found = find(query.get("platform")).or_else(|| find(Some("linux/amd64")));
+    found.or(platforms.first()).cloned().unwrap_or_default()
+}
+
 /// Of an index, the image for a platform; else what it is.
 fn image_for(
     visit: &Visit,
@@ -188,17 +190,22 @@ fn image_for(
     image: Image,
     platform: &str,
 ) -> Result<Image, Problem> {
-    let there = image.variants.iter().filter(|variant| variant.is_here);
-    let mut there = there.filter(|variant| variant.platform.as_deref() == Some(platform));
-    let digest = there.next().and_then(|variant| variant.digest.parse().ok());
-    let found = match digest {
+    let found = match of_platform(&image, platform) {
         Some(digest) => here::image(visit.registry(), pull, &Reference::Digest(digest))?,
         None => None,
     };
     Ok(found.unwrap_or(image))
 }
 
-fn compare(shell: &Shell, one: &Image, other: &Image) -> Both {
+/// The image of an index for a platform.
+pub(in crate::api::ui) fn of_platform(image: &Image, platform: &str) -> Option<Digest> {
+    let there = image.variants.iter().filter(|variant| variant.is_here);
+    let mut there = there.filter(|variant| variant.platform.as_deref() == Some(platform));
+    there.next().and_then(|variant| variant.digest.parse().ok())
+}
+
+/// What differs between two images.
+pub(in crate::api::ui) fn compare(shell: &Shell, one: &Image, other: &Image) -> Both {
     let layers = difference::layers(&one.layers, &other.layers);
     let nothing = ImageConfig::default();
     let config = |image: &Image| image.config.clone().unwrap_or_else(|| nothing.clone());

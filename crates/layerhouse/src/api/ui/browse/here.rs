@@ -148,7 +148,8 @@ fn variant(child: images::Child) -> Variant {
     }
 }
 
-fn pairs(texts: &BTreeMap<String, String>) -> Vec<Pair> {
+/// Texts by name as pages list them.
+pub(in crate::api::ui) fn pairs(texts: &BTreeMap<String, String>) -> Vec<Pair> {
     let pairs = texts.iter().map(|(name, value)| Pair {
         name: name.clone(),
         value: value.clone(),

@@ -1,15 +1,16 @@
 //! One image, or whatever else a manifest is: by its tag or its digest, in several views.
 
 use askama::Template;
-use http::Response;
 use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 use layerhouse_oci::manifest::Manifest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 
+use super::super::form::Pairs;
 use super::super::pictures::{Words, treemap};
 use super::super::route::View;
-use super::super::shell::{Html, Shell};
+use super::super::shell::{self, Html, Shell};
 use super::super::visit::Visit;
 use super::here;
 use super::model::{Image, Layer, Referrer, Step, Variant, kind_key};
@@ -33,7 +34,7 @@ const USUAL_PLATFORM: &str = "linux/amd64";
 
 /// One of an index's images.
 #[derive(Debug)]
-struct Choice {
+pub(in crate::api::ui) struct Choice {
     label: String,
     query: String,
     is_here: bool,
@@ -87,6 +88,8 @@ struct LayersView<'a> {
     steps: &'a [Step],
     picture: Html,
     summary: String,
+    /// Whether who else has them is known.
+    knows_uses: bool,
 }
 
 #[derive(Template)]
@@ -163,12 +166,7 @@ fn show(
             let digest = digest
                 .map_err(|error| Fault::new(FaultKind::Damaged, "reading a digest", error))?;
             let (found, is_cut) = here::referrers(visit.registry(), &pull, &digest)?;
-            let tree = tree(shell, name.as_str(), &found)?;
-            part(&Referrers {
-                shell,
-                tree,
-                is_cut,
-            })?
+            referrers(shell, name.as_str(), &found, is_cut)?
         }
         View::History => {
             let Reference::Tag(tag) = reference else {
@@ -184,6 +182,44 @@ fn show(
             raw(shell, &image, config.as_deref())?
         }
     };
+    let shown = Shown {
+        name,
+        reference,
+        view,
+        image: &image,
+        choices,
+        may_delete: visit.visitor.may(name, Deed::Delete),
+    };
+    whole(shell, shown, body)
+}
+
+/// What of an image is shown, beside the view itself.
+pub(in crate::api::ui) struct Shown<'a> {
+    pub(in crate::api::ui) name: &'a RepositoryName,
+    pub(in crate::api::ui) reference: &'a Reference,
+    pub(in crate::api::ui) view: View,
+    pub(in crate::api::ui) image: &'a Image,
+    pub(in crate::api::ui) choices: Vec<Choice>,
+    pub(in crate::api::ui) may_delete: bool,
+}
+
+/// The whole page around a view.
+///
+/// # Errors
+/// Never: see [`shell::html`].
+pub(in crate::api::ui) fn whole(
+    shell: &Shell,
+    shown: Shown<'_>,
+    body: Html,
+) -> Result<Answer, Problem> {
+    let Shown {
+        name,
+        reference,
+        view,
+        image,
+        choices,
+        may_delete,
+    } = shown;
     let page = Page {
         shell,
         name: name.as_str(),
@@ -192,15 +228,15 @@ fn show(
         shown: reference.as_str(),
         is_tag: matches!(reference, Reference::Tag(_)),
         crumbs: way(name),
-        tabs: tabs(name, reference, view, &image),
+        tabs: tabs(shell, name, reference, view, image),
         kind_key: kind_key(image.kind),
-        has_pulls: true,
+        has_pulls: shell.elsewhere.is_none(),
         choices,
-        may_delete: visit.visitor.may(name, Deed::Delete),
-        image: &image,
+        may_delete,
+        image,
         body,
     };
-    visit.show(&page)
+    shell::html(StatusCode::OK, &page)
 }
 
 /// A part of a page, made before the page around it.
@@ -223,7 +259,8 @@ fn title(name: &RepositoryName, reference: &Reference) -> String {
     }
 }
 
-fn way(name: &RepositoryName) -> Vec<Crumb> {
+/// The way to a page of a repository: the repository itself at its end.
+pub(in crate::api::ui) fn way(name: &RepositoryName) -> Vec<Crumb> {
     let mut way = crumbs(name.as_str(), false);
     let label = name.as_str().rsplit('/').next().unwrap_or_default();
     way.push(Crumb {
@@ -233,14 +270,21 @@ fn way(name: &RepositoryName) -> Vec<Crumb> {
     way
 }
 
-fn tabs(name: &RepositoryName, reference: &Reference, here: View, image: &Image) -> Vec<Tab> {
+fn tabs(
+    shell: &Shell,
+    name: &RepositoryName,
+    reference: &Reference,
+    here: View,
+    image: &Image,
+) -> Vec<Tab> {
     let kind = match reference {
         Reference::Tag(_) => 't',
         Reference::Digest(_) => 'm',
     };
     let views = View::ALL.into_iter();
-    let is_tag = kind == 't';
-    let shown = views.filter(|view| is_tag || *view != View::History);
+    // Another registry does not tell where its tags were.
+    let has_history = kind == 't' && shell.elsewhere.is_none();
+    let shown = views.filter(|view| has_history || *view != View::History);
     let tab = |view: View| {
         let path = format!("/ui/r/{name}/-/{kind}/{}", reference.as_str());
         let (key, path, count) = match view {
@@ -270,7 +314,12 @@ fn tabs(name: &RepositoryName, reference: &Reference, here: View, image: &Image)
     shown.map(tab).collect()
 }
 
-fn overview(shell: &Shell, name: &str, reference: &str, image: &Image) -> Result<Html, Problem> {
+pub(in crate::api::ui) fn overview(
+    shell: &Shell,
+    name: &str,
+    reference: &str,
+    image: &Image,
+) -> Result<Html, Problem> {
     let mut config_lines = Vec::new();
     if let Some(config) = &image.config {
         let mut add = |key, value: Option<String>| {
@@ -302,7 +351,23 @@ fn chosen(
     pull: &Granted<Pull>,
     image: &Image,
 ) -> Result<(Option<Image>, Vec<Choice>), Problem> {
-    let asked = visit.query.get("platform");
+    let Some((variant, choices)) = choose(&visit.query, image) else {
+        return Ok((None, Vec::new()));
+    };
+    let digest = variant.digest.parse().map(Reference::Digest);
+    let digest =
+        digest.map_err(|error| Fault::new(FaultKind::Damaged, "reading a digest", error))?;
+    let found = here::image(visit.registry(), pull, &digest)?;
+    Ok((found, choices))
+}
+
+/// Which of an index's images is shown: the one for the platform that was asked for, or a usual one; with what
+/// else can be asked for.
+pub(in crate::api::ui) fn choose<'a>(
+    query: &Pairs,
+    image: &'a Image,
+) -> Option<(&'a Variant, Vec<Choice>)> {
+    let wanted = query.get("platform").unwrap_or(USUAL_PLATFORM);
     let is_one = |variant: &&Variant| variant.is_here && variant.platform.is_some();
     let there: Vec<&Variant> = image
         .variants
@@ -310,30 +375,21 @@ fn chosen(
         .filter(is_one)
         .take(CHOICES_MAX)
         .collect();
-    let wanted = asked.unwrap_or(USUAL_PLATFORM);
-    let of = |platform: &str| {
-        let mut there = there.iter();
-        there.find(|variant| variant.platform.as_deref() == Some(platform))
-    };
-    let Some(here) = of(wanted).or(there.first()) else {
-        return Ok((None, Vec::new()));
-    };
+    let mut matching = there.iter();
+    let matching = matching.find(|variant| variant.platform.as_deref() == Some(wanted));
+    let here = *matching.or(there.first())?;
     let choices = there.iter().map(|variant| {
         let label = variant.platform.clone().unwrap_or_default();
         Choice {
-            query: visit.query.with("platform", Some(&label)),
+            query: query.with("platform", Some(&label)),
             is_here: variant.digest == here.digest,
             label,
         }
     });
-    let digest = here.digest.parse().map(Reference::Digest);
-    let digest =
-        digest.map_err(|error| Fault::new(FaultKind::Damaged, "reading a digest", error))?;
-    let found = here::image(visit.registry(), pull, &digest)?;
-    Ok((found, choices.collect()))
+    Some((here, choices.collect()))
 }
 
-fn layers(shell: &Shell, image: &Image) -> Result<Html, Problem> {
+pub(in crate::api::ui) fn layers(shell: &Shell, image: &Image) -> Result<Html, Problem> {
     let layers = &image.layers;
     let total = layers
         .iter()
@@ -345,12 +401,14 @@ fn layers(shell: &Shell, image: &Image) -> Result<Html, Problem> {
     };
     let shared = layers.iter().filter(|layer| is_shared(layer));
     let shared = shared.fold(0, |sum: u64, layer| sum.saturating_add(layer.size_bytes));
-    let summary = shell.say3(
-        "browse.layers_summary",
-        shell.count("browse.layers_count", count),
-        shell.size(total),
-        shell.size(shared),
-    );
+    let count = shell.count("browse.layers_count", count);
+    let knows_uses = layers.iter().any(|layer| layer.uses.is_some());
+    let summary = if knows_uses {
+        let (total, shared) = (shell.size(total), shell.size(shared));
+        shell.say3("browse.layers_summary", count, total, shared)
+    } else {
+        shell.say2("browse.layers_summary_alone", count, shell.size(total))
+    };
     let cell = |(at, layer): (usize, &Layer)| {
         let command = layer.command.as_deref().or(layer.title.as_deref());
         let label = command.unwrap_or(&layer.digest).to_owned();
@@ -380,6 +438,21 @@ fn layers(shell: &Shell, image: &Image) -> Result<Html, Problem> {
         steps,
         picture: Html(treemap::svg(&words, cells, shell.t("browse.others"))),
         summary,
+        knows_uses,
+    })
+}
+
+pub(in crate::api::ui) fn referrers(
+    shell: &Shell,
+    name: &str,
+    found: &[Referrer],
+    is_cut: bool,
+) -> Result<Html, Problem> {
+    let tree = tree(shell, name, found)?;
+    part(&Referrers {
+        shell,
+        tree,
+        is_cut,
     })
 }
 
@@ -416,7 +489,11 @@ fn config_of(
     }
 }
 
-fn raw(shell: &Shell, image: &Image, config: Option<&[u8]>) -> Result<Html, Problem> {
+pub(in crate::api::ui) fn raw(
+    shell: &Shell,
+    image: &Image,
+    config: Option<&[u8]>,
+) -> Result<Html, Problem> {
     let (mut is_cut, received) = cut(&String::from_utf8_lossy(&image.content));
     let mut pretty = |bytes: &[u8]| {
         let value = serde_json::from_slice::<serde_json::Value>(bytes).ok()?;
@@ -443,7 +520,11 @@ fn cut(text: &str) -> (bool, String) {
 }
 
 /// The manifest or the config as it was received, as a file: nothing that a browser shows.
-fn download(wanted: &str, image: &Image, config: Option<Vec<u8>>) -> Result<Answer, Problem> {
+pub(in crate::api::ui) fn download(
+    wanted: &str,
+    image: &Image,
+    config: Option<Vec<u8>>,
+) -> Result<Answer, Problem> {
     let (content, kind) = match wanted {
         "manifest" => (image.content.clone(), "manifest"),
         "config" => (config.ok_or_else(Problem::not_found)?, "config"),

@@ -3,13 +3,13 @@
 pub(super) mod aim;
 pub(super) mod compare;
 mod config;
-mod here;
+pub(super) mod here;
 pub(super) mod home;
 pub(super) mod image;
 pub(super) mod model;
 pub(super) mod namespace;
-pub(in crate::api::ui) mod parts;
+pub(super) mod parts;
 pub(super) mod repository;
 pub(super) mod search;
-mod snippets;
+pub(super) mod snippets;
 pub(super) mod tags;

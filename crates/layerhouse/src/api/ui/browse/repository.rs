@@ -38,26 +38,26 @@ const FACTS: [(&str, &str); 5] = [
 
 /// What an image says of itself.
 #[derive(Debug)]
-struct Fact {
-    key: &'static str,
-    value: String,
-    link: Option<String>,
+pub(in crate::api::ui) struct Fact {
+    pub(in crate::api::ui) key: &'static str,
+    pub(in crate::api::ui) value: String,
+    pub(in crate::api::ui) link: Option<String>,
 }
 
 #[derive(Template)]
 #[template(path = "browse/repository.html")]
-struct Page<'a> {
-    shell: &'a Shell,
-    head: Head,
-    row: RepositoryRow,
-    tags: Vec<TagRow>,
-    readme: Option<Html>,
-    children: Vec<RepositoryRow>,
-    snippets: Vec<Snippet>,
-    facts: Vec<Fact>,
-    commands: [String; 3],
-    may_push: bool,
-    may_delete: bool,
+pub(in crate::api::ui) struct Page<'a> {
+    pub(in crate::api::ui) shell: &'a Shell,
+    pub(in crate::api::ui) head: Head,
+    pub(in crate::api::ui) row: RepositoryRow,
+    pub(in crate::api::ui) tags: Vec<TagRow>,
+    pub(in crate::api::ui) readme: Option<Html>,
+    pub(in crate::api::ui) children: Vec<RepositoryRow>,
+    pub(in crate::api::ui) snippets: Vec<Snippet>,
+    pub(in crate::api::ui) facts: Vec<Fact>,
+    pub(in crate::api::ui) commands: [String; 3],
+    pub(in crate::api::ui) may_push: bool,
+    pub(in crate::api::ui) may_delete: bool,
 }
 
 pub(in crate::api::ui) async fn page(
@@ -125,7 +125,7 @@ fn show(visit: &Visit, name: &RepositoryName, labels: &Labels) -> Result<Answer,
     let page = Page {
         head: Head::of(visit, name, Place::Overview, row.tags)?,
         shell: &visit.shell,
-        snippets: pull_box(visit, name, &tags),
+        snippets: pull_box(&visit.shell, name, &tags),
         row,
         tags,
         readme,
@@ -139,16 +139,21 @@ fn show(visit: &Visit, name: &RepositoryName, labels: &Labels) -> Result<Answer,
 }
 
 /// How to pull `latest`, or else the tag that was pushed last.
-fn pull_box(visit: &Visit, name: &RepositoryName, tags: &[TagRow]) -> Vec<Snippet> {
+pub(in crate::api::ui) fn pull_box(
+    shell: &Shell,
+    name: &RepositoryName,
+    tags: &[TagRow],
+) -> Vec<Snippet> {
     let latest = tags.iter().find(|tag| tag.name == "latest");
     let Some(tag) = latest.or(tags.first()) else {
         return Vec::new();
     };
     let kind = tag.kind.unwrap_or(Kind::Image);
-    snippets::pull(kind, &visit.shell.host, name.as_str(), &tag.name)
+    snippets::pull(kind, &shell.host, name.as_str(), &tag.name)
 }
 
-fn said(labels: &Labels) -> Vec<Fact> {
+/// What labels, or annotations, say that is worth a line.
+pub(in crate::api::ui) fn said(labels: &Labels) -> Vec<Fact> {
     let fact = |(label, key): (&str, &'static str)| {
         let value = labels.get(label)?.clone();
         Some(Fact {

@@ -3,6 +3,7 @@
 use askama::Template;
 use layerhouse_oci::name::RepositoryName;
 
+use super::super::form::Pairs;
 use super::super::shell::Shell;
 use super::super::visit::Visit;
 use super::here;
@@ -40,23 +41,33 @@ const SORTS: [(&str, &str, TagSort, Order); 5] = [
     ),
 ];
 
+/// Of the table: what it is called, what it is sorted by, whether it has numbers.
+const COLUMNS: [(&str, Option<&str>, bool); 6] = [
+    ("browse.tag", Some("name"), false),
+    ("browse.digest", None, false),
+    ("browse.platforms", None, false),
+    ("browse.size", Some("size"), true),
+    ("browse.pushed", Some("pushed"), false),
+    ("browse.pulled", Some("pulled"), false),
+];
+
 /// A way of sorting that can be chosen.
 #[derive(Debug)]
-struct Sort {
-    word: &'static str,
-    key: &'static str,
-    is_here: bool,
+pub(in crate::api::ui) struct Sort {
+    pub(in crate::api::ui) word: &'static str,
+    pub(in crate::api::ui) key: &'static str,
+    pub(in crate::api::ui) is_here: bool,
 }
 
 /// A column's head, which may sort.
 #[derive(Debug)]
-struct Column {
-    key: &'static str,
-    is_number: bool,
+pub(in crate::api::ui) struct Column {
+    pub(in crate::api::ui) key: &'static str,
+    pub(in crate::api::ui) is_number: bool,
     /// Where it leads; none if nothing is sorted by it.
-    query: Option<String>,
+    pub(in crate::api::ui) query: Option<String>,
     /// `aria-sort`, if it is what is sorted by.
-    direction: Option<&'static str>,
+    pub(in crate::api::ui) direction: Option<&'static str>,
 }
 
 impl Column {
@@ -73,19 +84,21 @@ impl Column {
 
 #[derive(Template)]
 #[template(path = "browse/tags.html")]
-struct Table<'a> {
-    shell: &'a Shell,
-    head: Head,
-    filter: String,
-    sorts: Vec<Sort>,
-    columns: Vec<Column>,
-    rows: Vec<TagRow>,
-    may_delete: bool,
-    total: u64,
-    is_capped: bool,
-    page: u64,
-    last: u64,
-    query: String,
+pub(in crate::api::ui) struct Table<'a> {
+    pub(in crate::api::ui) shell: &'a Shell,
+    pub(in crate::api::ui) head: Head,
+    pub(in crate::api::ui) filter: String,
+    pub(in crate::api::ui) sorts: Vec<Sort>,
+    pub(in crate::api::ui) columns: Vec<Column>,
+    /// Whether it is known when things were pushed and pulled.
+    pub(in crate::api::ui) has_times: bool,
+    pub(in crate::api::ui) rows: Vec<TagRow>,
+    pub(in crate::api::ui) may_delete: bool,
+    pub(in crate::api::ui) total: u64,
+    pub(in crate::api::ui) is_capped: bool,
+    pub(in crate::api::ui) page: u64,
+    pub(in crate::api::ui) last: u64,
+    pub(in crate::api::ui) query: String,
 }
 
 pub(in crate::api::ui) async fn page(
@@ -128,7 +141,8 @@ fn show(visit: &Visit, name: &RepositoryName) -> Result<Answer, Problem> {
                 is_here: sort.0 == word,
             })
             .collect(),
-        columns: columns(visit, word, order),
+        columns: columns(&visit.query, &COLUMNS, word, order),
+        has_times: true,
         rows: found.rows.into_iter().map(here::tag_row).collect(),
         may_delete: visit.visitor.may(name, Deed::Delete),
         total: found.total,
@@ -141,16 +155,14 @@ fn show(visit: &Visit, name: &RepositoryName) -> Result<Answer, Problem> {
     visit.show(&table)
 }
 
-fn columns(visit: &Visit, word: &str, order: Order) -> Vec<Column> {
-    let columns = [
-        ("browse.tag", Some("name"), false),
-        ("browse.digest", None, false),
-        ("browse.platforms", None, false),
-        ("browse.size", Some("size"), true),
-        ("browse.pushed", Some("pushed"), false),
-        ("browse.pulled", Some("pulled"), false),
-    ];
-    let column = |(key, sort, is_number): (&'static str, Option<&'static str>, bool)| {
+/// Heads of columns: a key of the texts, the word to sort by, whether it has numbers.
+pub(in crate::api::ui) fn columns(
+    query: &Pairs,
+    columns: &[(&'static str, Option<&str>, bool)],
+    word: &str,
+    order: Order,
+) -> Vec<Column> {
+    let column = |&(key, sort, is_number): &(&'static str, Option<&str>, bool)| {
         let is_here = sort == Some(word);
         let usual = SORTS.iter().find(|known| Some(known.0) == sort);
         let next = match (is_here, usual) {
@@ -163,9 +175,9 @@ fn columns(visit: &Visit, word: &str, order: Order) -> Vec<Column> {
         } else {
             "desc"
         };
-        let query = sort.map(|sort| {
+        let link = sort.map(|sort| {
             let mut pairs = form_urlencoded::Serializer::new(String::from("?"));
-            if let Some(filter) = visit.query.get("q") {
+            if let Some(filter) = query.get("q") {
                 pairs.append_pair("q", filter);
             }
             pairs.append_pair("sort", sort).append_pair("order", next);
@@ -178,9 +190,9 @@ fn columns(visit: &Visit, word: &str, order: Order) -> Vec<Column> {
         Column {
             key,
             is_number,
-            query,
+            query: link,
             direction: is_here.then_some(direction),
         }
     };
-    columns.into_iter().map(column).collect()
+    columns.iter().map(column).collect()
 }

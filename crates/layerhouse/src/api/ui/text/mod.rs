@@ -60,7 +60,7 @@ impl Language {
 }
 
 /// The texts of all areas.
-const AREAS: [&str; 7] = [
+const AREAS: [&str; 8] = [
     include_str!("shell.txt"),
     include_str!("browse.txt"),
     include_str!("change.txt"),
@@ -68,6 +68,7 @@ const AREAS: [&str; 7] = [
     include_str!("admin.txt"),
     include_str!("help.txt"),
     include_str!("pictures.txt"),
+    include_str!("elsewhere.txt"),
 ];
 
 static TEXTS: LazyLock<HashMap<&'static str, [&'static str; 2]>> = LazyLock::new(|| {

@@ -1,0 +1,236 @@
+//! Deleting at the other registry: first what goes, then by digest or by tag, as that registry can.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use http::StatusCode;
+use layerhouse_oci::digest::{Algorithm, Digest};
+use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::reference::Reference;
+use layerhouse_oci::tag::Tag;
+
+use super::source::ALIASES_MAX;
+use super::{Look, not_allowed};
+use crate::api::Answer;
+use crate::api::ui::browse::image::way;
+use crate::api::ui::browse::parts::Crumb;
+use crate::api::ui::form::Pairs;
+use crate::api::ui::shell::{Shell, html};
+use crate::api::ui::visit::see_other;
+use crate::api::v1::problem::Problem;
+use crate::outbound::upstream::tend::Deleted;
+
+/// Tags that are deleted at once: a page of them.
+const CHOSEN_MAX: usize = 100;
+
+/// An image, and what leads to it.
+#[derive(Debug)]
+struct Goes {
+    digest: Digest,
+    chosen: Vec<Tag>,
+    /// Its other tags, which go with it.
+    along: Vec<Tag>,
+}
+
+/// What was chosen, as it is now.
+#[derive(Debug)]
+struct Target {
+    images: Vec<Goes>,
+    /// Tags that are not there.
+    absent: Vec<Tag>,
+    /// Not all tags were looked at.
+    is_cut: bool,
+    /// Tags were chosen, and not an image by its digest.
+    has_tags: bool,
+}
+
+/// Why nothing, or not all, was deleted.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    /// Something moved since it was shown.
+    Changed,
+    /// The registry deletes nothing.
+    Unsupported,
+    /// It deletes no tags, or says so for want of a better word.
+    NoTags,
+    /// It did not have what it showed before.
+    Gone,
+}
+
+#[derive(Template)]
+#[template(path = "elsewhere/delete.html")]
+struct DeletePage<'a> {
+    shell: &'a Shell,
+    name: &'a RepositoryName,
+    crumbs: Vec<Crumb>,
+    target: &'a Target,
+    /// Of what is shown: what is posted must have been seen.
+    seen: String,
+    problem: Option<&'static str>,
+}
+
+impl Refused {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Changed => "change.changed",
+            Self::Unsupported => "elsewhere.unsupported",
+            Self::NoTags => "elsewhere.no_tags",
+            Self::Gone => "elsewhere.gone",
+        }
+    }
+}
+
+impl DeletePage<'_> {
+    /// How many tags are looked at.
+    fn looked_at(&self) -> String {
+        self.shell.number(ALIASES_MAX as u64)
+    }
+}
+
+pub(super) async fn page(look: &Look, name: &RepositoryName) -> Result<Answer, Problem> {
+    if look.site.is_read_only {
+        let said = look.shell.t("elsewhere.read_only");
+        return Err(Problem::denied(said));
+    }
+    let pairs = if look.is_post {
+        &look.form
+    } else {
+        &look.query
+    };
+    let target = target(look, name, pairs).await?;
+    let seen = seen(&target);
+    if !look.is_post {
+        return show(look, name, &target, seen, None);
+    }
+    if look.form.get("seen") != Some(&seen) {
+        return show(look, name, &target, seen, Some(Refused::Changed));
+    }
+    let with_images = match look.form.get("what") {
+        Some("images") => true,
+        Some("tags") if target.has_tags => false,
+        _ => return Err(not_allowed("GET")),
+    };
+    let mut references: Vec<Reference> = Vec::new();
+    for goes in &target.images {
+        if with_images {
+            references.push(Reference::Digest(goes.digest.clone()));
+        } else {
+            references.extend(goes.chosen.iter().cloned().map(Reference::Tag));
+        }
+    }
+    let mut refused = None;
+    for reference in &references {
+        let done = look.source().delete(name, reference).await;
+        look.source().forget();
+        refused = match (done?, with_images) {
+            (Some(Deleted::Yes), _) => {
+                tracing::info!(registry = %look.site.url, repository = %name, reference = reference.as_str(), "deleted");
+                continue;
+            }
+            (Some(Deleted::Unsupported(_)), true) => Some(Refused::Unsupported),
+            // registry:2 looks for a digest of this name, and has none.
+            (Some(Deleted::Unsupported(_)) | None, false) => Some(Refused::NoTags),
+            (None, true) => Some(Refused::Gone),
+        };
+        break;
+    }
+    if let Some(refused) = refused {
+        let target = self::target(look, name, pairs).await?;
+        let seen = self::seen(&target);
+        return show(look, name, &target, seen, Some(refused));
+    }
+    let said = if with_images {
+        "?said=elsewhere_images"
+    } else {
+        "?said=elsewhere_tags"
+    };
+    Ok(see_other(&format!("/ui/r/{name}/-/tags{said}")))
+}
+
+fn show(
+    look: &Look,
+    name: &RepositoryName,
+    target: &Target,
+    seen: String,
+    refused: Option<Refused>,
+) -> Result<Answer, Problem> {
+    let status = if refused.is_some() {
+        StatusCode::CONFLICT
+    } else {
+        StatusCode::OK
+    };
+    let page = DeletePage {
+        shell: &look.shell,
+        name,
+        crumbs: way(name),
+        target,
+        seen,
+        problem: refused.map(|refused| look.shell.t(refused.key())),
+    };
+    html(status, &page)
+}
+
+/// What was chosen: tags, or an image.
+async fn target(look: &Look, name: &RepositoryName, pairs: &Pairs) -> Result<Target, Problem> {
+    let digest = pairs.get("digest").map(str::parse::<Digest>);
+    let digest = digest
+        .transpose()
+        .map_err(|error| Problem::invalid(format!("digest: {error}")))?;
+    let tags: BTreeSet<Tag> = pairs
+        .all("tag")
+        .filter_map(|tag| tag.parse().ok())
+        .collect();
+    if CHOSEN_MAX < tags.len() {
+        return Err(Problem::invalid(format!(
+            "{} tags are chosen; at most {CHOSEN_MAX} are deleted at once",
+            tags.len()
+        )));
+    }
+    if digest.is_none() && tags.is_empty() {
+        return Err(Problem::invalid(look.shell.t("elsewhere.nothing_chosen")));
+    }
+    let mut chosen: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
+    let mut absent = Vec::new();
+    for tag in &tags {
+        match look.source().digest_now(name, tag).await? {
+            Some(digest) => chosen.entry(digest).or_default().push(tag.clone()),
+            None => absent.push(tag.clone()),
+        }
+    }
+    if let Some(digest) = digest {
+        chosen.entry(digest).or_default();
+    }
+    let digests: BTreeSet<Digest> = chosen.keys().cloned().collect();
+    let (mut named, is_cut) = look.source().aliases(name, &digests).await?;
+    let images = chosen.into_iter().map(|(digest, chosen)| {
+        let mut along = named.remove(&digest).unwrap_or_default();
+        along.retain(|tag| !chosen.contains(tag));
+        Goes {
+            digest,
+            chosen,
+            along,
+        }
+    });
+    Ok(Target {
+        images: images.collect(),
+        absent,
+        is_cut,
+        has_tags: !tags.is_empty(),
+    })
+}
+
+/// What stands for all that is shown.
+fn seen(target: &Target) -> String {
+    let mut text = String::new();
+    for goes in &target.images {
+        text.push_str(goes.digest.as_str());
+        for tag in goes.chosen.iter().chain(&goes.along) {
+            text.push(' ');
+            text.push_str(tag.as_str());
+        }
+        text.push('\n');
+    }
+    Digest::of(Algorithm::Sha256, text.as_bytes())
+        .hex()
+        .to_owned()
+}
