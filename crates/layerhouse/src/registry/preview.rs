@@ -15,6 +15,7 @@ use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 
 use self::freed::Going;
+use super::browse::kind::is_image_config;
 use super::collection::verdict::Because;
 use super::deletion::{self, DeleteManifestError};
 use super::policies::guard::{self, Place, Refused};
@@ -52,6 +53,15 @@ pub(crate) struct Goes {
     pub(crate) artifact_type: Option<String>,
     /// It goes with what it came with, when that cannot be restored any more.
     pub(crate) is_along: bool,
+}
+
+impl Goes {
+    /// What it is: its artifact type, where that says more than its media type.
+    pub(crate) fn said_type(&self) -> &str {
+        let own = self.artifact_type.as_deref();
+        own.filter(|kind| !is_image_config(kind))
+            .unwrap_or(&self.media_type)
+    }
 }
 
 /// A manifest that stays.
@@ -120,6 +130,8 @@ pub(crate) struct Preview {
     pub(crate) untagged_count: u64,
     /// Bytes that come back if they do; 0 where they do anyway.
     pub(crate) untagged_bytes: u64,
+    /// When a retention policy deletes them if they do not; absent if none does.
+    pub(crate) untagged_until: Option<Timestamp>,
     /// Until then all of it can be had again.
     pub(crate) undelete_until: Timestamp,
     /// Whether the server collects by itself.
@@ -144,6 +156,7 @@ impl Preview {
             freed: Freed::default(),
             untagged_count: 0,
             untagged_bytes: 0,
+            untagged_until: None,
             undelete_until: now.after(rules.undelete),
             collects: rules.is_enabled,
             steps: Vec::new(),
@@ -226,6 +239,11 @@ impl Registry {
                         let mut also = Going::new(tx, id, rules, now);
                         also.add(untagged)?;
                         making.preview.untagged_bytes = also.freed()?.bytes;
+                    }
+                    if policies.bar.is_none() {
+                        let retention = policies.retention(repository);
+                        let after = retention.and_then(|retention| retention.untagged_after);
+                        making.preview.untagged_until = after.map(|after| now.after(after));
                     }
                     !making.preview.tags.is_empty()
                 }

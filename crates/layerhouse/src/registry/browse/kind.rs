@@ -76,7 +76,7 @@ impl Kind {
 }
 
 /// Configs of images, which say what they run on.
-pub(super) fn is_image_config(media_type: &str) -> bool {
+pub(crate) fn is_image_config(media_type: &str) -> bool {
     matches!(
         media_type,
         "application/vnd.oci.image.config.v1+json"

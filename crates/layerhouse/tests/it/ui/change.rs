@@ -104,12 +104,22 @@ fn the_images_of_tags_go_with_them_if_that_is_wished() {
     let digest = images::digest(&manifest);
     let page = show(&server, &format!("{DELETE}?tag=v1"), 200);
     assert!(page.contains("1 image would have no tag left"), "{page}");
-    assert!(page.contains("That frees 4.00 KiB."), "{page}");
-    assert!(page.contains("href=\"?tag=v1&#38;images=yes\""), "{page}");
+    // Both ways, with what each leaves; deleting a tag takes no image unless that is chosen.
+    assert!(
+        page.contains("href=\"?tag=v1\" aria-current=\"true\""),
+        "{page}"
+    );
+    assert!(page.contains("No retention policy deletes"), "{page}");
+    assert!(page.contains("href=\"?tag=v1&#38;images=yes\">"), "{page}");
+    assert!(page.contains("and 4.00 KiB returns once"), "{page}");
+    assert!(page.contains("Delete tags only"), "{page}");
     let page = show(&server, &format!("{DELETE}?tag=v1&images=yes"), 200);
     assert!(page.contains("4.00 KiB"), "{page}");
     assert!(page.contains("1 blob is needed by nothing else"), "{page}");
     assert!(page.contains("2 B of it stays"), "{page}");
+    assert!(page.contains("Delete tags and images"), "{page}");
+    let plain = "<code>application/vnd.oci.image.manifest.v1+json</code>";
+    assert!(page.contains(plain), "{page}");
     let went_to = delete(&server, "tag=v1&images=yes");
     assert_eq!(
         went_to,

@@ -102,13 +102,31 @@ impl DeletePage<'_> {
     }
 
     /// The same page, of the images, too, or without them.
-    fn other_way(&self) -> String {
+    fn way(&self, takes_images: bool) -> String {
         let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         query.extend_pairs(self.chosen().iter().map(|tag| ("tag", tag.as_str())));
-        if !self.takes_images() {
+        if takes_images {
             query.append_pair("images", "yes");
         }
         query.finish()
+    }
+
+    /// What comes back if the images that would have no tag go, too.
+    fn taken_bytes(&self) -> u64 {
+        if self.takes_images() {
+            self.preview.freed.bytes
+        } else {
+            self.preview.untagged_bytes
+        }
+    }
+
+    /// What the button does: key of a text.
+    fn verb(&self) -> &'static str {
+        match (self.preview.untagged_count, self.takes_images()) {
+            (0, _) => "change.delete",
+            (_, false) => "change.delete_only_tags",
+            (_, true) => "change.delete_with_images",
+        }
     }
 
     /// Tags that go and are not listed.
