@@ -105,7 +105,10 @@ pub(in crate::api::ui) fn image(
         manifest_bytes: found.content.len() as u64,
         size_bytes: facts.map(|facts| facts.image_bytes),
         built_at: facts.and_then(|facts| facts.created_at),
-        artifact_type: found.artifact_type,
+        // What calls itself nothing is of the type of its config, which of an image says nothing.
+        artifact_type: found
+            .artifact_type
+            .filter(|kind| !kind::is_image_config(kind)),
         pushed_at: Some(found.pushed_at),
         pulled_at: found.pulled_at,
         is_signed: Some(found.is_signed),
