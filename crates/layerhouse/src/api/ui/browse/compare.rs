@@ -100,9 +100,16 @@ fn show(visit: &Visit, name: &RepositoryName) -> Result<Answer, Problem> {
     let pull = visit.visitor.pull(name)?;
     let tags = visit.registry().latest_tags(&pull, TAGS)?;
     let tags = tags.ok_or_else(Problem::not_found)?;
-    let (a, b) = asked(&visit.query);
+    let (mut a, mut b) = asked(&visit.query);
     let find = |text: &str| find(visit, &pull, text);
-    let (one, other) = (find(&a)?, find(&b)?);
+    let (mut one, mut other) = (find(&a)?, find(&b)?);
+    // Of chosen rows, however they are sorted, the older is what the newer is held against.
+    let pushed_at = |image: &Option<Image>| image.as_ref().and_then(|image| image.pushed_at);
+    let is_chosen = visit.query.get("a").or(visit.query.get("b")).is_none();
+    if is_chosen && pushed_at(&other) < pushed_at(&one) {
+        std::mem::swap(&mut a, &mut b);
+        std::mem::swap(&mut one, &mut other);
+    }
     let (a, b) = (Side::of(a, one.as_ref()), Side::of(b, other.as_ref()));
     let mut platforms = Vec::new();
     let mut chosen = String::new();
