@@ -18,6 +18,9 @@ RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
     "rules": {"target-size": {"enabled": True}},
     "resultTypes": ["violations"],
+    # Nothing is in frames, and no rule of these asks for files.
+    "preload": False,
+    "iframes": False,
 }
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 # Runs before a page's own scripts: whoever comes through leaves a trace.
@@ -60,6 +63,8 @@ LOOKS = [
     Look("en", "dark", 768, False),
     Look("zh", "light", NARROW, False),
 ]
+# The other pairs of language and theme, with the scripts that axe needs.
+SCRIPTED = [Look("en", "dark", NARROW, True), Look("zh", "light", 1440, True)]
 
 
 def text_keys(repository):
@@ -81,9 +86,10 @@ class Problems:
 
 
 class Visitor:
-    """Somebody with a browser of their own: nothing kept from others. `session` is a cookie's value."""
+    """Somebody with a browser of their own: nothing kept from others. `session` is a cookie's value, `scale` the
+    pixels of the screen for one of CSS."""
 
-    def __init__(self, browser, server, look, problems, keys, session=None, basic=None, root="/ui"):
+    def __init__(self, browser, server, look, problems, keys, session=None, basic=None, root="/ui", scale=1):
         self.server, self.look, self.problems, self.keys, self.root = server, look, problems, keys, root
         options = {"http_credentials": {"username": basic[0], "password": basic[1]}} if basic else {}
         self.context = browser.new_context(
@@ -91,6 +97,7 @@ class Visitor:
             color_scheme=look.theme,
             locale={"en": "en-US", "zh": "zh-CN"}[look.lang],
             viewport={"width": look.width, "height": 900},
+            device_scale_factor=scale,
             **options,
         )
         self.context.set_default_timeout(8_000)

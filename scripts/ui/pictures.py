@@ -1,26 +1,29 @@
-"""Pictures of the main pages, to be looked at and to stand in the README."""
+"""Pictures of the main pages, to be looked at and to stand in the documentation."""
 
 import shutil
 import subprocess
 
-from browser import LOOKS, Look, Visitor
+import showcase
+from browser import LOOKS, Look, Visitor, begin_session
+from servers import INDEX, Server
 
-WIDE = Look("en", "light", 1280, True)
+# As addresses show it; the browser is told where that is.
+HOST = "registry.example.com"
 PAGES = {
     "home": "",
-    "search": "search?q=shop",
-    "repository": "r/shop/web",
-    "tags": "r/shop/web/-/tags?sort=semver",
-    "image": "r/shop/web/-/t/v2.1.0",
-    "layers": "r/shop/web/-/t/v2.1.0/layers",
-    "compare": "r/shop/web/-/compare?a=v2.0.0&b=v2.1.0",
-    "history": "r/shop/worker/-/history",
-    "delete": "r/shop/worker/-/delete?tag=lonely",
-    "settings": "r/shop/web/-/settings",
+    "search": "search?q=acme",
+    "repository": "r/acme/storefront",
+    "tags": "r/acme/storefront/-/tags?sort=semver",
+    "image": "r/acme/storefront/-/t/3.8.1",
+    "layers": "r/acme/storefront/-/t/3.8.1/layers",
+    "compare": "r/acme/storefront/-/compare?a=3.7.0&b=3.8.1",
+    "history": "r/acme/storefront/-/history",
+    "delete": "r/acme/search-indexer/-/delete?tag=try-new-tokenizer",
+    "settings": "r/acme/storefront/-/settings",
     "tokens": "me/tokens",
     "login": "login",
     "help": "help/docker",
-    "organization": "o/shop/members",
+    "organization": "o/acme/members",
     "storage": "admin/storage",
     "users": "admin/users",
     "collection": "admin/collection",
@@ -30,19 +33,33 @@ PAGES = {
 
 
 def take(world, folder):
-    """PNGs of what fits on a screen, 1280 by 800; and of each page as narrow and dark as can be, whole."""
+    """PNGs of a registry of its own: what fits on a screen of two pixels for each of CSS, and each page as narrow and
+    dark as can be, whole; of 64 colours, where `pngquant` is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    for look, name in [(WIDE, "{}"), (Look("zh", "dark", 1280, True), "{}-zh-dark"), (LOOKS[1], "{}-narrow")]:
-        for page, path in PAGES.items():
-            who = {"login": None}.get(page, "root" if path.startswith("admin/") else "ann")
-            visitor = Visitor(world.browser, world.index, look, world.problems, world.keys, world.sessions.get(who))
-            visitor.page.set_viewport_size({"width": look.width, "height": 800})
-            file = folder / f"{name.format(page)}.png"
-            try:
-                visitor.go(path)
-                visitor.page.screenshot(path=file, full_page=look.width < 1000)
-                if shutil.which("pngquant"):
-                    subprocess.run(["pngquant", "--force", "--ext", ".png", "128", file], check=False)
-            except Exception as error:
-                world.problems.add(f"picture of {page}", str(error).splitlines()[0])
-            visitor.close()
+    server = Server(world.binary, world.work / "showcase", INDEX)
+    showcase.fill(server)
+    sessions = {name: begin_session(server, name) for name in ("maya", "root")}
+    address = server.host
+    server.url, server.host = f"http://{HOST}", HOST
+    # Else the console says of each page that its headers are for HTTPS.
+    flags = ["--no-sandbox", f"--host-resolver-rules=MAP {HOST}:80 {address}", f"--unsafely-treat-insecure-origin-as-secure={server.url}"]
+    browser = world.browser.browser_type.launch(executable_path=world.chromium, args=flags)
+    try:
+        for look, name in [(Look("en", "light", 1120, True), "{}"), (Look("zh", "dark", 1120, True), "{}-zh-dark"), (LOOKS[1], "{}-narrow")]:
+            for page, path in PAGES.items():
+                who = {"login": None}.get(page, "root" if path.startswith("admin/") else "maya")
+                is_wide = look.width != LOOKS[1].width
+                visitor = Visitor(browser, server, look, world.problems, world.keys, sessions.get(who), scale=2 if is_wide else 1)
+                visitor.page.set_viewport_size({"width": look.width, "height": 720})
+                file = folder / f"{name.format(page)}.png"
+                try:
+                    visitor.go(path)
+                    visitor.page.screenshot(path=file, full_page=not is_wide)
+                    if shutil.which("pngquant"):
+                        subprocess.run(["pngquant", "--force", "--ext", ".png", "--strip", "64", file], check=False)
+                except Exception as error:
+                    world.problems.add(f"picture of {page}", str(error).splitlines()[0])
+                visitor.close()
+    finally:
+        browser.close()
+        server.stop()

@@ -14,7 +14,7 @@ import security
 import tasks
 from browser import LOOKS, Problems, begin_session, text_keys
 from servers import HTPASSWD, INDEX, Client, Server
-from walk import Walk, browsing, on_index, on_open
+from walk import MISSING, WITHOUT_ACCOUNTS, Walk, browsing, on_index, on_open
 
 HERE = Path(__file__).resolve().parents[2]
 
@@ -22,8 +22,8 @@ HERE = Path(__file__).resolve().parents[2]
 class World:
     """The servers, what is in them, and a browser."""
 
-    def __init__(self, browser, binary, work):
-        self.browser, self.binary, self.work = browser, binary, work
+    def __init__(self, browser, chromium, binary, work):
+        self.browser, self.chromium, self.binary, self.work = browser, chromium, binary, work
         self.problems, self.keys = Problems(), text_keys(HERE)
         self.index = Server(binary, work / "index", INDEX)
         self.clients, self.known = fixtures.fill_index(self.index)
@@ -56,7 +56,7 @@ def main():
     with sync_playwright() as playwright:
         # Without its sandbox, for tests often run as root; no page of others is opened.
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
-        world = World(browser, arguments.binary, arguments.work)
+        world = World(browser, arguments.chromium, arguments.binary, arguments.work)
         said = lambda text: print(f"{time.monotonic() - started:6.1f} s  {text}", flush=True)
         said("servers are up and filled")
         try:
@@ -68,10 +68,14 @@ def main():
                 walk.first_visits(world.index, world.sessions["ann"], browsing(world.known)[:24:2] + ["r/shop/web/-/t/v2.1.0/layers"])
                 for path, (requests, whole, parts) in walk.weights.items():
                     print(f"          {requests} requests, {whole:6} bytes  {path or '/'}  {parts}")
-                walk.through(world.index, on_index(world.known), world.sessions)
-                walk.through(world.open, on_open(world.known_open), {}, LOOKS[1:3])
-                walk.missing(world.index, world.sessions["ann"])
-                said(f"{walk.opened} pages opened")
+                pages = on_index(world.known)
+                walk.through(world.index, pages, world.sessions)
+                said(f"walk: {walk.opened} pages of a registry with accounts")
+                walk.of_each_kind(world.index, pages, world.sessions)
+                walk.through(world.open, on_open(world.known_open), {}, LOOKS[1:3], with_axe=False)
+                walk.missing(world.index, world.sessions["ann"], MISSING)
+                walk.missing(world.open, None, WITHOUT_ACCOUNTS)
+                said(f"walk: {walk.opened} pages in all")
             if part in ("", "security"):
                 security.check(world)
                 said("security")

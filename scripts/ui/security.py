@@ -160,7 +160,7 @@ def attacks(world, attacker, visitor, server, name, client, repository):
                 if not statuses or statuses[-1] not in (401, 403, 415):
                     world.problems.add("S53", f"{name}: POST {action} ({kind}) from {url}: {statuses}")
                 page.close()
-    body = urlencode(targets[0][1]) if targets else ""
+    body = urlencode([tuple(field) for field in targets[0][1]]) if targets else ""
     script = f"""<script>window.done = Promise.all({json.dumps([t[0] for t in targets])}.map(url =>
       fetch(url, {{method: 'POST', mode: 'no-cors', credentials: 'include', headers: {{'Content-Type': 'application/x-www-form-urlencoded'}},
       body: {json.dumps(body)}}}).catch(e => String(e))));</script>"""
