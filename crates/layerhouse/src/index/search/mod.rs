@@ -33,7 +33,7 @@ use crate::meta::sqlite::Database;
 
 /// Repositories found at most; a search for what more have does not say how many.
 pub(crate) const FOUND_MAX: usize = 500;
-/// Repositories on a page at most.
+/// Repositories on a page of the API at most.
 pub(crate) const PAGE_MAX: usize = 100;
 /// Rows of the index that one search looks at and does not show: at 1 µs each, 5 ms.
 const PASSED_OVER_MAX: usize = 5_000;
@@ -51,7 +51,7 @@ pub(crate) struct Query {
     pub(crate) text: String,
     /// From 1.
     pub(crate) page: usize,
-    /// Repositories on a page.
+    /// Repositories on a page, at most [`FOUND_MAX`].
     pub(crate) size: usize,
     /// Only these, or all but these.
     pub(crate) is_official: Option<bool>,
@@ -185,7 +185,7 @@ pub(crate) fn find(database: &Database, viewer: &Viewer, query: &Query) -> Resul
         let mut found = search.found;
         found.sort_by_key(|ranked| (ranked.group(), ranked.position));
         found.truncate(FOUND_MAX);
-        let size = query.size.min(PAGE_MAX);
+        let size = query.size.min(FOUND_MAX);
         let first = query.page.saturating_sub(1).saturating_mul(size);
         let page = page_of(tx, &found, first, first.saturating_add(size))?;
         let hits = page.into_iter().map(|facts| hit(tx, viewer, facts));

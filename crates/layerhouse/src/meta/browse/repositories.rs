@@ -73,18 +73,37 @@ pub(crate) fn each(
     )
 }
 
-/// How often repositories were pulled that ever were.
-pub(crate) fn each_pulls(
+/// What is counted of repositories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    Pulls,
+    Stars,
+}
+
+/// How much was counted of repositories that have any of it.
+pub(crate) fn each_count(
     tx: &Transaction<'_>,
+    count: Count,
     mut look: impl FnMut(RepositoryId, i64),
 ) -> Result<(), Fault> {
-    tx.each(
-        "SELECT repository_id, pulls FROM repository_counts WHERE pulls > 0",
-        &[],
-        |row| {
-            look(RepositoryId(row.int(0)?), row.int(1)?);
-            Ok(())
-        },
+    let sql = match count {
+        Count::Pulls => "SELECT repository_id, pulls FROM repository_counts WHERE pulls > 0",
+        Count::Stars => "SELECT repository_id, stars FROM repository_counts WHERE stars > 0",
+    };
+    tx.each(sql, &[], |row| {
+        look(RepositoryId(row.int(0)?), row.int(1)?);
+        Ok(())
+    })
+}
+
+/// The repositories of these names, in this order; those that are not there are left out.
+pub(crate) fn named(tx: &Transaction<'_>, names: &[&str]) -> Result<Vec<RepositoryId>, Fault> {
+    tx.query(
+        "SELECT repositories.id FROM JSON_EACH($1) AS wanted CROSS JOIN repositories
+         WHERE repositories.name = wanted.value AND deleted_at IS NULL
+         ORDER BY wanted.key",
+        &[array(names).as_str().into()],
+        |row| Ok(RepositoryId(row.int(0)?)),
     )
 }
 
@@ -207,20 +226,34 @@ pub(crate) struct Newest {
     pub(crate) digest: Digest,
     pub(crate) moved_at: Timestamp,
     pub(crate) facts: Option<Facts>,
+    pub(crate) is_signed: bool,
 }
 
-/// The newest tags of these repositories, in this order; those without tags are left out.
+/// The newest tags of these repositories, in this order; those without tags are left out. What is signed is as in
+/// lists of tags, and the tags of signatures themselves (`sha256-<hex>.sig`) are passed over, among the last ten.
 pub(crate) fn newest(tx: &Transaction<'_>, names: &[&str]) -> Result<Vec<Newest>, Fault> {
     tx.query(
         "SELECT repositories.name, tags.name, tags.digest, tags.moved_at, facts.kind,
-                facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at
+                facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at,
+                EXISTS (SELECT 1 FROM tags AS beside WHERE beside.repository_id = repositories.id
+                          AND beside.name = REPLACE(tags.digest, ':', '-') || '.sig')
+                OR EXISTS (SELECT 1 FROM (SELECT digest FROM manifests AS named
+                                             WHERE named.repository_id = repositories.id
+                                               AND named.subject = tags.digest
+                                             LIMIT 100) AS referrers
+                           JOIN image_facts AS known
+                               ON known.repository_id = repositories.id
+                              AND known.digest = referrers.digest
+                           WHERE known.kind = 'signature')
          FROM JSON_EACH($1) AS wanted CROSS JOIN repositories CROSS JOIN tags
          LEFT JOIN image_facts AS facts
              ON facts.repository_id = repositories.id AND facts.digest = tags.digest
          WHERE repositories.name = wanted.value AND tags.repository_id = repositories.id
-           AND tags.name = (SELECT name FROM tags AS newest
-                            WHERE newest.repository_id = repositories.id
-                            ORDER BY newest.moved_at DESC, newest.name DESC LIMIT 1)
+           AND tags.name = (SELECT name FROM (SELECT name, moved_at FROM tags AS newest
+                                              WHERE newest.repository_id = repositories.id
+                                              ORDER BY newest.moved_at DESC, newest.name DESC
+                                              LIMIT 10) AS last
+                            ORDER BY name LIKE 'sha256-%', moved_at DESC, name DESC LIMIT 1)
          ORDER BY wanted.key",
         &[array(names).as_str().into()],
         |row| {
@@ -230,6 +263,7 @@ pub(crate) fn newest(tx: &Transaction<'_>, names: &[&str]) -> Result<Vec<Newest>
                 digest: row.parsed(2)?,
                 moved_at: Timestamp(row.int(3)?),
                 facts: Facts::read(row, 4)?,
+                is_signed: row.int(9)? != 0,
             })
         },
     )

@@ -8,14 +8,14 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 
-use super::tags::{ImageFacts, Order, ROWS_MAX};
+use super::tags::{ImageFacts, Order};
 use crate::auth::directory::Viewer;
 use crate::auth::{Granted, Pull};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta;
 use crate::meta::Transaction;
-use crate::meta::browse::repositories::{self as rows, Brief, Listed};
+use crate::meta::browse::repositories::{self as rows, Brief, Count, Listed};
 use crate::meta::repositories::RepositoryId;
 use crate::registry::Registry;
 
@@ -27,6 +27,8 @@ pub(crate) enum RepositorySort {
     Pushed,
     /// How often it was pulled: counted while the index is on.
     Pulls,
+    /// How many gave it a star: while the index is on.
+    Stars,
     /// The blobs that it links.
     Size,
 }
@@ -123,7 +125,11 @@ pub(crate) struct NewestTag {
     pub(crate) moved_at: Timestamp,
     /// Absent until it was read.
     pub(crate) facts: Option<ImageFacts>,
+    pub(crate) is_signed: bool,
 }
+
+/// Repositories of a page: at 6 µs each, 3 ms.
+pub(crate) const ROWS_MAX: u32 = 500;
 
 /// Repositories that one page looks at: 100,000 at 1 µs each are 0.1 s; ten thousand, 10 ms.
 const LOOKED_AT_MAX: usize = 100_000;
@@ -160,6 +166,24 @@ impl Registry {
                 total,
                 is_total_capped,
             })
+        })
+    }
+
+    /// Repositories that a caller was found to see, in this order; those that are not there are left out, and all
+    /// but the first 1,000 that are asked for.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn repositories_named(
+        &self,
+        repositories: &[RepositoryName],
+    ) -> Result<Vec<RepositoryRow>, Fault> {
+        let names = repositories.iter().take(ASKED_MAX);
+        let names: Vec<&str> = names.map(RepositoryName::as_str).collect();
+        self.database.read(|tx| {
+            let ids = rows::named(tx, &names)?;
+            let listed = rows::details(tx, &ids)?;
+            Ok(listed.into_iter().map(RepositoryRow::from).collect())
         })
     }
 
@@ -286,6 +310,7 @@ impl Registry {
                 digest: newest.digest,
                 moved_at: newest.moved_at,
                 facts: newest.facts.as_ref().map(ImageFacts::read),
+                is_signed: newest.is_signed,
             };
             (newest.repository, tag)
         });
@@ -316,10 +341,15 @@ impl Found {
             is_sorted_by_name: query.sort == RepositorySort::Name,
             ..Self::default()
         };
-        let mut pulls: HashMap<RepositoryId, i64> = HashMap::new();
-        if query.sort == RepositorySort::Pulls {
-            rows::each_pulls(tx, |id, count| {
-                pulls.insert(id, count);
+        let counted = match query.sort {
+            RepositorySort::Pulls => Some(Count::Pulls),
+            RepositorySort::Stars => Some(Count::Stars),
+            RepositorySort::Name | RepositorySort::Pushed | RepositorySort::Size => None,
+        };
+        let mut counts: HashMap<RepositoryId, i64> = HashMap::new();
+        if let Some(counted) = counted {
+            rows::each_count(tx, counted, |id, count| {
+                counts.insert(id, count);
             })?;
         }
         let filter = query.filter.unwrap_or_default().to_ascii_lowercase();
@@ -338,7 +368,7 @@ impl Found {
                 let key = match query.sort {
                     RepositorySort::Name => None,
                     RepositorySort::Pushed => brief.last_pushed_at,
-                    RepositorySort::Pulls => pulls.get(&brief.id).copied(),
+                    RepositorySort::Pulls | RepositorySort::Stars => counts.get(&brief.id).copied(),
                     RepositorySort::Size => Some(brief.linked_bytes),
                 };
                 found.ids.push((key, brief.id));

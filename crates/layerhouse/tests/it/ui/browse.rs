@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{location, open};
+use crate::auth::basic;
 use crate::harness::http::Client;
 use crate::harness::images;
 use crate::harness::server::Server;
-use crate::index::house::House;
+use crate::index::house::{House, PASSWORD};
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
 
@@ -337,6 +338,120 @@ fn all_repositories_can_be_turned_to() {
         );
         assert_eq!(names(&format!("{path}page=99")), [""; 0]);
     }
+}
+
+/// The repositories of a list, in its order.
+fn listed(page: &str) -> Vec<&str> {
+    let rows = page.split("<a class=\"mono\" href=\"/ui/r/").skip(1);
+    rows.filter_map(|row| row.split('"').next()).collect()
+}
+
+#[test]
+fn repositories_are_sorted() {
+    let server = Server::start();
+    for (repository, layer) in [
+        ("acme/b", "large as it is"),
+        ("acme/c", "larger, as it is"),
+        ("acme/a", "one"),
+    ] {
+        images::push_image(&server.client, repository, "v1", layer);
+        server.advance(Duration::from_secs(1));
+    }
+    let check = |query: &str, expected: [&str; 3]| {
+        let said = page(&server.client, &format!("/ui/search?{query}"));
+        assert_eq!(listed(&said), expected, "{query}: {said}");
+    };
+    let by_push = ["acme/a", "acme/c", "acme/b"];
+    check("", by_push);
+    check("q=acme", by_push);
+    check("sort=name", ["acme/a", "acme/b", "acme/c"]);
+    check("q=acme&sort=size", ["acme/c", "acme/b", "acme/a"]);
+    // Of what is not offered, nothing can be chosen.
+    for sort in ["best", "stars", "x"] {
+        check(&format!("sort={sort}"), by_push);
+    }
+    let said = page(&server.client, "/ui/search?q=acme&sort=size&page=2");
+    assert!(!said.contains("sort=stars"), "{said}");
+    shows(
+        &server.client,
+        "/ui/search?q=acme&sort=size",
+        &[
+            "href=\"?q=acme&#38;sort=name\"",
+            "href=\"?q=acme&#38;sort=size\" aria-current=\"true\">Size",
+        ],
+    );
+}
+
+/// With accounts the best come first that words find, unless something else is asked for.
+#[test]
+fn what_words_find_is_sorted() {
+    let house = House::new();
+    for repository in ["acme/web", "acme/webs", "acme/old-web"] {
+        house.push(repository, "v1", "layer");
+        house.visibility(repository, "public");
+        house.server.advance(Duration::from_secs(1));
+    }
+    let otto = basic("otto", PASSWORD);
+    for (who, repository) in [
+        (&house.root, "acme/webs"),
+        (&otto, "acme/webs"),
+        (&otto, "acme/web"),
+    ] {
+        let star = format!("/repositories/{repository}/-/star");
+        house.ask("PUT", &star, who, &json!(null), 200);
+    }
+    let cookie = format!("layerhouse_session={}", house.session("otto"));
+    let headers = [super::PAGE, ("Cookie", cookie.as_str())];
+    let ask = |query: &str| {
+        let path = format!("/ui/search?{query}");
+        house.server.client.send("GET", &path, &headers, b"").text()
+    };
+    let begun = Instant::now();
+    while listed(&ask("q=web")).len() < 3 {
+        house.server.advance(Duration::from_secs(2));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    let check = |query: &str, expected: [&str; 3]| {
+        let said = ask(query);
+        assert_eq!(listed(&said), expected, "{query}: {said}");
+    };
+    check(
+        "q=web&sort=stars",
+        ["acme/webs", "acme/web", "acme/old-web"],
+    );
+    check("q=web&sort=name", ["acme/old-web", "acme/web", "acme/webs"]);
+    check(
+        "q=web&sort=pushed",
+        ["acme/old-web", "acme/webs", "acme/web"],
+    );
+    check("sort=stars", ["acme/webs", "acme/web", "acme/old-web"]);
+    // It is what is looked for.
+    assert_eq!(listed(&ask("q=web"))[0], "acme/web");
+    assert_eq!(listed(&ask("q=web&sort=stars&page=2")), [""; 0]);
+}
+
+#[test]
+fn what_is_signed_can_be_chosen() {
+    let server = Server::start();
+    images::push_image(&server.client, "acme/plain", "v1", "layer");
+    let manifest = push(&server.client, "acme/kept", "v1", &["one"], "A=1");
+    let digest = images::digest(&manifest);
+    // As cosign does by itself: the tag that was pushed last is the signature's.
+    let signature = format!("{}.sig", digest.replace(':', "-"));
+    images::push_image(&server.client, "acme/kept", &signature, "signature");
+    shows(
+        &server.client,
+        "/ui/search",
+        &[
+            "href=\"?signed=yes\">Signed <span class=\"muted\">1</span>",
+            "href=\"?signed=no\">Not signed <span class=\"muted\">1</span>",
+        ],
+    );
+    let said = page(&server.client, "/ui/search?signed=yes");
+    assert_eq!(listed(&said), ["acme/kept"], "{said}");
+    let said = page(&server.client, "/ui/search?signed=no&q=acme");
+    assert_eq!(listed(&said), ["acme/plain"], "{said}");
 }
 
 /// Labels, commands and names are whoever's who may push (S52).

@@ -3,6 +3,7 @@
 pub(super) mod aim;
 pub(super) mod compare;
 mod config;
+mod facets;
 pub(super) mod here;
 pub(super) mod home;
 pub(super) mod image;
@@ -12,4 +13,5 @@ pub(super) mod parts;
 pub(super) mod repository;
 pub(super) mod search;
 pub(super) mod snippets;
+mod sorts;
 pub(super) mod tags;
