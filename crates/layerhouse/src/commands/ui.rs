@@ -76,7 +76,7 @@ pub(crate) fn greeting(settings: &Elsewhere, address: SocketAddr) -> String {
         ""
     };
     format!(
-        "Layerhouse {} shows {} at http://{address}/ui/\n{}{warning}",
+        "Layerhouse {} shows {} at http://{address}\n{}{warning}",
         env!("CARGO_PKG_VERSION"),
         settings.url(),
         settings.shown_login(),

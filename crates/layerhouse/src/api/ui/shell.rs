@@ -414,6 +414,7 @@ pub(super) fn refused(shell: &Shell, problem: Problem) -> Answer {
         401 if is_basic || shell.has_accounts => ("error.signin", "error.signin_hint"),
         401 => ("error.signin", "error.token_hint"),
         403 if said("code") == "CROSS_SITE" => ("error.foreign", "error.foreign_hint"),
+        403 if shell.elsewhere.is_some() => ("error.denied", "elsewhere.denied_hint"),
         403 => ("error.denied", "error.denied_hint"),
         404 => ("error.none", "error.none_hint"),
         409 => ("error.title", "error.conflict_hint"),

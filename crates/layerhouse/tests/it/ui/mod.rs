@@ -6,6 +6,7 @@ mod admin;
 mod answers;
 mod browse;
 mod change;
+mod elsewhere;
 mod foreign;
 mod matrix;
 
