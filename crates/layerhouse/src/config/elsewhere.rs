@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::meaning::mirror::{Endpoint, Upstream, UpstreamLogin};
 use super::sections::http::parse_address;
 use super::sections::mirror_upstream::{
-    FETCHES, PATIENCE, STALL, auth_host, host_of, registry_url,
+    FETCHES, HUB, PATIENCE, STALL, auth_host, host_of, registry_url,
 };
 use super::sections::ours::parse_network;
 use super::variables::Surroundings;
@@ -97,8 +97,8 @@ impl Elsewhere {
         Ok(Self {
             registry: Upstream {
                 name: host_of(&endpoint.url),
+                has_library: endpoint.url == HUB,
                 endpoints: vec![endpoint],
-                has_library: false,
                 allow: Vec::new(),
                 deny: Vec::new(),
                 visibility: Visibility::Private,

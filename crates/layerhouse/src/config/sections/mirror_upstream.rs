@@ -14,7 +14,7 @@ use crate::config::meaning::mirror::{Endpoint, Upstream, UpstreamLogin};
 use crate::config::reader::Section;
 
 /// Docker Hub's registry: at other addresses of its are pages and redirections.
-pub(super) const HUB: &str = "https://registry-1.docker.io";
+pub(in crate::config) const HUB: &str = "https://registry-1.docker.io";
 /// Blobs of an upstream at once: ten images of three layers each.
 pub(in crate::config) const FETCHES: u32 = 32;
 const FETCHES_MAX: i64 = 1024;

@@ -9,8 +9,8 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 use layerhouse_oci::tag::Tag;
 
+use super::Look;
 use super::source::ALIASES_MAX;
-use super::{Look, not_allowed};
 use crate::api::Answer;
 use crate::api::ui::browse::image::way;
 use crate::api::ui::browse::parts::Crumb;
@@ -108,7 +108,7 @@ pub(super) async fn page(look: &Look, name: &RepositoryName) -> Result<Answer, P
     let with_images = match look.form.get("what") {
         Some("images") => true,
         Some("tags") if target.has_tags => false,
-        _ => return Err(not_allowed("GET")),
+        _ => return Err(Problem::invalid(look.shell.t("elsewhere.nothing_chosen"))),
     };
     let mut references: Vec<Reference> = Vec::new();
     for goes in &target.images {

@@ -15,6 +15,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
+use layerhouse_oci::name::RepositoryName;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -53,6 +54,7 @@ pub(crate) struct Site {
     /// Names by which browsers may call us.
     own_hosts: Vec<String>,
     is_read_only: bool,
+    has_library: bool,
     clock: Clock,
     random: Random,
 }
@@ -87,6 +89,7 @@ impl Site {
             host: host.to_owned(),
             own_hosts: settings.hosts.clone(),
             is_read_only: settings.is_read_only,
+            has_library: settings.registry.has_library,
             url,
             clock,
             random,
@@ -171,6 +174,14 @@ impl Site {
             Ok(answer) => answer,
             Err(problem) => shell::refused(&look.shell, problem),
         }
+    }
+
+    /// The whole name of what Docker Hub's users call `nginx`.
+    fn whole(&self, name: RepositoryName) -> RepositoryName {
+        if self.has_library && !name.as_str().contains('/') {
+            return format!("library/{name}").parse().unwrap_or(name);
+        }
+        name
     }
 
     /// Whether the request names us as its operator does: another name may be one that somebody else had point
@@ -259,29 +270,33 @@ impl Look {
             Route::Home => lists::home(self).await,
             Route::Search => lists::search(self).await,
             Route::Namespace(name) => lists::namespace(self, &name).await,
-            Route::Repository(name, part) => match part {
-                Part::Overview => repository::overview(self, &name).await,
-                Part::Tags => repository::tags(self, &name).await,
-                Part::Image(reference, view) if view != View::History => {
-                    image::page(self, &name, &reference, view).await
-                }
-                Part::Compare => image::compare(self, &name).await,
-                Part::Delete => delete::page(self, &name).await,
-                // What only a registry's own tables tell.
-                Part::Image(..)
-                | Part::History
-                | Part::Restore
-                | Part::Undelete
-                | Part::Deleted
-                | Part::Settings
-                | Part::Access
-                | Part::Star => Err(Problem::not_found()),
-            },
+            Route::Repository(name, part) => self.part(self.site.whole(name), part).await,
             Route::Preferences if self.is_post => Ok(shell::preferences(&self.shell, &self.form)),
             Route::Preferences => Err(not_allowed("POST")),
             Route::Account(_) | Route::Admin(_) | Route::Help(_) | Route::Asset { .. } => {
                 Err(Problem::not_found())
             }
+        }
+    }
+
+    async fn part(&self, name: RepositoryName, part: Part) -> Result<Answer, Problem> {
+        match part {
+            Part::Overview => repository::overview(self, &name).await,
+            Part::Tags => repository::tags(self, &name).await,
+            Part::Image(reference, view) if view != View::History => {
+                image::page(self, &name, &reference, view).await
+            }
+            Part::Compare => image::compare(self, &name).await,
+            Part::Delete => delete::page(self, &name).await,
+            // What only a registry's own tables tell.
+            Part::Image(..)
+            | Part::History
+            | Part::Restore
+            | Part::Undelete
+            | Part::Deleted
+            | Part::Settings
+            | Part::Access
+            | Part::Star => Err(Problem::not_found()),
         }
     }
 

@@ -324,16 +324,23 @@ impl Source {
                 size_bytes = image.manifest().as_ref().and_then(own_bytes);
             }
         }
-        let platforms: BTreeSet<String> = variants
+        let mut platforms: BTreeSet<String> = variants
             .iter()
             .filter_map(|variant| variant.platform.clone())
             .collect();
+        let kind = manifest.as_ref().map(Kind::of);
+        let config = manifest.and_then(|manifest| manifest.config);
+        if let Some(config) = config.filter(|_| kind == Some(Kind::Image))
+            && let Ok(Some(content)) = self.config_of(repository, &config).await
+        {
+            platforms.extend(ImageConfig::read(&content).and_then(|config| config.platform));
+        }
         Ok(Some(TagRow {
             name: tag.to_string(),
             digest: Some(found.digest.to_string()),
             aliases: Vec::new(),
             aliases_more: 0,
-            kind: manifest.as_ref().map(Kind::of),
+            kind,
             platforms: platforms.into_iter().collect(),
             size_bytes,
             total_bytes: None,
