@@ -111,7 +111,7 @@ mod tests {
             picture.contains("<rect class=\"c0\" x=\"26%\" y=\"5\" width=\"26%\""),
             "{picture}"
         );
-        assert!(picture.contains("<rect class=\"c1\" x=\"55%\" y=\"5\" width=\"26%\""));
+        assert!(picture.contains("<rect class=\"c1\" x=\"52%\" y=\"5\" width=\"26%\""));
         assert!(picture.contains("width=\"13%\"") && picture.contains("v1 &lt;b&gt;"));
         assert!(picture.contains("height=\"78\""));
     }
