@@ -13,7 +13,8 @@ use crate::fault::Fault;
 
 /// How many there are.
 pub(crate) fn count(tx: &Transaction<'_>) -> Result<u64, Fault> {
-    tx.count("SELECT COUNT(*) FROM tags")
+    // To count a million rows takes 20 ms; triggers count those of each repository.
+    tx.count("SELECT COALESCE(SUM(tags_count), 0) FROM repositories")
 }
 
 /// How many a repository has, as far as they are not more than `limit`.

@@ -26,11 +26,21 @@ pub(crate) struct Brief<'a> {
     pub(crate) last_pushed_at: Option<i64>,
 }
 
-/// Calls `look` for repositories that are there by name, until it has enough: for all, or those whose name is
-/// `first` or begins with it and a slash.
+/// Which repositories are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Among<'a> {
+    /// All, in whichever order they lie: that takes a fifth of the time of any other.
+    All,
+    /// All, by name.
+    Names,
+    /// Those whose name is this or begins with it and a slash, by name.
+    Below(&'a str),
+}
+
+/// Calls `look` for repositories that are there, until it has enough.
 pub(crate) fn each(
     tx: &Transaction<'_>,
-    first: Option<&str>,
+    among: Among<'_>,
     mut look: impl FnMut(Brief<'_>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
     let mut read = |row: &crate::meta::Row<'_>| {
@@ -42,13 +52,24 @@ pub(crate) fn each(
             last_pushed_at: row.optional_int(4)?,
         }))
     };
-    let Some(first) = first else {
-        return tx.each_until(
-            "SELECT id, name, visibility, linked_bytes, last_pushed_at FROM repositories
-             WHERE deleted_at IS NULL ORDER BY name",
-            &[],
-            read,
-        );
+    let first = match among {
+        Among::All => {
+            return tx.each_until(
+                "SELECT id, name, visibility, linked_bytes, last_pushed_at FROM repositories
+                 WHERE deleted_at IS NULL",
+                &[],
+                read,
+            );
+        }
+        Among::Names => {
+            return tx.each_until(
+                "SELECT id, name, visibility, linked_bytes, last_pushed_at FROM repositories
+                 WHERE deleted_at IS NULL ORDER BY name",
+                &[],
+                read,
+            );
+        }
+        Among::Below(first) => first,
     };
     let (from, to) = within(first);
     let mut goes_on = true;
@@ -70,6 +91,14 @@ pub(crate) fn each(
          WHERE name >= $1 AND name < $2 AND deleted_at IS NULL ORDER BY name",
         &[from.as_str().into(), to.as_str().into()],
         read,
+    )
+}
+
+/// Whether there is any repository.
+pub(crate) fn has_any(tx: &Transaction<'_>) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM repositories WHERE deleted_at IS NULL LIMIT 1",
+        &[],
     )
 }
 

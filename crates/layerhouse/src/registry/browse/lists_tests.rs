@@ -185,6 +185,23 @@ async fn namespaces_and_pushes_are_what_is_seen() {
         [(String::new(), 2), ("acme".to_owned(), 2)]
     );
     assert_eq!(namespaces(&nobody), [("acme".to_owned(), 1)]);
+    for repository in ["zoo/a", "acme-b/a", "zoo/b"] {
+        house.image(repository, Some("v1"), "amd64", 100).await;
+    }
+    let first = |viewer: &Viewer, count| {
+        let found = house.registry.first_namespaces(viewer, count);
+        let found = found.expect("it reads");
+        let rows = found.rows.iter();
+        let rows = rows.map(|row| format!("{} {}", row.name, row.repositories));
+        (rows.collect::<Vec<_>>().join(", "), found.is_capped)
+    };
+    assert_eq!(first(&all, 2), ("acme 2, acme-b 1".to_owned(), true));
+    assert_eq!(
+        first(&all, 3),
+        ("acme 2, acme-b 1, zoo 2".to_owned(), false)
+    );
+    assert_eq!(first(&nobody, 3), ("acme 1".to_owned(), false));
+    assert!(house.registry.has_repositories().expect("it reads"));
 
     house.image("zoo", Some("v2"), "arm64", 100).await;
     house.image("zoo", Some("v1"), "arm64", 100).await;
@@ -200,7 +217,7 @@ async fn namespaces_and_pushes_are_what_is_seen() {
     };
     assert_eq!(
         recent(&all, 10),
-        "zoo:v1 zoo:v2 acmeish:v1 acme/api/v2:v1 acme/web:v1"
+        "zoo:v1 zoo:v2 zoo/b:v1 acme-b/a:v1 zoo/a:v1 acmeish:v1 acme/api/v2:v1 acme/web:v1"
     );
     assert_eq!(recent(&all, 2), "zoo:v1 zoo:v2");
     assert_eq!(recent(&nobody, 10), "acme/api/v2:v1");

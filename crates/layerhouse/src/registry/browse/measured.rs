@@ -150,6 +150,7 @@ impl House {
             RepositorySort::Name,
             RepositorySort::Pushed,
             RepositorySort::Pulls,
+            RepositorySort::Stars,
             RepositorySort::Size,
         ] {
             for (who, viewer) in [("all", &self.all), ("nobody", &self.nobody)] {
@@ -182,6 +183,10 @@ impl House {
             }),
             named("namespaces", |_| {
                 let found = self.registry.namespaces(&self.nobody);
+                found.expect("it reads").rows.len()
+            }),
+            named("first namespaces", |_| {
+                let found = self.registry.first_namespaces(&self.nobody, 10);
                 found.expect("it reads").rows.len()
             }),
             named("recent pushes", |_| {

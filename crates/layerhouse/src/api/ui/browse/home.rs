@@ -84,12 +84,10 @@ fn show(visit: &Visit) -> Result<Answer, Problem> {
             by: push.actor,
         })
         .collect();
-    let namespaces = registry.namespaces(&viewer)?;
+    let namespaces = registry.first_namespaces(&viewer, NAMES as usize)?;
     let namespaces: Vec<Namespace> = namespaces
         .rows
         .into_iter()
-        .filter(|namespace| !namespace.name.is_empty())
-        .take(NAMES as usize)
         .map(|namespace| Namespace {
             name: namespace.name,
             repositories: namespace.repositories,
@@ -101,7 +99,7 @@ fn show(visit: &Visit) -> Result<Answer, Problem> {
         Some(user) if shell.has_accounts => format!("{user}/my-image"),
         _ => "my-image".to_owned(),
     };
-    let is_empty = registry.counts()?.repositories == 0 && can_have_pushed;
+    let is_empty = can_have_pushed && !registry.has_repositories()?;
     let page = Page {
         shell,
         is_empty,
