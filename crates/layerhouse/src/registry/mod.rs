@@ -117,6 +117,7 @@ pub(crate) struct Registry {
     random: Random,
     limits: Limits,
     cache: cache::Cache,
+    names: browse::names::Names,
     leases: leases::Leases,
     promises: promises::Promises,
     collector: collection::Collector,
@@ -170,6 +171,7 @@ impl Registry {
             random,
             limits,
             cache: cache::Cache::default(),
+            names: browse::names::Names::default(),
             leases: leases::Leases::default(),
             sessions: Arc::new(sessions::Sessions::new(
                 limits.uploads_max,

@@ -178,6 +178,65 @@ pub(crate) fn each_name(
     )
 }
 
+/// The names of all tags of a repository, in the order of their bytes, each with `end` behind it.
+pub(crate) fn names_text(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    end: char,
+) -> Result<String, Fault> {
+    let mut text = String::new();
+    tx.each(
+        "SELECT name FROM tags WHERE repository_id = $1 ORDER BY name",
+        &[repository.0.into()],
+        |row| {
+            text.push_str(row.text_ref(0)?);
+            text.push(end);
+            Ok(())
+        },
+    )?;
+    Ok(text)
+}
+
+/// The last move or removal of a tag of a repository; 0 if there was none.
+pub(crate) fn last_event(tx: &Transaction<'_>, repository: RepositoryId) -> Result<i64, Fault> {
+    let found = tx.query_one(
+        "SELECT id FROM tag_events WHERE repository_id = $1 ORDER BY id DESC LIMIT 1",
+        &[repository.0.into()],
+        |row| row.int(0),
+    )?;
+    Ok(found.unwrap_or(0))
+}
+
+/// A tag that moved or was removed.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    pub(crate) event: i64,
+    pub(crate) tag: String,
+    /// Whether it was there after that.
+    pub(crate) is_there: bool,
+}
+
+/// What became of tags of a repository after an event, in the order in which it did, at most `rows` of it.
+pub(crate) fn events_after(
+    tx: &Transaction<'_>,
+    repository: RepositoryId,
+    event: i64,
+    rows: usize,
+) -> Result<Vec<Changed>, Fault> {
+    tx.query(
+        "SELECT id, tag, to_digest IS NOT NULL FROM tag_events
+         WHERE repository_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        &[repository.0.into(), event.into(), limit(rows)],
+        |row| {
+            Ok(Changed {
+                event: row.int(0)?,
+                tag: row.text(1)?,
+                is_there: row.int(2)? != 0,
+            })
+        },
+    )
+}
+
 /// What a list shows of a tag.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
@@ -298,27 +357,37 @@ const ALIASES_MAX: usize = 8;
 /// How far they are counted: a manifest may have a million tags.
 const ALIASES_COUNTED_MAX: usize = 1_000;
 
-/// These tags by what they are sorted by, in this order: for the few that a filter found. Their names again.
+/// These tags by what they are sorted by, in this order: for the few that a filter found. Their names again; one that
+/// is gone is left out.
 pub(crate) fn sorted(
     tx: &Transaction<'_>,
     repository: RepositoryId,
-    names: &[String],
+    names: &[&str],
     sort: TagSort,
     order: Order,
 ) -> Result<Vec<String>, Fault> {
     let sql = match sort {
-        TagSort::Name | TagSort::Pushed | TagSort::Version => {
-            "SELECT tags.name, NULL FROM JSON_EACH($2) AS wanted CROSS JOIN tags
+        TagSort::Name => {
+            "SELECT tags.name, 0, '' FROM JSON_EACH($2) AS wanted CROSS JOIN tags
+             WHERE tags.repository_id = $1 AND tags.name = wanted.value"
+        }
+        TagSort::Pushed => {
+            "SELECT tags.name, tags.moved_at, '' FROM JSON_EACH($2) AS wanted CROSS JOIN tags
+             WHERE tags.repository_id = $1 AND tags.name = wanted.value"
+        }
+        TagSort::Version => {
+            "SELECT tags.name, CASE WHEN tags.version = '' THEN NULL ELSE 0 END, tags.version
+             FROM JSON_EACH($2) AS wanted CROSS JOIN tags
              WHERE tags.repository_id = $1 AND tags.name = wanted.value"
         }
         TagSort::Size => {
-            "SELECT tags.name, facts.image_bytes FROM JSON_EACH($2) AS wanted CROSS JOIN tags
+            "SELECT tags.name, facts.image_bytes, '' FROM JSON_EACH($2) AS wanted CROSS JOIN tags
              LEFT JOIN image_facts AS facts
                  ON facts.repository_id = $1 AND facts.digest = tags.digest
              WHERE tags.repository_id = $1 AND tags.name = wanted.value"
         }
         TagSort::Pulled => {
-            "SELECT tags.name, pulls.pulled_at FROM JSON_EACH($2) AS wanted CROSS JOIN tags
+            "SELECT tags.name, pulls.pulled_at, '' FROM JSON_EACH($2) AS wanted CROSS JOIN tags
              LEFT JOIN manifest_pulls AS pulls
                  ON pulls.repository_id = $1 AND pulls.digest = tags.digest
              WHERE tags.repository_id = $1 AND tags.name = wanted.value"
@@ -326,15 +395,25 @@ pub(crate) fn sorted(
     };
     let names = array(names);
     let values = [repository.0.into(), names.as_str().into()];
-    let mut found = tx.query(sql, &values, |row| Ok((row.optional_int(1)?, row.text(0)?)))?;
-    // Those that have none come last either way.
-    found.sort_by(|one, other| {
-        let is_unknown = one.0.is_none().cmp(&other.0.is_none());
-        let by_key = match order {
-            Order::Ascending => one.0.cmp(&other.0),
-            Order::Descending => other.0.cmp(&one.0),
+    let mut found = tx.query(sql, &values, |row| {
+        let key = row.optional_int(1)?.map(|number| (number, row.text(2)));
+        let key = match key {
+            Some((number, text)) => Some((number, text?)),
+            None => None,
         };
-        is_unknown.then(by_key).then_with(|| one.1.cmp(&other.1))
+        Ok((key, row.text(0)?))
+    })?;
+    found.sort_by(|(key, name), (other_key, other_name)| {
+        let by_name = name.cmp(other_name);
+        // Those that have none come last either way, by name.
+        let (Some(key), Some(other_key)) = (key, other_key) else {
+            return key.is_none().cmp(&other_key.is_none()).then(by_name);
+        };
+        let by_key = key.cmp(other_key).then(by_name);
+        match order {
+            Order::Ascending => by_key,
+            Order::Descending => by_key.reverse(),
+        }
     });
     Ok(found.into_iter().map(|(_, name)| name).collect())
 }

@@ -9,12 +9,15 @@
     reason = "the pages that read this come one by one; goes when they are there"
 )]
 
+#[cfg(test)]
+mod filter_tests;
 pub(crate) mod images;
 pub(crate) mod kind;
 pub(crate) mod learn;
 #[cfg(test)]
 mod lists_tests;
 pub mod measured;
+pub(crate) mod names;
 pub(crate) mod repositories;
 pub(crate) mod tags;
 #[cfg(test)]
