@@ -23,6 +23,7 @@ mod visit;
 mod visitor;
 
 use std::io::Write as _;
+use std::num::NonZero;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -45,8 +46,6 @@ use super::{Answer, Call, cookies, request};
 
 /// What paths of pages begin with.
 pub(super) const ROOT: &str = "/ui";
-/// Pages that are made at once: each may look at the database for some milliseconds, and pulls want their share.
-const AT_ONCE_MAX: usize = 8;
 /// How long a page waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Shorter ones are sent as they are.
@@ -62,9 +61,14 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 #[derive(Debug)]
 pub(crate) struct Room(Semaphore);
 
+/// Pages that are made at once at least: one may wait for something else than a core.
+const AT_ONCE_MIN: usize = 2;
+
 impl Default for Room {
+    /// As many as half of the cores: each may work for some milliseconds, and pulls want their share.
     fn default() -> Self {
-        Self(Semaphore::new(AT_ONCE_MAX))
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self(Semaphore::new((cores / 2).max(AT_ONCE_MIN)))
     }
 }
 
