@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--pictures", type=Path, help="a folder for pictures of the main pages")
-    parser.add_argument("--only", help="a part; behind a colon, a pattern of addresses or of names of tasks")
+    parser.add_argument("--only", help="a part; behind a colon, a pattern of addresses, or of names of tasks or pictures")
     arguments = parser.parse_args()
     started = time.monotonic()
     # So that whoever ends this early leaves no server behind.
@@ -61,7 +61,7 @@ def main():
         said("servers are up and filled")
         try:
             if arguments.pictures and part in ("", "pictures"):
-                pictures.take(world, arguments.pictures)
+                pictures.take(world, arguments.pictures, some)
                 said(f"pictures are in {arguments.pictures}")
             if part in ("", "walk"):
                 walk = Walk(browser, world.problems, world.keys, some)

@@ -1,6 +1,8 @@
 """A registry as a company has it, for pictures: plausible names, sizes and texts, and nothing that wants to do harm."""
 
-from fixtures import INDEX, OCI, artifact, noise, pushed_image
+import time
+
+from fixtures import INDEX, MANIFEST, OCI, artifact, noise, pushed_image
 from servers import PASSWORD, Client
 
 MIB = 1 << 20
@@ -110,6 +112,15 @@ def fill(server):
         clients[name].api("PUT", "/repositories/acme/storefront/-/star")
     docker = Client(server, "wei", clients["wei"].secret, agent="docker/29.0.1 go/go1.25")
     root.api("PUT", "/organizations/acme/members/wei", {"role": "reader"})
-    for _ in range(3):
-        for tag in ("3.8.1", "3.8.0", "latest"):
-            docker.send("GET", f"/v2/acme/storefront/manifests/{tag}", headers={"Accept": INDEX})
+    for tag in ("3.8.1", "3.8.0", "latest", "latest"):
+        path = "/v2/acme/storefront/manifests"
+        index = docker.send("GET", f"{path}/{tag}", headers={"Accept": INDEX}).json()
+        # The index says where the image is; getting that is the pull.
+        for platform in index["manifests"]:
+            docker.send("GET", f"{path}/{platform['digest']}", headers={"Accept": MANIFEST})
+    # Pulls are written down together, after a while.
+    for _ in range(900):
+        if maya.api("GET", "/repositories/acme/storefront")["pulls"]:
+            return
+        time.sleep(0.1)
+    raise SystemExit("test-ui: pulls are not counted")
