@@ -59,16 +59,43 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 
 /// Where pages wait for their turn.
 #[derive(Debug)]
-pub(crate) struct Room(Semaphore);
+pub(crate) struct Room {
+    /// Of those that read lists and images.
+    looks: Semaphore,
+    /// Of all others: some wait for a password to be hashed, or for a look through everything, and nobody who
+    /// looks at an image waits behind them.
+    others: Semaphore,
+}
 
 /// Pages that are made at once at least: one may wait for something else than a core.
-const AT_ONCE_MIN: usize = 2;
+const LOOKS_MIN: usize = 2;
+const OTHERS_MAX: usize = 8;
 
 impl Default for Room {
-    /// As many as half of the cores: each may work for some milliseconds, and pulls want their share.
+    /// As many looks as half of the cores: each may work for some milliseconds, and pulls want their share.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self(Semaphore::new((cores / 2).max(AT_ONCE_MIN)))
+        Self {
+            looks: Semaphore::new((cores / 2).max(LOOKS_MIN)),
+            others: Semaphore::new(OTHERS_MAX),
+        }
+    }
+}
+
+impl Room {
+    /// Where the page of a route waits.
+    fn of(&self, route: Option<&Route>) -> &Semaphore {
+        match route {
+            Some(Route::Home | Route::Search | Route::Namespace(_) | Route::Repository(..))
+            | None => &self.looks,
+            Some(
+                Route::Account(_)
+                | Route::Admin(_)
+                | Route::Help(_)
+                | Route::Preferences
+                | Route::Asset { .. },
+            ) => &self.others,
+        }
     }
 }
 
@@ -176,7 +203,7 @@ async fn handle(mut call: Call, rest: &str, request: Request<Incoming>) -> Answe
         }
     }
     let api = std::sync::Arc::clone(&visit.call.api);
-    let Ok(Ok(_turn)) = timeout(PATIENCE, api.pages.0.acquire()).await else {
+    let Ok(Ok(_turn)) = timeout(PATIENCE, api.pages.of(route.as_ref()).acquire()).await else {
         return visit.refuse(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Code::Unavailable,

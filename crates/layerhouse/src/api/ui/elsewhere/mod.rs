@@ -17,7 +17,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use layerhouse_oci::name::RepositoryName;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use self::source::Source;
@@ -25,7 +25,7 @@ use super::form::Pairs;
 use super::route::{self, Part, Route, View};
 use super::shell::{self, Shell, look};
 use super::visit::see_other;
-use super::{PATIENCE, Room, accepts_gzip, assets, guarded, path_below, text};
+use super::{PATIENCE, accepts_gzip, assets, guarded, path_below, text};
 use crate::api::body::{RequestBody, ResponseBody};
 use crate::api::v1::input::collect_arriving;
 use crate::api::v1::problem::{Code, Problem};
@@ -36,6 +36,8 @@ use crate::config::meaning::Timeouts;
 use crate::outbound::upstream::Upstream;
 use crate::outbound::upstream::dial::OpenUpstreamError;
 
+/// Pages that wait for the registry at once.
+const PAGES_MAX: usize = 16;
 /// Of browsers, and of a proxy before us.
 const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_secs(10),
@@ -47,7 +49,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// The pages of another registry.
 pub(crate) struct Site {
     source: Source,
-    room: Room,
+    room: Semaphore,
     /// Its address, as it is asked, and what stands before a repository's name in references.
     url: String,
     host: String,
@@ -85,7 +87,7 @@ impl Site {
         };
         Ok(Self {
             source: Source::new(Upstream::open(&settings.registry, &clock)?),
-            room: Room::default(),
+            room: Semaphore::new(PAGES_MAX),
             host: host.to_owned(),
             own_hosts: settings.hosts.clone(),
             is_read_only: settings.is_read_only,
@@ -251,7 +253,7 @@ impl Look {
             let content = collect_arriving(&head.headers, body).await?;
             self.form = Pairs::parse(&content);
         }
-        let Ok(Ok(_turn)) = timeout(PATIENCE, self.site.room.0.acquire()).await else {
+        let Ok(Ok(_turn)) = timeout(PATIENCE, self.site.room.acquire()).await else {
             return Err(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 Code::Unavailable,
