@@ -1,11 +1,6 @@
 //! What pages of the web UI read: lists of tags and repositories in several orders, facts of images, and who shares
 //! what with whom. Bounded statements, each by an index.
 
-#![allow(
-    dead_code,
-    reason = "the pages that read this come one by one; goes when they are there"
-)]
-
 pub(crate) mod images;
 pub(crate) mod repositories;
 pub(crate) mod shared;

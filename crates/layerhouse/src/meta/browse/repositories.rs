@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta::blobs::bytes;
 use crate::meta::repositories::{RepositoryId, within};
-use crate::meta::{Transaction, limit};
+use crate::meta::Transaction;
 
 /// What a list is put in order by.
 #[derive(Clone, Copy, Debug)]
@@ -148,8 +148,6 @@ pub(crate) struct Listed {
     pub(crate) last_pulled_at: Option<Timestamp>,
     pub(crate) pulls: u64,
     pub(crate) stars: u64,
-    pub(crate) upstream: Option<String>,
-    pub(crate) created_at: Timestamp,
 }
 
 /// These repositories, as lists show them, in this order.
@@ -167,7 +165,7 @@ pub(crate) fn details(
                                           WHERE noted.repository_id = repositories.id
                                             AND noted.digest <> ''
                                           ORDER BY pulled_at DESC LIMIT 1)),
-                COALESCE(pulls, 0), COALESCE(stars, 0), upstream, created_at
+                COALESCE(pulls, 0), COALESCE(stars, 0)
          FROM JSON_EACH($1) AS wanted CROSS JOIN repositories
          LEFT JOIN repository_pages ON repository_pages.repository_id = repositories.id
          LEFT JOIN repository_counts ON repository_counts.repository_id = repositories.id
@@ -185,25 +183,9 @@ pub(crate) fn details(
                 last_pulled_at: row.optional_int(6)?.map(Timestamp),
                 pulls: bytes(row.int(7)?),
                 stars: bytes(row.int(8)?),
-                upstream: row.optional_text(9)?,
-                created_at: Timestamp(row.int(10)?),
             })
         },
     )
-}
-
-/// How many manifests a repository has, as far as they are not more than `rows`.
-pub(crate) fn count_manifests(
-    tx: &Transaction<'_>,
-    repository: RepositoryId,
-    rows: usize,
-) -> Result<u64, Fault> {
-    let counted = tx.query_one(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM manifests WHERE repository_id = $1 LIMIT $2) AS some",
-        &[repository.0.into(), limit(rows)],
-        |row| row.int(0),
-    )?;
-    Ok(bytes(counted.unwrap_or(0)))
 }
 
 /// A tag that points where somebody moved it.
@@ -251,19 +233,15 @@ pub(crate) fn each_pushed(
 #[derive(Clone, Debug)]
 pub(crate) struct Newest {
     pub(crate) repository: RepositoryName,
-    pub(crate) tag: Tag,
-    pub(crate) digest: Digest,
-    pub(crate) moved_at: Timestamp,
     pub(crate) facts: Option<Facts>,
     pub(crate) is_signed: bool,
 }
 
-/// The newest tags of these repositories, in this order; those without tags are left out. What is signed is as in
+/// What the newest tags of these repositories are, in this order; those without tags are left out. What is signed is as in
 /// lists of tags, and the tags of signatures themselves (`sha256-<hex>.sig`) are passed over, among the last ten.
 pub(crate) fn newest(tx: &Transaction<'_>, names: &[&str]) -> Result<Vec<Newest>, Fault> {
     tx.query(
-        "SELECT repositories.name, tags.name, tags.digest, tags.moved_at, facts.kind,
-                facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at,
+        "SELECT repositories.name, facts.kind, facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at,
                 EXISTS (SELECT 1 FROM tags AS beside WHERE beside.repository_id = repositories.id
                           AND beside.name = REPLACE(tags.digest, ':', '-') || '.sig')
                 OR EXISTS (SELECT 1 FROM (SELECT digest FROM manifests AS named
@@ -288,11 +266,8 @@ pub(crate) fn newest(tx: &Transaction<'_>, names: &[&str]) -> Result<Vec<Newest>
         |row| {
             Ok(Newest {
                 repository: row.parsed(0)?,
-                tag: row.parsed(1)?,
-                digest: row.parsed(2)?,
-                moved_at: Timestamp(row.int(3)?),
-                facts: Facts::read(row, 4)?,
-                is_signed: row.int(9)? != 0,
+                facts: Facts::read(row, 1)?,
+                is_signed: row.int(6)? != 0,
             })
         },
     )

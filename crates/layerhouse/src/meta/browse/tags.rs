@@ -244,8 +244,6 @@ pub(crate) struct Listed {
     pub(crate) digest: String,
     pub(crate) moved_at: Timestamp,
     pub(crate) moved_by: Option<String>,
-    pub(crate) media_type: String,
-    pub(crate) artifact_type: Option<String>,
     /// Absent until it was read, which is soon after the push.
     pub(crate) facts: Option<Facts>,
     pub(crate) pulled_at: Option<Timestamp>,
@@ -293,7 +291,7 @@ pub(crate) fn details(
     names: &[String],
 ) -> Result<Vec<Listed>, Fault> {
     tx.query(
-        "SELECT tags.name, tags.digest, tags.moved_at, manifests.media_type, manifests.artifact_type,
+        "SELECT tags.name, tags.digest, tags.moved_at,
                 facts.kind, facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at,
                 pulls.pulled_at,
                 (SELECT actor FROM tag_events AS moves
@@ -321,11 +319,10 @@ pub(crate) fn details(
                            JOIN image_facts AS known
                                ON known.repository_id = $1 AND known.digest = referrers.digest
                            WHERE known.kind = 'sbom')
-         FROM JSON_EACH($2) AS wanted CROSS JOIN tags CROSS JOIN manifests
+         FROM JSON_EACH($2) AS wanted CROSS JOIN tags
          LEFT JOIN image_facts AS facts ON facts.repository_id = $1 AND facts.digest = tags.digest
          LEFT JOIN manifest_pulls AS pulls ON pulls.repository_id = $1 AND pulls.digest = tags.digest
          WHERE tags.repository_id = $1 AND tags.name = wanted.value
-           AND manifests.repository_id = $1 AND manifests.digest = tags.digest
          ORDER BY wanted.key",
         &[
             repository.0.into(),
@@ -338,15 +335,13 @@ pub(crate) fn details(
                 name: row.text(0)?,
                 digest: row.text(1)?,
                 moved_at: Timestamp(row.int(2)?),
-                media_type: row.text(3)?,
-                artifact_type: row.optional_text(4)?,
-                facts: Facts::read(row, 5)?,
-                pulled_at: row.optional_int(10)?.map(Timestamp),
-                moved_by: row.optional_text(11)?,
-                aliases: row.text(12)?,
-                alias_count: bytes(row.int(13)?),
-                is_signed: row.int(14)? != 0,
-                has_sbom: row.int(15)? != 0,
+                facts: Facts::read(row, 3)?,
+                pulled_at: row.optional_int(8)?.map(Timestamp),
+                moved_by: row.optional_text(9)?,
+                aliases: row.text(10)?,
+                alias_count: bytes(row.int(11)?),
+                is_signed: row.int(12)? != 0,
+                has_sbom: row.int(13)? != 0,
             })
         },
     )

@@ -52,9 +52,6 @@ pub(crate) struct Image {
 #[derive(Clone, Debug)]
 pub(crate) struct Child {
     pub(crate) digest: Digest,
-    pub(crate) media_type: String,
-    /// Of the manifest itself, as the index says.
-    pub(crate) size_bytes: u64,
     /// `linux/arm64/v8`, as the index says; absent for none, and for what builders put beside images.
     pub(crate) platform: Option<String>,
     /// Whether it is in the repository.
@@ -245,8 +242,6 @@ fn children(tx: &Transaction<'_>, id: RepositoryId, content: &[u8]) -> Result<Ve
         .zip(known)
         .map(|(child, (is_here, facts))| Child {
             digest: child.digest.clone(),
-            media_type: child.media_type.as_str().to_owned(),
-            size_bytes: child.size,
             platform: child.platform.as_ref().and_then(of_platform),
             is_here,
             facts: facts.as_ref().map(ImageFacts::read),

@@ -155,15 +155,8 @@ async fn repositories_are_listed() {
 
     let overview = house.registry.repository_overview(&pull(&name("acme/web")));
     let overview = overview.expect("it reads").expect("it is there");
-    assert_eq!(
-        (
-            overview.row.tags,
-            overview.manifests,
-            overview.is_manifests_capped
-        ),
-        (1, 1, false)
-    );
-    assert!(300 < overview.row.linked_bytes);
+    assert_eq!(overview.tags, 1);
+    assert!(300 < overview.linked_bytes);
     let absent = house
         .registry
         .repository_overview(&pull(&name("acme/none")));
@@ -228,14 +221,10 @@ async fn namespaces_and_pushes_are_what_is_seen() {
     let facts = house.registry.facts_of(&asked).expect("it reads");
     let shown = facts.iter().map(|(repository, newest)| {
         let platforms = newest.facts.as_ref().map(|facts| facts.platforms.join(","));
-        format!(
-            "{repository}:{} {}",
-            newest.tag,
-            platforms.unwrap_or_default()
-        )
+        format!("{repository} {}", platforms.unwrap_or_default())
     });
     let shown: Vec<String> = shown.collect();
-    assert_eq!(shown, ["zoo:v1 linux/arm64", "acme/web:v1 linux/amd64"]);
+    assert_eq!(shown, ["zoo linux/arm64", "acme/web linux/amd64"]);
 }
 
 #[tokio::test]

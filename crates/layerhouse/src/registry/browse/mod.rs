@@ -4,11 +4,6 @@
 //! Operations are bounded and take some milliseconds at 10⁴ repositories, 10⁶ tags and 3×10⁵ tags in one of them;
 //! what a bound cut off says so. They block: call them from a thread that may wait.
 
-#![allow(
-    dead_code,
-    reason = "the pages that read this come one by one; goes when they are there"
-)]
-
 #[cfg(test)]
 mod filter_tests;
 pub(crate) mod images;

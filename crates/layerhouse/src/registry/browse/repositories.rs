@@ -73,18 +73,6 @@ pub(crate) struct RepositoryRow {
     /// Counted while the index is on.
     pub(crate) pulls: u64,
     pub(crate) stars: u64,
-    /// The registry that it is a copy from.
-    pub(crate) upstream: Option<String>,
-    pub(crate) created_at: Timestamp,
-}
-
-/// What there is of a repository beside its tags.
-#[derive(Clone, Debug)]
-pub(crate) struct RepositoryOverview {
-    pub(crate) row: RepositoryRow,
-    pub(crate) manifests: u64,
-    /// There are more.
-    pub(crate) is_manifests_capped: bool,
 }
 
 /// Repositories that have what stands before the first slash in common.
@@ -116,12 +104,9 @@ pub(crate) struct RecentPush {
     pub(crate) actor: String,
 }
 
-/// The tag of a repository that was pushed last.
+/// What the tag of a repository is that was pushed last.
 #[derive(Clone, Debug)]
 pub(crate) struct NewestTag {
-    pub(crate) tag: Tag,
-    pub(crate) digest: Digest,
-    pub(crate) moved_at: Timestamp,
     /// Absent until it was read.
     pub(crate) facts: Option<ImageFacts>,
     pub(crate) is_signed: bool,
@@ -135,8 +120,6 @@ pub(crate) const ROWS_MAX: u32 = 500;
 const LOOKED_AT_MAX: usize = 100_000;
 /// Namespaces of one list.
 const NAMESPACES_MAX: usize = 10_000;
-/// Manifests are counted to here.
-const MANIFESTS_COUNTED_MAX: usize = 10_000;
 /// Moves of tags that are looked at for those that a viewer sees and that are still true: at 4 µs each.
 const MOVES_MAX: usize = 2_000;
 /// Repositories that are asked for together.
@@ -194,21 +177,13 @@ impl Registry {
     pub(crate) fn repository_overview(
         &self,
         pull: &Granted<Pull>,
-    ) -> Result<Option<RepositoryOverview>, Fault> {
+    ) -> Result<Option<RepositoryRow>, Fault> {
         self.database.read(|tx| {
             let Some(id) = meta::repositories::find_present(tx, pull.repository())? else {
                 return Ok(None);
             };
-            let Some(listed) = rows::details(tx, &[id])?.pop() else {
-                return Ok(None);
-            };
-            let counted = rows::count_manifests(tx, id, MANIFESTS_COUNTED_MAX + 1)?;
-            let manifests = counted.min(MANIFESTS_COUNTED_MAX as u64);
-            Ok(Some(RepositoryOverview {
-                row: listed.into(),
-                manifests,
-                is_manifests_capped: manifests < counted,
-            }))
+            let listed = rows::details(tx, &[id])?.pop();
+            Ok(listed.map(RepositoryRow::from))
         })
     }
 
@@ -341,9 +316,6 @@ impl Registry {
         let newest = self.database.read(|tx| rows::newest(tx, &names))?;
         let shown = newest.into_iter().map(|newest| {
             let tag = NewestTag {
-                tag: newest.tag,
-                digest: newest.digest,
-                moved_at: newest.moved_at,
                 facts: newest.facts.as_ref().map(ImageFacts::read),
                 is_signed: newest.is_signed,
             };
@@ -478,8 +450,6 @@ impl From<Listed> for RepositoryRow {
             last_pulled_at: listed.last_pulled_at,
             pulls: listed.pulls,
             stars: listed.stars,
-            upstream: listed.upstream,
-            created_at: listed.created_at,
         }
     }
 }

@@ -66,8 +66,6 @@ pub(crate) struct TagsPage {
 pub(crate) struct TagRow {
     pub(crate) name: Tag,
     pub(crate) digest: Digest,
-    pub(crate) media_type: String,
-    pub(crate) artifact_type: Option<String>,
     pub(crate) moved_at: Timestamp,
     /// Who moved it to where it points; absent if that is not on record.
     pub(crate) moved_by: Option<String>,
@@ -348,8 +346,6 @@ impl TagRow {
         Ok(Self {
             name: stored(&row.name)?,
             digest: stored(&row.digest)?,
-            media_type: row.media_type,
-            artifact_type: row.artifact_type,
             moved_at: row.moved_at,
             moved_by: row.moved_by,
             facts: row.facts.as_ref().map(ImageFacts::read),

@@ -87,11 +87,11 @@ fn show(visit: &Visit, name: &RepositoryName, labels: &Labels) -> Result<Answer,
         Err(problem) => return namespace::show(visit, name).map_err(|_| problem),
     };
     let registry = visit.registry();
-    let Some(overview) = registry.repository_overview(&pull)? else {
+    let Some(row) = registry.repository_overview(&pull)? else {
         return namespace::show(visit, name);
     };
     let viewer = visit.visitor.viewer()?;
-    let mut row = here::repository_row(visit, &viewer, overview.row);
+    let mut row = here::repository_row(visit, &viewer, row);
     let tags = registry.latest_tags(&pull, TAGS)?.unwrap_or_default();
     let tags: Vec<TagRow> = tags.into_iter().map(here::tag_row).collect();
     let below = RepositoriesQuery {
