@@ -125,6 +125,8 @@ struct Results<'a> {
 #[derive(Default)]
 struct Found {
     rows: Vec<RepositoryRow>,
+    /// Rows of these before those of the page that is shown.
+    before: usize,
     /// How many there are in all.
     total: u64,
     is_capped: bool,
@@ -252,8 +254,16 @@ fn named(visit: &Visit, asked: &Asked, ranked: &Ranked) -> Result<Found, Problem
     let rows = rows.map(|row| here::repository_row(visit, &viewer, row));
     let mut rows: Vec<RepositoryRow> = rows.collect();
     asked.sort.sort(&mut rows);
+    let mut before = asked.part().before;
+    if !asked.chosen.is_any() && asked.sort != Sort::Best {
+        // Of what is not around the page, nothing more need be known.
+        rows.drain(..(before - before % NARROW).min(rows.len()));
+        rows.truncate(NARROW);
+        before %= NARROW;
+    }
     Ok(Found {
         rows,
+        before,
         total: ranked.total as u64,
         is_capped: FOUND_MAX <= ranked.total,
     })
@@ -277,6 +287,7 @@ fn by_name(visit: &Visit, text: &str, asked: &Asked) -> Result<Found, Problem> {
     let rows = rows.map(|row| here::repository_row(visit, &viewer, row));
     Ok(Found {
         rows: rows.collect(),
+        before: part.before,
         total: page.total,
         is_capped: page.is_total_capped,
     })
@@ -308,7 +319,7 @@ fn show(
     } else {
         (found.total, found.is_capped)
     };
-    rows.drain(..asked.part().before.min(rows.len()));
+    rows.drain(..found.before.min(rows.len()));
     rows.truncate(ROWS as usize);
     let choice = |sort: &Sort| Choice {
         key: sort.key(),
