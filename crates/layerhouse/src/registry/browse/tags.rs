@@ -102,6 +102,8 @@ const JOINED_MAX: usize = 5_000;
 /// Tags that a filter finds are put in order by themselves up to here, at 3 µs each; more are found by going through
 /// all, or, where the order takes a join, are not turned to.
 const FOUND_MAX: usize = 1_000;
+/// Tags that a filter finds are counted to here, and further only for a page that is further behind.
+const COUNTED_MAX: usize = 10_000;
 
 impl Registry {
     /// A page of tags; `None` if there is no such repository.
@@ -209,15 +211,17 @@ fn filtered(
     (after, rows): (usize, usize),
 ) -> Result<Found, Fault> {
     let filter = filter.to_ascii_lowercase();
-    let list = names.of(tx, id)?;
-    let found = list.with(&filter);
-    let (sort, order) = (query.sort.in_rows(), query.order.in_rows());
-    let is_joined = matches!(query.sort, TagSort::Size | TagSort::Pulled);
-    let total = if is_joined {
-        found.len().min(FOUND_MAX)
-    } else {
-        found.len()
+    let end = match (query.sort, query.order) {
+        (TagSort::Size | TagSort::Pulled, _) => FOUND_MAX,
+        // From behind, where the end is must be known.
+        (TagSort::Name, Order::Descending) => usize::MAX,
+        _ => COUNTED_MAX.max(after.saturating_add(rows)),
     };
+    let list = names.of(tx, id)?;
+    let found = list.with(&filter, end.saturating_add(1));
+    let (sort, order) = (query.sort.in_rows(), query.order.in_rows());
+    let total = found.len().min(end);
+    let is_total_capped = total < found.len();
     let rows = rows.min(total.saturating_sub(after));
     let names = match (query.sort, query.order) {
         (TagSort::Name, Order::Ascending) => owned(found.iter().skip(after).take(rows)),
@@ -225,6 +229,7 @@ fn filtered(
         _ if rows == 0 => Vec::new(),
         // There are so many that some are near.
         (TagSort::Pushed | TagSort::Version, _) if FOUND_MAX < total => {
+            let total = (!is_total_capped).then_some(total);
             among_all(tx, id, query, &filter, (after, rows, total))?
         }
         _ => {
@@ -236,7 +241,7 @@ fn filtered(
     Ok(Found {
         names,
         total,
-        is_total_capped: total < found.len(),
+        is_total_capped,
     })
 }
 
@@ -244,20 +249,20 @@ fn owned<'a>(names: impl Iterator<Item = &'a &'a str>) -> Vec<String> {
     names.map(|name| (*name).to_owned()).collect()
 }
 
-/// Those of a page that has `rows` behind `after` of `total`, found by going through all tags in their order.
+/// Those of a page that has `rows` behind `after` of `total`, if that is known, found by going through all tags in
+/// their order.
 fn among_all(
     tx: &Transaction<'_>,
     id: RepositoryId,
     query: &TagsQuery<'_>,
     filter: &str,
-    (after, rows, total): (usize, usize, usize),
+    (after, rows, total): (usize, usize, Option<usize>),
 ) -> Result<Vec<String>, Fault> {
     // The second half is read from its end; versions have others behind them in both directions.
-    let is_behind = query.sort == TagSort::Pushed && total / 2 < after;
-    let (order, after) = if is_behind {
-        (query.order.other(), total - after - rows)
-    } else {
-        (query.order, after)
+    let total = total.filter(|total| query.sort == TagSort::Pushed && total / 2 < after);
+    let (order, after) = match total {
+        Some(total) => (query.order.other(), total - after - rows),
+        None => (query.order, after),
     };
     let mut names = Vec::new();
     let mut passed = 0;
@@ -276,7 +281,7 @@ fn among_all(
         }
     };
     meta::browse::tags::each_name(tx, id, query.sort.in_rows(), order.in_rows(), look)?;
-    if is_behind {
+    if total.is_some() {
         names.reverse();
     }
     Ok(names)
