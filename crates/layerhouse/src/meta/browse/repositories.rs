@@ -10,9 +10,9 @@ use super::array;
 use super::tags::Facts;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
+use crate::meta::Transaction;
 use crate::meta::blobs::bytes;
 use crate::meta::repositories::{RepositoryId, within};
-use crate::meta::Transaction;
 
 /// What a list is put in order by.
 #[derive(Clone, Copy, Debug)]
