@@ -1,6 +1,6 @@
 //! What `layerhouse ui` was told: which registry its pages are about, who we are there, and who may ask us.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::meaning::mirror::{Endpoint, Upstream, UpstreamLogin};
@@ -80,7 +80,16 @@ impl Elsewhere {
                 .ok_or_else(|| format!("--host: {text:?} is no name; write registry.example.com"))
         };
         let hosts: Result<Vec<_>, _> = arguments.hosts.iter().map(host).collect();
-        let mut auth_hosts: Vec<_> = arguments.auth_hosts.clone();
+        let auth = |text: &String| {
+            let is_host = !text.is_empty() && !text.contains(['/', '@', ':', '*']);
+            is_host.then(|| text.to_lowercase()).ok_or_else(|| {
+                format!(
+                    "--auth-host: {text:?} is no host; write auth.example.com, without scheme and port"
+                )
+            })
+        };
+        let auth_hosts: Result<Vec<_>, _> = arguments.auth_hosts.iter().map(auth).collect();
+        let mut auth_hosts = auth_hosts?;
         auth_hosts.extend(auth_host(&url).map(str::to_owned));
         let endpoint = Endpoint {
             login: login(arguments, &url, surroundings)?,
@@ -143,7 +152,8 @@ fn url(text: &str) -> Result<String, String> {
         text.to_owned()
     } else {
         let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-        let is_near = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_near = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
         let scheme = if is_near { "http" } else { "https" };
         format!("{scheme}://{text}")
     };
@@ -176,7 +186,9 @@ fn login(
     if let Some(path) = &arguments.credentials {
         return Ok(UpstreamLogin::File(path.clone()));
     }
-    let own = docker_file(surroundings).filter(|path| names_host(path, url));
+    // Nobody said that it may cross the network for all to read.
+    let is_safe = url.starts_with("https://") || is_this_machine(url);
+    let own = docker_file(surroundings).filter(|path| is_safe && has_login(path, url));
     Ok(own.map_or(UpstreamLogin::Anonymous, UpstreamLogin::File))
 }
 
@@ -187,14 +199,28 @@ fn docker_file(surroundings: &Surroundings) -> Option<PathBuf> {
     Some(folder?.join("config.json"))
 }
 
-/// Whether a file has anything to say of the registry: one that has not is no login.
-fn names_host(path: &Path, url: &str) -> bool {
+fn is_this_machine(url: &str) -> bool {
+    let host = host_of(url);
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a file has a login for the registry. What Docker left to a credential helper, which is not started, is
+/// none: then public images are shown.
+fn has_login(path: &Path, url: &str) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let file: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let entries = file["auths"].as_object();
-    let mut names = entries.into_iter().flat_map(serde_json::Map::keys);
-    names.any(|name| {
-        let name = name.split_once("://").map_or(&**name, |(_, rest)| rest);
+    let mut entries = entries.into_iter().flatten();
+    entries.any(|(name, entry)| {
+        let ways = ["auth", "username", "identitytoken", "registrytoken"];
+        let is_said = |way: &str| entry[way].as_str().is_some_and(|text| !text.is_empty());
+        if !ways.into_iter().any(is_said) {
+            return false;
+        }
+        let name = name
+            .split_once("://")
+            .map_or(name.as_str(), |(_, rest)| rest);
         let host = name.split('/').next().unwrap_or(name);
         let scheme = url.split_once("://").map_or("https", |(scheme, _)| scheme);
         registry_url(&format!("{scheme}://{host}")).as_deref() == Some(url)
@@ -224,6 +250,7 @@ mod tests {
             Some("https://registry.example.com:5000"),
         );
         check("localhost:5000", Some("http://localhost:5000"));
+        check("127.example.com", Some("https://127.example.com"));
         check("127.0.0.1:5000", Some("http://127.0.0.1:5000"));
         check("[::1]:5000", Some("http://[::1]:5000"));
         check("http://10.0.0.7:5000", Some("http://10.0.0.7:5000"));
@@ -258,6 +285,10 @@ mod tests {
         check(
             |said| said.private = vec!["ten".to_owned()],
             "--private: \"ten\"",
+        );
+        check(
+            |said| said.auth_hosts = vec!["https://a".to_owned()],
+            "--auth-host: \"https://a\"",
         );
         check(
             |said| said.hosts = vec!["a/b".to_owned()],

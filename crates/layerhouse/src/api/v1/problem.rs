@@ -139,6 +139,14 @@ impl Problem {
         }
     }
 
+    /// What it says, if it is no registry's error.
+    pub(in crate::api) fn message(self) -> Option<String> {
+        match *self.0 {
+            Inner::Registry(_) => None,
+            Inner::Ours { message, .. } => Some(message),
+        }
+    }
+
     pub(in crate::api) fn into_answer(self) -> Answer {
         let (status, code, message, headers) = match *self.0 {
             Inner::Registry(error) => return error.into_answer(),

@@ -140,8 +140,12 @@ pub(super) async fn list_repositories(
             accept: None,
             from: 0,
         };
-        let answer = endpoint.ask(&question).await?.expect(&[200])?;
-        let (answer, body) = answer.read(TAGS_BYTES_MAX).await?;
+        let answer = endpoint.ask(&question).await?;
+        if let status @ (400 | 403 | 405 | 501) = answer.status() {
+            let problem = format!("it lists no repositories ({status})");
+            return Err(answer.asked.denied(problem));
+        }
+        let (answer, body) = answer.expect(&[200])?.read(TAGS_BYTES_MAX).await?;
         let list: Result<List, _> = serde_json::from_slice(&body);
         let list = list.map_err(|_| {
             answer.fail(

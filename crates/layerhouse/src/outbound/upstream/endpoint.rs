@@ -229,6 +229,8 @@ impl Endpoint {
         match answer.status() {
             // Somewhere else: an address signed for GET, where HEAD is not allowed.
             401 | 403 if question.method == Method::HEAD && !answer.is_own => Ok(answer),
+            // No outage: it does not do that, or says why it will not.
+            403 | 501 if question.resource.is_tended() => Ok(answer),
             status @ (401 | 403) => Err(self.denied(status, asked)),
             404 => Err(asked.not_found()),
             429 => Err(self.limited(&answer.response, asked)),

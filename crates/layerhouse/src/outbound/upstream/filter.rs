@@ -21,7 +21,7 @@ pub(super) struct Filter {
 /// An address that we do not connect to.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "{host} is at {address}, {kind}; if that is meant, add {address} to the upstream's `private`"
+    "{host} is at {address}, {kind}; if that is meant, add {address} to the upstream's `private` (`--private`)"
 )]
 pub(super) struct RefusedAddress {
     host: String,
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(
             refused,
             "rebind.example is at 10.0.0.1, an address of a private network; if that is meant, add \
-             10.0.0.1 to the upstream's `private`"
+             10.0.0.1 to the upstream's `private` (`--private`)"
         );
         let some = public.admitted("both.example", found(&["127.0.0.1", "1.1.1.1"]));
         assert_eq!(

@@ -68,7 +68,8 @@ pub(super) fn question(
 
 /// Why a realm is not told the login of an endpoint.
 fn distrust(realm: &Url, endpoint: Option<&Url>, auth_hosts: &[String]) -> Option<&'static str> {
-    const ELSEWHERE: &str = "it is neither the upstream's own host nor in `authhosts`";
+    const ELSEWHERE: &str =
+        "it is neither the upstream's own host nor in `authhosts` (`--auth-host`)";
     let Some(endpoint) = endpoint else {
         return Some(ELSEWHERE);
     };

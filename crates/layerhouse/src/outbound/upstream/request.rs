@@ -81,7 +81,7 @@ fn no_answer(asked: &Asked, error: reqwest::Error) -> UpstreamError {
     }
     let problem = OutboundError::from(error).to_string();
     let hint = if problem.contains("certificate") {
-        "; if its authority is your own, name its file in the upstream's `ca`"
+        "; if its authority is your own, name its file in the upstream's `ca` (`--ca`)"
     } else {
         ""
     };

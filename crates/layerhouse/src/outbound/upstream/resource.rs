@@ -24,6 +24,14 @@ impl Resource<'_> {
         }
     }
 
+    /// Whether it is asked for what only people want of a registry.
+    pub(super) fn is_tended(self) -> bool {
+        match self {
+            Self::Pull(_) => false,
+            Self::Delete(_) | Self::Catalog => true,
+        }
+    }
+
     /// What a token is asked for, if the registry does not say it better (Docker's "Token Scope
     /// Documentation").
     pub(super) fn scope(self) -> String {
@@ -41,11 +49,14 @@ impl Resource<'_> {
             Self::Delete(_) => &["pull", "delete"],
             Self::Catalog => return scope == self.scope(),
         };
-        let actions = scope
-            .strip_prefix("repository:")
-            .and_then(|rest| rest.rsplit_once(':'));
-        actions
-            .is_some_and(|(_, actions)| actions.split(',').all(|action| allowed.contains(&action)))
+        // A list of them is parted by spaces.
+        scope.split(' ').all(|one| {
+            let rest = one.strip_prefix("repository:");
+            let actions = rest.and_then(|rest| rest.rsplit_once(':'));
+            actions.is_some_and(|(_, actions)| {
+                actions.split(',').all(|action| allowed.contains(&action))
+            })
+        })
     }
 }
 
@@ -64,6 +75,8 @@ mod tests {
         check(pull, "repository:c/d:pull,push", false);
         check(pull, "repository:c/d:delete", false);
         check(pull, "repository:c/d:", false);
+        check(pull, "repository:a:pull repository:c/d:pull", true);
+        check(pull, "repository:a:pull,push repository:c/d:pull", false);
         check(delete, "repository:c/d:delete", true);
         check(delete, "repository:c/d:pull,delete", true);
         check(delete, "repository:c/d:pull,push,delete", false);

@@ -24,12 +24,16 @@ pub(crate) struct Catalog {
 }
 
 /// What became of a deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deleted {
     Yes,
-    /// The registry does not delete that: it has this status for it.
-    Unsupported(u16),
+    /// The registry will not, and this is what it says for itself, if it says something.
+    Refused(Option<String>),
 }
+
+/// What is read of why it will not, and shown of that.
+const REASON_BYTES_MAX: usize = 64 << 10;
+const REASON_CHARS_MAX: usize = 300;
 
 impl Upstream {
     /// The first `n` repositories that the registry lists.
@@ -95,11 +99,44 @@ impl Upstream {
         match answer.status() {
             200..=299 => Ok(Deleted::Yes),
             // registry:2 takes a tag for a digest that is wrong.
-            status @ (400 | 405 | 501) => Ok(Deleted::Unsupported(status)),
+            400 | 403 | 405 | 409 | 501 => {
+                let (_, body) = answer.read(REASON_BYTES_MAX).await?;
+                Ok(Deleted::Refused(reason(&body)))
+            }
             status => {
                 let problem = format!("it answers {status}, which is no answer to that");
                 Err(answer.fail(answer.asked.invalid(problem)))
             }
         }
+    }
+}
+
+/// The message of the first error that a registry tells (distribution-spec, "Error Codes").
+fn reason(body: &[u8]) -> Option<String> {
+    let told: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let message = told["errors"][0]["message"].as_str()?;
+    let message: String = message.chars().take(REASON_CHARS_MAX).collect();
+    (!message.is_empty()).then_some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_what_registries_tell() {
+        let check = |body: &str, expected: Option<&str>| {
+            assert_eq!(reason(body.as_bytes()).as_deref(), expected, "{body}");
+        };
+        check(
+            r#"{"errors":[{"code":"X","message":"it is needed"}]}"#,
+            Some("it is needed"),
+        );
+        check(r#"{"errors":[{"code":"X","message":""}]}"#, None);
+        check(r#"{"errors":[]}"#, None);
+        check("<html>", None);
+        let long = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "é".repeat(1000));
+        let reason = reason(long.as_bytes()).map(|reason| reason.chars().count());
+        assert_eq!(reason, Some(REASON_CHARS_MAX));
     }
 }

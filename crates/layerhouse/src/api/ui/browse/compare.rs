@@ -106,7 +106,10 @@ fn show(visit: &Visit, name: &RepositoryName) -> Result<Answer, Problem> {
     // Of chosen rows, however they are sorted, the older is what the newer is held against.
     let pushed_at = |image: &Option<Image>| image.as_ref().and_then(|image| image.pushed_at);
     let is_chosen = visit.query.get("a").or(visit.query.get("b")).is_none();
-    if is_chosen && pushed_at(&other) < pushed_at(&one) {
+    if is_chosen
+        && let (Some(first), Some(second)) = (pushed_at(&one), pushed_at(&other))
+        && second < first
+    {
         std::mem::swap(&mut a, &mut b);
         std::mem::swap(&mut one, &mut other);
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
+use futures_util::future::try_join_all;
 use http::StatusCode;
 use layerhouse_oci::digest::{Algorithm, Digest};
 use layerhouse_oci::name::RepositoryName;
@@ -30,6 +31,8 @@ struct Goes {
     chosen: Vec<Tag>,
     /// Its other tags, which go with it.
     along: Vec<Tag>,
+    /// Tags of indexes that have it as one of their images, and break.
+    broken: Vec<Tag>,
 }
 
 /// What was chosen, as it is now.
@@ -49,12 +52,14 @@ struct Target {
 enum Refused {
     /// Something moved since it was shown.
     Changed,
-    /// The registry deletes nothing.
+    /// The registry will not.
     Unsupported,
     /// It deletes no tags, or says so for want of a better word.
     NoTags,
     /// It did not have what it showed before.
     Gone,
+    /// It failed behind some that it deleted.
+    Partly,
 }
 
 #[derive(Template)]
@@ -67,6 +72,8 @@ struct DeletePage<'a> {
     /// Of what is shown: what is posted must have been seen.
     seen: String,
     problem: Option<&'static str>,
+    /// What the registry said for itself.
+    reason: Option<String>,
 }
 
 impl Refused {
@@ -76,6 +83,7 @@ impl Refused {
             Self::Unsupported => "elsewhere.unsupported",
             Self::NoTags => "elsewhere.no_tags",
             Self::Gone => "elsewhere.gone",
+            Self::Partly => "elsewhere.partly",
         }
     }
 }
@@ -100,10 +108,10 @@ pub(super) async fn page(look: &Look, name: &RepositoryName) -> Result<Answer, P
     let target = target(look, name, pairs).await?;
     let seen = seen(&target);
     if !look.is_post {
-        return show(look, name, &target, seen, None);
+        return show(look, name, &target, seen, None, None);
     }
     if look.form.get("seen") != Some(&seen) {
-        return show(look, name, &target, seen, Some(Refused::Changed));
+        return show(look, name, &target, seen, Some(Refused::Changed), None);
     }
     let with_images = match look.form.get("what") {
         Some("images") => true,
@@ -119,25 +127,37 @@ pub(super) async fn page(look: &Look, name: &RepositoryName) -> Result<Answer, P
         }
     }
     let mut refused = None;
+    let mut has_deleted = false;
     for reference in &references {
         let done = look.source().delete(name, reference).await;
         look.source().forget();
-        refused = match (done?, with_images) {
+        let done = match done {
+            Ok(done) => done,
+            // What is gone must be said, for there is no way back.
+            Err(problem) if has_deleted => {
+                refused = Some((Refused::Partly, problem.message()));
+                break;
+            }
+            Err(problem) => return Err(problem),
+        };
+        refused = match (done, with_images) {
             (Some(Deleted::Yes), _) => {
+                has_deleted = true;
                 tracing::info!(registry = %look.site.url, repository = %name, reference = reference.as_str(), "deleted");
                 continue;
             }
-            (Some(Deleted::Unsupported(_)), true) => Some(Refused::Unsupported),
+            (Some(Deleted::Refused(said)), true) => Some((Refused::Unsupported, said)),
             // registry:2 looks for a digest of this name, and has none.
-            (Some(Deleted::Unsupported(_)) | None, false) => Some(Refused::NoTags),
-            (None, true) => Some(Refused::Gone),
+            (Some(Deleted::Refused(said)), false) => Some((Refused::NoTags, said)),
+            (None, false) => Some((Refused::NoTags, None)),
+            (None, true) => Some((Refused::Gone, None)),
         };
         break;
     }
-    if let Some(refused) = refused {
+    if let Some((refused, reason)) = refused {
         let target = self::target(look, name, pairs).await?;
         let seen = self::seen(&target);
-        return show(look, name, &target, seen, Some(refused));
+        return show(look, name, &target, seen, Some(refused), reason);
     }
     let said = if with_images {
         "?said=elsewhere_images"
@@ -153,6 +173,7 @@ fn show(
     target: &Target,
     seen: String,
     refused: Option<Refused>,
+    reason: Option<String>,
 ) -> Result<Answer, Problem> {
     let status = if refused.is_some() {
         StatusCode::CONFLICT
@@ -166,6 +187,7 @@ fn show(
         target,
         seen,
         problem: refused.map(|refused| look.shell.t(refused.key())),
+        reason,
     };
     html(status, &page)
 }
@@ -191,8 +213,9 @@ async fn target(look: &Look, name: &RepositoryName, pairs: &Pairs) -> Result<Tar
     }
     let mut chosen: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
     let mut absent = Vec::new();
-    for tag in &tags {
-        match look.source().digest_now(name, tag).await? {
+    let digests = tags.iter().map(|tag| look.source().digest_now(name, tag));
+    for (tag, digest) in tags.iter().zip(try_join_all(digests).await?) {
+        match digest {
             Some(digest) => chosen.entry(digest).or_default().push(tag.clone()),
             None => absent.push(tag.clone()),
         }
@@ -201,11 +224,12 @@ async fn target(look: &Look, name: &RepositoryName, pairs: &Pairs) -> Result<Tar
         chosen.entry(digest).or_default();
     }
     let digests: BTreeSet<Digest> = chosen.keys().cloned().collect();
-    let (mut named, is_cut) = look.source().aliases(name, &digests).await?;
+    let mut aliases = look.source().aliases(name, &digests).await?;
     let images = chosen.into_iter().map(|(digest, chosen)| {
-        let mut along = named.remove(&digest).unwrap_or_default();
+        let mut along = aliases.named.remove(&digest).unwrap_or_default();
         along.retain(|tag| !chosen.contains(tag));
         Goes {
+            broken: aliases.needing.remove(&digest).unwrap_or_default(),
             digest,
             chosen,
             along,
@@ -214,7 +238,7 @@ async fn target(look: &Look, name: &RepositoryName, pairs: &Pairs) -> Result<Tar
     Ok(Target {
         images: images.collect(),
         absent,
-        is_cut,
+        is_cut: aliases.is_cut,
         has_tags: !tags.is_empty(),
     })
 }
@@ -224,9 +248,12 @@ fn seen(target: &Target) -> String {
     let mut text = String::new();
     for goes in &target.images {
         text.push_str(goes.digest.as_str());
-        for tag in goes.chosen.iter().chain(&goes.along) {
-            text.push(' ');
-            text.push_str(tag.as_str());
+        for tags in [&goes.chosen, &goes.along, &goes.broken] {
+            for tag in tags {
+                text.push(' ');
+                text.push_str(tag.as_str());
+            }
+            text.push('/');
         }
         text.push('\n');
     }

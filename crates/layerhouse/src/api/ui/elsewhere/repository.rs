@@ -43,7 +43,8 @@ pub(super) async fn overview(look: &Look, name: &RepositoryName) -> Result<Answe
     };
     let shown: Vec<Tag> = first(&tags).into_iter().take(LATEST).collect();
     let rows = look.source().rows(name, &shown).await?;
-    let labels = labels(look, name, &rows).await?;
+    // What cannot be read of one image is no reason to show no tags.
+    let labels = labels(look, name, &rows).await.unwrap_or_default();
     // A registry without a list has repositories all the same.
     let catalog = look.source().catalog().await.unwrap_or_default();
     let prefix = format!("{name}/");
@@ -139,7 +140,8 @@ pub(super) async fn tags(look: &Look, name: &RepositoryName) -> Result<Answer, P
     };
     let filter = look.query.get("q").unwrap_or_default().to_owned();
     let mut names = sorted(&found, word, order);
-    names.retain(|tag| tag.as_str().contains(&filter));
+    let part = filter.to_lowercase();
+    names.retain(|tag| tag.as_str().to_lowercase().contains(&part));
     let (page, total) = (look.query.page(), names.len() as u64);
     let shown = names.into_iter();
     let shown = shown.skip((page as usize - 1).saturating_mul(ROWS as usize));
@@ -159,8 +161,9 @@ pub(super) async fn tags(look: &Look, name: &RepositoryName) -> Result<Answer, P
             .collect(),
         columns: columns(&look.query, &COLUMNS, word, order),
         has_times: false,
+        // There is no request that deletes a repository, which is what an empty one offers.
+        may_delete: look.may_delete() && !rows.is_empty(),
         rows,
-        may_delete: look.may_delete(),
         total: if found.is_cut { TAGS_MAX as u64 } else { total },
         is_capped: found.is_cut,
         page: u64::from(page),
@@ -186,16 +189,17 @@ fn sorted(tags: &Tags, word: &str, order: Order) -> Vec<Tag> {
         "semver" => version_key(tag),
         _ => String::new(),
     };
-    let mut names: Vec<(String, Tag)> = tags
-        .names
-        .iter()
-        .map(|tag| (key(tag), tag.clone()))
-        .collect();
-    names.sort_unstable();
+    let keyed = tags.names.iter().map(|tag| (key(tag), tag.clone()));
+    // What is no version comes last either way, by name.
+    let (mut versions, mut others): (Vec<_>, Vec<_>) =
+        keyed.partition(|(key, _)| word != "semver" || !key.is_empty());
+    versions.sort_unstable();
+    others.sort_unstable();
     if order == Order::Descending {
-        names.reverse();
+        versions.reverse();
     }
-    names.into_iter().map(|(_, tag)| tag).collect()
+    let all = versions.into_iter().chain(others);
+    all.map(|(_, tag)| tag).collect()
 }
 
 fn head(look: &Look, name: &RepositoryName, place: Place, tags: Option<u64>) -> Head {
@@ -234,5 +238,19 @@ mod tests {
         };
         let first: Vec<String> = first(&tags).iter().map(Tag::to_string).collect();
         assert_eq!(first, ["latest", "1.10", "1.10-rc1", "1.9", "main"]);
+        let by = |word, order| -> Vec<String> {
+            sorted(&tags, word, order)
+                .iter()
+                .map(Tag::to_string)
+                .collect()
+        };
+        assert_eq!(
+            by("semver", Order::Ascending),
+            ["1.9", "1.10-rc1", "1.10", "latest", "main"]
+        );
+        assert_eq!(
+            by("name", Order::Descending),
+            ["main", "latest", "1.9", "1.10-rc1", "1.10"]
+        );
     }
 }

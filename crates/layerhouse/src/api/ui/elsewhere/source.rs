@@ -64,6 +64,17 @@ pub(super) struct Referrers {
     pub(super) is_cut: bool,
 }
 
+/// Which tags have to do with some digests.
+#[derive(Debug, Default)]
+pub(super) struct Aliases {
+    /// Tags that name them.
+    pub(super) named: BTreeMap<Digest, Vec<Tag>>,
+    /// Tags of indexes that name them, and break without them.
+    pub(super) needing: BTreeMap<Digest, Vec<Tag>>,
+    /// Not all tags were looked at.
+    pub(super) is_cut: bool,
+}
+
 /// A manifest as it is there, under its digest.
 #[derive(Clone)]
 struct Found {
@@ -310,11 +321,18 @@ impl Source {
     }
 
     async fn row(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<TagRow>, Problem> {
-        let reference = Reference::Tag(tag.clone());
-        let Some(found) = self.manifest(repository, &reference).await? else {
+        let Some(digest) = self.digest(repository, tag).await? else {
             return Ok(None);
         };
-        let manifest = found.manifest();
+        let reference = Reference::Digest(digest.clone());
+        let found = match self.manifest(repository, &reference).await {
+            Ok(Some(found)) => Some(found),
+            Ok(None) => return Ok(None),
+            // One that the registry cannot send is no reason to show none, and may be why somebody is here.
+            Err(problem) if problem.status() == StatusCode::BAD_GATEWAY => None,
+            Err(problem) => return Err(problem),
+        };
+        let manifest = found.as_ref().and_then(Found::manifest);
         let variants = manifest.as_ref().map(variants_of).unwrap_or_default();
         let mut size_bytes = manifest.as_ref().and_then(own_bytes);
         if let Some(usual) = usual(&variants) {
@@ -337,7 +355,7 @@ impl Source {
         }
         Ok(Some(TagRow {
             name: tag.to_string(),
-            digest: Some(found.digest.to_string()),
+            digest: Some(digest.to_string()),
             aliases: Vec::new(),
             aliases_more: 0,
             kind,
@@ -449,7 +467,8 @@ impl Source {
         Ok(found.map(|found| found.content))
     }
 
-    /// Of the first hundred tags of a repository, those of each of these digests; whether there are more tags.
+    /// Of the first hundred tags of a repository as they are now, those of each of these digests, and those of indexes
+    /// that name one of them; whether there are more tags.
     ///
     /// # Errors
     /// It does not say.
@@ -457,20 +476,36 @@ impl Source {
         &self,
         repository: &RepositoryName,
         digests: &BTreeSet<Digest>,
-    ) -> Result<(BTreeMap<Digest, Vec<Tag>>, bool), Problem> {
+    ) -> Result<Aliases, Problem> {
+        self.tags.invalidate(repository.as_str());
         let tags = self.tags(repository).await?.unwrap_or_default();
         let looked = tags.names.iter().take(ALIASES_MAX);
         let found = looked.map(|tag| async move {
-            let digest = self.digest(repository, tag).await?;
-            Ok::<_, Problem>(digest.map(|digest| (digest, tag.clone())))
+            let Some(digest) = self.digest_now(repository, tag).await? else {
+                return Ok(None);
+            };
+            let reference = Reference::Digest(digest.clone());
+            // Kept from the list of tags, mostly; one that cannot be read names nothing that can be shown.
+            let content = self.manifest(repository, &reference).await.ok().flatten();
+            let manifest = content.and_then(|found| found.manifest());
+            Ok::<_, Problem>(Some((tag.clone(), digest, manifest)))
         });
-        let mut named: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
-        for (digest, tag) in try_join_all(found).await?.into_iter().flatten() {
+        let mut aliases = Aliases {
+            is_cut: tags.is_cut || ALIASES_MAX < tags.names.len(),
+            ..Aliases::default()
+        };
+        for (tag, digest, manifest) in try_join_all(found).await?.into_iter().flatten() {
+            let children = manifest.iter().flat_map(|manifest| &manifest.manifests);
+            let needed = children.map(|child| &child.digest);
+            for child in needed.filter(|child| digests.contains(child)) {
+                let needing = aliases.needing.entry(child.clone()).or_default();
+                needing.push(tag.clone());
+            }
             if digests.contains(&digest) {
-                named.entry(digest).or_default().push(tag);
+                aliases.named.entry(digest).or_default().push(tag);
             }
         }
-        Ok((named, tags.is_cut || ALIASES_MAX < tags.names.len()))
+        Ok(aliases)
     }
 
     /// The digest that a reference stands for now, whatever was kept.

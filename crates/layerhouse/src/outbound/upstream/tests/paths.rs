@@ -96,8 +96,9 @@ async fn sec_s32_redirections_lead_nowhere_in_private() {
         assert!(error.to_string().ends_with(expected), "{location}: {error}");
         server.lines().len()
     };
-    let add =
-        |address: &str| format!("if that is meant, add {address} to the upstream's `private`");
+    let add = |address: &str| {
+        format!("if that is meant, add {address} to the upstream's `private` (`--private`)")
+    };
     check(
         "http://169.254.169.254/latest/meta-data",
         &add("169.254.169.254"),
@@ -106,7 +107,11 @@ async fn sec_s32_redirections_lead_nowhere_in_private() {
     check("http://0x7f.1:1/", &add("127.0.0.1")).await;
     check("http://[::ffff:10.0.0.1]/", &add("10.0.0.1")).await;
     // The name is fine, and its address is not: it is seen where the connection would be made.
-    check("http://localhost:1/", "to the upstream's `private`").await;
+    check(
+        "http://localhost:1/",
+        "to the upstream's `private` (`--private`)",
+    )
+    .await;
     check(
         "ftp://example.com/",
         "it redirects to ftp://example.com, which is not HTTP",

@@ -61,7 +61,7 @@ async fn sec_s33_certificates_are_always_verified() {
         assert!(fixture.server.lines().is_empty(), "it was asked nothing");
     };
     check("localhost", false, true, None).await;
-    let hint = "; if its authority is your own, name its file in the upstream's `ca`";
+    let hint = "; if its authority is your own, name its file in the upstream's `ca` (`--ca`)";
     check("localhost", false, false, Some(hint)).await;
     check("localhost", true, true, Some("xpired")).await;
     check("other.example", false, true, Some("not valid for name")).await;
