@@ -47,6 +47,7 @@ def main():
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--pictures", type=Path, help="a folder for pictures of the main pages")
     parser.add_argument("--only", help="a part; behind a colon, a pattern of addresses, or of names of tasks or pictures")
+    parser.add_argument("--thorough", action="store_true", help="hold each kind of page against axe in all four looks, not in two")
     arguments = parser.parse_args()
     started = time.monotonic()
     # So that whoever ends this early leaves no server behind.
@@ -71,7 +72,8 @@ def main():
                 pages = on_index(world.known)
                 walk.through(world.index, pages, world.sessions)
                 said(f"walk: {walk.opened} pages of a registry with accounts")
-                walk.of_each_kind(world.index, pages, world.sessions)
+                if arguments.thorough:
+                    walk.of_each_kind(world.index, pages, world.sessions)
                 walk.through(world.open, on_open(world.known_open), {}, LOOKS[1:3], with_axe=False)
                 walk.missing(world.index, world.sessions["ann"], MISSING)
                 walk.missing(world.open, None, WITHOUT_ACCOUNTS)
