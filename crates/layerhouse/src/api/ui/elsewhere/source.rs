@@ -1,5 +1,5 @@
-//! What another registry tells through `/v2/` alone, as the pages show it. Eight requests at once, each page some
-//! dozens; what has a digest is kept, and what may change is kept for as long as somebody clicks from page to page.
+//! Asks another registry, through `/v2/` alone; `images.rs` reads what it says. Eight requests at once, each page some
+//! dozens, a preview of a deletion two hundred; what has a digest is kept, and what may change is kept for as long as somebody clicks from page to page.
 
 mod images;
 
