@@ -52,7 +52,7 @@ fn main() {
         "adopted in {adopted:?}: {rate:.0} manifests per second; {cpu:.2} s of CPU; the next start took {again:?}"
     ));
     if !is_measured {
-        let report = verify(&root).unwrap();
+        let report = verify(&root, None).unwrap();
         assert_eq!(
             (report.findings.len(), report.manifests),
             (0, 100),

@@ -23,6 +23,8 @@ pub enum FaultKind {
     Damaged,
     /// The device failed; what is in its cache cannot be trusted any more.
     Device,
+    /// A server that we need does not answer: see to it, or wait.
+    Unavailable,
     /// We are shutting down.
     Stopping,
     /// None of these: read the source.

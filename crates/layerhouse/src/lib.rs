@@ -38,6 +38,7 @@ pub use blobs::OpenError;
 #[doc(hidden)]
 pub use index::measured;
 #[doc(hidden)]
+pub use meta::postgres::Place as DatabasePlace;
 pub use outbound::upstream::fuzzed as fuzzed_upstream;
 pub use registry::backup::check::{Pruned, Verified, backup_list, backup_prune, backup_verify};
 pub use registry::backup::restore::{Restored, backup_restore};

@@ -31,9 +31,12 @@ use commands::registry::scrub::ScrubCommand;
 use commands::registry::tags::TagsCommand;
 use commands::ui::UiArguments;
 use commands::{configuration, htpasswd, reload, ui};
+use layerhouse::config::database_place;
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
-use layerhouse::{Address, Environment, Rebuild, Running, rebuild, show_elsewhere, start, verify};
+use layerhouse::{
+    Address, DatabasePlace, Environment, Rebuild, Running, rebuild, show_elsewhere, start, verify,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The second line is in registry:2's form, for scripts that read it: program, package, version.
@@ -141,6 +144,9 @@ struct VerifyArguments {
     /// The data directory
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
+    /// The database, as layerhouse.database says it; without it, the one in the directory
+    #[arg(long, value_name = "URL", value_parser = database_place)]
+    database: Option<DatabasePlace>,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +154,9 @@ struct RebuildArguments {
     /// The data directory
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
+    /// The database, as layerhouse.database says it; without it, the one in the directory
+    #[arg(long, value_name = "URL", value_parser = database_place)]
+    database: Option<DatabasePlace>,
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -159,7 +168,7 @@ struct RebuildArguments {
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     let result = match line.command {
-        Some(Command::Verify(arguments)) => return check(&arguments.root),
+        Some(Command::Verify(arguments)) => return check(&arguments),
         Some(Command::Rebuild(arguments)) => read_again(&arguments),
         Some(Command::Check(arguments)) => return configuration::check(arguments),
         Some(Command::Config(command)) => return configuration::run(command),
@@ -385,8 +394,8 @@ fn greet_first(server: &Running, url: &str, root: &Path) {
     }
 }
 
-fn check(root: &Path) -> ExitCode {
-    match verify(root) {
+fn check(arguments: &VerifyArguments) -> ExitCode {
+    match verify(&arguments.root, arguments.database.as_ref()) {
         Ok(report) => {
             say(&report.to_string());
             if report.findings.is_empty() {
@@ -409,7 +418,7 @@ fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
         (false, false) => Rebuild::Change,
         (false, true) => Rebuild::ChangeMost,
     };
-    let rebuilt = rebuild(&arguments.root, kind);
+    let rebuilt = rebuild(&arguments.root, arguments.database.as_ref(), kind);
     log.flush();
     let report = rebuilt.map_err(|error| error.to_string())?;
     say(&report.to_string());

@@ -94,6 +94,19 @@ impl std::fmt::Debug for Registry {
     }
 }
 
+async fn open_registry(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Arc<Registry>, StartError> {
+    let (config, world) = (config.clone(), environment.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let (root, place) = (&config.root, config.database.as_ref());
+        let steps = config.steps;
+        Registry::open(root, place, config.limits, world.clock, world.random, steps)
+    });
+    Ok(Arc::new(opened.await??))
+}
+
 /// Starts a server.
 ///
 /// # Errors
@@ -108,17 +121,16 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         Some(debug) => Some(bind_debug(debug.address).await?),
         None => None,
     };
-    let (root, limits, steps) = (config.root.clone(), config.limits, config.steps.clone());
-    let Environment { clock, random } = environment;
     // Before the data is touched; and reading users may take a while.
-    let (of, with) = (config.auth.clone(), (clock.clone(), random.clone()));
+    let (of, clock, random) = (
+        config.auth.clone(),
+        environment.clock.clone(),
+        environment.random.clone(),
+    );
     let authenticator =
-        tokio::task::spawn_blocking(move || Authenticator::open(&of, &with.0, &with.1)).await??;
-    let (kept_clock, kept_random) = (clock.clone(), random.clone());
-    let registry =
-        tokio::task::spawn_blocking(move || Registry::open(&root, limits, clock, random, steps))
-            .await??;
-    let registry = Arc::new(registry);
+        tokio::task::spawn_blocking(move || Authenticator::open(&of, &clock, &random)).await??;
+    let registry = open_registry(config, &environment).await?;
+    let Environment { clock, random } = environment;
     let authenticator = match &config.index {
         None => authenticator,
         Some(index) => {
@@ -131,8 +143,8 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
                 .await
                 .map_err(OpenError::from)?;
             let database = registry.database().clone();
-            let (clock, index) = (kept_clock.clone(), index.clone());
-            let directory = Directory::new(database, clock, kept_random, index.clone());
+            let (clock, index) = (clock.clone(), index.clone());
+            let directory = Directory::new(database, clock, random, index.clone());
             authenticator.with_index(&index, directory)?
         }
     };
@@ -193,7 +205,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         stop,
         stop_jobs,
         api,
-        clock: kept_clock,
+        clock,
         serving,
         jobs,
         registry,

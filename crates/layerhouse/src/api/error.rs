@@ -136,6 +136,9 @@ impl ApiError {
             )
             .later(),
             FaultKind::Exhausted => unavailable("this registry is overloaded; try again").later(),
+            FaultKind::Unavailable => {
+                unavailable("a server that this registry needs does not answer; try again").later()
+            }
             FaultKind::Stopping => unavailable("this registry is stopping; try again").later(),
             FaultKind::Damaged => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -18,11 +18,12 @@ use crate::clock::{Clock, Random};
 use crate::config::meaning::index::Index;
 use crate::fault::{Fault, FaultKind};
 use crate::meta::accounts::{self, Account, AccountId};
+use crate::meta::database::Database;
 use crate::meta::namespaces::{self, NamespaceKind};
 use crate::meta::search::{self, Class};
-use crate::meta::sqlite::Database;
+use crate::meta::standing;
 use crate::meta::tokens::{self, TokenId, TokenKind};
-use crate::meta::{Transaction, standing};
+use crate::meta::transaction::Transaction;
 
 /// Users of a registry:2's file.
 pub(crate) const HTPASSWD: &str = "htpasswd";

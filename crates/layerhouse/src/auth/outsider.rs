@@ -11,7 +11,8 @@ use crate::fault::Fault;
 use crate::meta::accounts::{self, AccountKind, NewAccount};
 use crate::meta::audit::{self, NewEvent};
 use crate::meta::namespaces::{self, NamespaceKind};
-use crate::meta::{Transaction, standing};
+use crate::meta::standing;
+use crate::meta::transaction::Transaction;
 
 /// What nobody is called: words that paths begin with, and those that mean something else.
 pub(crate) const RESERVED: [&str; 13] = [

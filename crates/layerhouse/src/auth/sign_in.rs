@@ -17,7 +17,7 @@ use super::sources::{SourceError, Sources, mtls};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta::accounts::{self, Account};
-use crate::meta::sqlite::Durability;
+use crate::meta::database::Durability;
 use crate::meta::tokens::TokenKind;
 
 /// Who vouches for accounts of our own.
@@ -116,7 +116,7 @@ impl SignIn {
             Ok(Verdict::Assigned(assignment)) => return Ok(self.assigned(assignment)?),
             Err(error) => return Err(silent("workloads", &error).into()),
         }
-        let look = |tx: &crate::meta::Transaction<'_>| accounts::by_name(tx, user);
+        let look = |tx: &crate::meta::transaction::Transaction<'_>| accounts::by_name(tx, user);
         let account: Option<Account> = self.directory.database().read(look)?;
         let source = account.as_ref().map(|account| account.source.as_str());
         let is_right = match (source, &self.htpasswd) {
@@ -246,7 +246,7 @@ impl SignIn {
             return Ok(None);
         };
         self.refresh().await;
-        let look = |tx: &crate::meta::Transaction<'_>| {
+        let look = |tx: &crate::meta::transaction::Transaction<'_>| {
             accounts::by_subject(tx, &holder.source, &holder.subject)
         };
         let means = Means::Certificate;
@@ -264,7 +264,9 @@ impl SignIn {
 
     /// The account that a job's token is good for.
     fn assigned(&self, assignment: Assignment) -> Result<Option<Principal>, Fault> {
-        let look = |tx: &crate::meta::Transaction<'_>| accounts::by_name(tx, &assignment.account);
+        let look = |tx: &crate::meta::transaction::Transaction<'_>| {
+            accounts::by_name(tx, &assignment.account)
+        };
         let Some(account) = self.directory.database().read(look)? else {
             tracing::warn!(
                 account = assignment.account,

@@ -41,6 +41,11 @@ impl Layout {
         self.own().join("lock")
     }
 
+    /// Says where the database is, if a server keeps it.
+    pub(crate) fn database_elsewhere(&self) -> PathBuf {
+        self.own().join("database-elsewhere")
+    }
+
     /// There while a backup is being restored.
     pub(crate) fn restoring(&self) -> PathBuf {
         self.own().join("restoring")

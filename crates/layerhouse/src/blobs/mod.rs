@@ -223,6 +223,41 @@ impl Store {
         }
     }
 
+    /// Whether the database that is configured belongs to this directory: `elsewhere` where a server keeps it,
+    /// else a file here. One that was begun beside another would know nothing of what is there.
+    ///
+    /// # Errors
+    /// The directory was served with another; the message says what to do. It cannot be written.
+    pub(crate) fn check_database(&self, elsewhere: Option<&str>) -> Result<(), Fault> {
+        let mark = self.layout.database_elsewhere();
+        let doing = "looking where the database is";
+        let marked = match fs::read_to_string(&mark) {
+            Ok(marked) => Some(marked.trim().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Fault::io(doing, error)),
+        };
+        let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what));
+        let root = self.layout.root().display();
+        match (elsewhere, marked) {
+            (None, Some(marked)) => refuse(format!(
+                "{root} was served with the database {marked}, and no layerhouse.database is configured; \
+                 configure it, or, to begin anew from the link files, remove {}",
+                mark.display()
+            )),
+            (Some(_), None) if self.layout.database().exists() => refuse(format!(
+                "{root} has a database of its own, {}: accounts and history are in it; move it with \
+                 `layerhouse migrate --to`, or leave layerhouse.database out",
+                self.layout.database().display()
+            )),
+            (Some(place), marked) if marked.as_deref() != Some(place) => {
+                fs::write(&mark, format!("{place}\n"))
+                    .and_then(|()| sync_directory(&self.layout.own()))
+                    .map_err(|error| Fault::io(doing, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lets nobody but our own user read the database, its log included, which SQLite makes like it.
     ///
     /// # Errors

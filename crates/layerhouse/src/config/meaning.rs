@@ -16,6 +16,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::watch::Watch;
+use crate::meta::postgres::Place;
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub listen: Listen,
     /// The data directory (`storage.filesystem.rootdirectory`).
     pub root: PathBuf,
+    /// `layerhouse.database`; absent, the database is a file in the data directory.
+    pub database: Option<Place>,
     /// What is logged, and how.
     pub log: Log,
     pub(crate) http: Http,

@@ -22,6 +22,7 @@ use self::meaning::{Auth, Config};
 pub use self::notes::Said;
 use self::notes::{Notes, did_you_mean};
 use self::reader::{Section, Unknown, quoted};
+pub use self::sections::ours::database_place;
 pub use self::show::Change;
 use self::tree::{Node, Origin};
 pub use self::variables::Surroundings;
@@ -279,6 +280,7 @@ fn read_all(
         unread: None,
         listen: http.listen,
         root: data_directory(&root, arguments, storage.root),
+        database: sections::ours::database(&ours),
         log,
         http: http.http,
         tls: http.tls,

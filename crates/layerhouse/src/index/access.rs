@@ -8,7 +8,8 @@ use crate::auth::principal::Means;
 use crate::auth::rights::{Deed, Pattern, Visibility};
 use crate::fault::Fault;
 use crate::meta::accounts::{self, Account};
-use crate::meta::{Transaction, grants, members, namespaces, standing};
+use crate::meta::transaction::Transaction;
+use crate::meta::{grants, members, namespaces, standing};
 
 /// Members and grants that one answer lists, each.
 const ROWS_MAX: usize = 1000;

@@ -7,8 +7,8 @@ use crate::auth::Caller;
 use crate::auth::permits::{AdminPermit, Asker};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::audit::{self, AuditEvent, AuditId, NewEvent};
+use crate::meta::transaction::Transaction;
 
 /// What can be done to accounts and what belongs to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::Index;
 use super::search::document;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::sqlite::{Database, Durability};
+use crate::meta::database::{Database, Durability};
 use crate::meta::{counts, repositories};
 
 /// Parts with a lock each, so that threads seldom wait for each other.
@@ -105,7 +105,7 @@ impl Index {
 
 /// Not flushed: whoever loses pulls to a power cut loses those of the last seconds anyway.
 async fn write(database: &Database, batch: Vec<(RepositoryName, Pulls)>) -> Result<(), Fault> {
-    let work = move |tx: &crate::meta::Transaction<'_>| {
+    let work = move |tx: &crate::meta::transaction::Transaction<'_>| {
         for (name, pulls) in &batch {
             // It may be gone by now.
             let Some(repository) = repositories::find(tx, name)? else {

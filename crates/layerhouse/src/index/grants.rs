@@ -9,10 +9,10 @@ use super::{Index, Sort, page};
 use crate::auth::permits::{AdminPermit, Asker, NamespacePermit};
 use crate::auth::rights::{Pattern, PatternError, Role};
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::accounts;
 use crate::meta::grants::{self, Grant, GrantId, Holder};
 use crate::meta::namespaces::{self, NamespaceId};
+use crate::meta::transaction::Transaction;
 
 /// Whom something is granted to.
 #[derive(Clone, Debug, PartialEq, Eq)]

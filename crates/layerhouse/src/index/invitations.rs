@@ -10,8 +10,8 @@ use crate::auth::directory::{new_secret, secret_hash};
 use crate::auth::permits::AdminPermit;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::invitations::{self, Invitation, InvitationId, NewInvitation};
+use crate::meta::transaction::Transaction;
 
 /// What a code begins with.
 const INVITATION_PREFIX: &str = "lhv_";

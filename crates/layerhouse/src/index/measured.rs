@@ -16,9 +16,9 @@ use crate::clock::{Clock, Random, Timestamp};
 use crate::config::meaning::Config;
 use crate::health::Health;
 use crate::meta::accounts::AccountId;
+use crate::meta::database::Database;
 use crate::meta::measured::{make_member, make_repository};
 use crate::meta::pages::{self, Page};
-use crate::meta::sqlite::Database;
 use crate::steps::Steps;
 
 /// Repositories of one namespace.

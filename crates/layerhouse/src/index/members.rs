@@ -9,10 +9,10 @@ use super::{Index, Sort, page};
 use crate::auth::permits::NamespacePermit;
 use crate::auth::rights::Role;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::accounts::Account;
 use crate::meta::members::{self, Member};
 use crate::meta::namespaces::Namespace;
+use crate::meta::transaction::Transaction;
 
 /// Why a role was not given or taken away.
 #[derive(Debug, thiserror::Error)]

@@ -32,7 +32,8 @@ use self::search::Searching;
 use crate::auth::directory::Directory;
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
-use crate::meta::{self, Transaction};
+use crate::meta;
+use crate::meta::transaction::Transaction;
 
 /// Rows of one page at most.
 pub(crate) const PAGE_ROWS_MAX: usize = 1000;

@@ -11,7 +11,8 @@ use crate::auth::rights::{Role, Visibility};
 use crate::fault::Fault;
 use crate::meta::accounts::{AccountId, AccountKind};
 use crate::meta::namespaces::{self, Namespace, NamespaceKind};
-use crate::meta::{Transaction, robots, standing};
+use crate::meta::transaction::Transaction;
+use crate::meta::{robots, standing};
 
 /// Longest description of a namespace or a team, in bytes.
 pub(super) const DESCRIPTION_BYTES_MAX: usize = 1024;

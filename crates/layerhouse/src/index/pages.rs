@@ -12,10 +12,10 @@ use crate::auth::permits::RepositoryPermit;
 use crate::auth::rights::Deed;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::counts::{self, Counts};
 use crate::meta::pages::{self, Page};
 use crate::meta::repositories::{self, RepositoryId};
+use crate::meta::transaction::Transaction;
 
 /// Longest description in characters, as on Docker Hub.
 pub(crate) const DESCRIPTION_CHARS_MAX: usize = 255;

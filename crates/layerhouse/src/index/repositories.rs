@@ -10,9 +10,9 @@ use crate::auth::permits::RepositoryPermit;
 use crate::auth::rights::{Deed, Visibility};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::repositories;
 use crate::meta::shown::{self, Shown};
+use crate::meta::transaction::Transaction;
 
 /// What the index says of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]

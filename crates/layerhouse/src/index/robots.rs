@@ -13,10 +13,10 @@ use crate::auth::permits::NamespacePermit;
 use crate::auth::sign_in::LOCAL;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::accounts::{self, Account, AccountId, AccountKind, NewAccount};
 use crate::meta::robots;
 use crate::meta::tokens::{self, NewToken, TokenKind};
+use crate::meta::transaction::Transaction;
 
 const DESCRIPTION_BYTES_MAX: usize = 255;
 

@@ -11,7 +11,7 @@ use crate::auth::principal::AccountRef;
 use crate::auth::rights::Visibility;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
+use crate::meta::transaction::Transaction;
 use crate::meta::{counts, repositories, stars};
 
 /// A repository that somebody gave a star.

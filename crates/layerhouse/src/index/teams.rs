@@ -10,9 +10,9 @@ use super::{Index, Sort, page};
 use crate::auth::permits::NamespacePermit;
 use crate::auth::sign_in::LOCAL;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::namespaces::NamespaceId;
 use crate::meta::teams::{self, Team, TeamMember};
+use crate::meta::transaction::Transaction;
 
 /// Longest name of a team or a robot, in bytes.
 const NAME_BYTES_MAX: usize = 64;

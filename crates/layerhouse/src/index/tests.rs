@@ -36,8 +36,8 @@ use crate::config::meaning::{Config, Http};
 use crate::config::{Arguments, Surroundings};
 use crate::fault::Fault;
 use crate::health::Health;
+use crate::meta::database::Database;
 use crate::meta::repositories;
-use crate::meta::sqlite::Database;
 use crate::meta::tokens::TokenKind;
 use crate::steps::Steps;
 
@@ -118,7 +118,9 @@ impl Bench {
 
     /// Somebody signed in with a password.
     fn asker(&self, name: &str) -> Asker {
-        let look = |tx: &crate::meta::Transaction<'_>| crate::meta::accounts::by_name(tx, name);
+        let look = |tx: &crate::meta::transaction::Transaction<'_>| {
+            crate::meta::accounts::by_name(tx, name)
+        };
         let account = self.index.look::<_, Fault>(look).expect("it reads");
         let account = account.expect("they are there");
         let directory = self.index.directory();

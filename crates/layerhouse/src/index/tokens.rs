@@ -12,9 +12,9 @@ use crate::auth::principal::Means;
 use crate::auth::rights::Limits;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::accounts::{AccountId, AccountKind};
 use crate::meta::tokens::{self, NewToken as Row, Token, TokenId, TokenKind};
+use crate::meta::transaction::Transaction;
 
 const NAME_BYTES_MAX: usize = 128;
 /// Personal tokens of one account: more are not kept an eye on, and a loop that makes them ends.

@@ -14,7 +14,8 @@ use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta::accounts::{self, Account, AccountId, AccountKind, NewAccount};
 use crate::meta::namespaces::{self, NamespaceKind};
-use crate::meta::{Transaction, invitations, members, robots};
+use crate::meta::transaction::Transaction;
+use crate::meta::{invitations, members, robots};
 
 /// Longest full name or address, in bytes.
 const TEXT_BYTES_MAX: usize = 255;

@@ -293,7 +293,7 @@ mod tests {
 
     use super::*;
     use crate::health::Health;
-    use crate::meta::sqlite::Database;
+    use crate::meta::database::Database;
     use crate::steps::Steps;
 
     const EVERYTHING: OutboxBounds = OutboxBounds {

@@ -348,7 +348,7 @@ pub(crate) fn some_of(
     most: usize,
 ) -> Result<(u64, Vec<Digest>), Fault> {
     let counted = tx.query_one(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM manifests WHERE repository_id = $1 LIMIT $2) AS some",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM manifests WHERE repository_id = $1 LIMIT $2) AS counted",
         &[repository.0.into(), super::limit(most)],
         |row| row.int(0),
     )?;

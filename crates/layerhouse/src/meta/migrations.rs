@@ -4,12 +4,12 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::database_fault;
+use super::sqlite::database_fault;
 use crate::fault::{Fault, FaultKind};
 use crate::steps::Steps;
 
 /// Every step there has been; a database's `user_version` counts those it has taken.
-const STEPS: [&str; 11] = [
+pub(super) const STEPS: [&str; 11] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_adoption.sql"),
     include_str!("migrations/0003_absent_children.sql"),

@@ -5,6 +5,7 @@ use layerhouse_oci::name::RepositoryName;
 
 use super::blobs::{bytes, resize, size};
 use super::repositories::RepositoryId;
+use super::transaction::Engine;
 use super::{Row, Transaction, Value, limit};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
@@ -468,6 +469,9 @@ pub(crate) fn is_stale(
 
 /// What the engine itself finds wrong, by a look that does not compare indexes with tables.
 pub(crate) fn check_pages(tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+    let Engine::Sqlite(_) = tx.engine() else {
+        return Ok(Vec::new());
+    };
     let mut found = tx.query("PRAGMA quick_check(20)", &[], |row| row.text(0))?;
     found.retain(|line| line != "ok");
     Ok(found)

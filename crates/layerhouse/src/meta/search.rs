@@ -1,4 +1,4 @@
-//! The full-text index of repositories: the one place that speaks SQLite's FTS5.
+//! The full-text index of repositories: the one place that speaks SQLite's FTS5 and PostgreSQL's `tsquery`.
 //!
 //! What words are, and what ranks before what, is decided in `index/search`; here they become documents and
 //! expressions. A word of a document carries two characters in front: the [`Field`] where it stands and the
@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use super::Transaction;
 use super::repositories::RepositoryId;
+use super::transaction::Engine;
 use crate::fault::Fault;
 
 /// Where a word stands.
@@ -100,21 +101,43 @@ pub(crate) struct Expression<'a> {
     pub(crate) namespaces: &'a [&'a str],
 }
 
+/// How an expression is written.
+struct Language {
+    and: &'static str,
+    or: &'static str,
+    quote: char,
+    star: &'static str,
+}
+
+const FTS5: Language = Language {
+    and: " AND ",
+    or: " OR ",
+    quote: '"',
+    star: " *",
+};
+const TSQUERY: Language = Language {
+    and: " & ",
+    or: " | ",
+    quote: '\'',
+    star: ":*",
+};
+
 impl Expression<'_> {
-    /// In FTS5's language. Words have letters and digits alone, so quotes hold them.
-    fn text(&self) -> String {
+    /// In a language. Words have letters and digits alone, so quotes hold them.
+    fn text(&self, language: &Language) -> String {
         let mut text = String::new();
         if self.terms.is_empty() {
-            self.push_any(&mut text, ALL, &[""], false);
+            self.push_any(language, &mut text, ALL, &[""], false);
         }
         for term in self.terms {
             let words = [term.word.as_str()];
-            self.push_any(&mut text, self.field.mark(), &words, term.is_beginning);
+            let mark = self.field.mark();
+            self.push_any(language, &mut text, mark, &words, term.is_beginning);
         }
         if !self.namespaces.is_empty() {
             let words = self.namespaces.iter().map(|name| namespace_word(name));
             let words: Vec<String> = words.collect();
-            self.push_any(&mut text, NAMESPACE, &words, false);
+            self.push_any(language, &mut text, NAMESPACE, &words, false);
         }
         text
     }
@@ -122,19 +145,26 @@ impl Expression<'_> {
     /// `AND` one of these words, in one of the classes.
     fn push_any(
         &self,
+        language: &Language,
         text: &mut String,
         mark: char,
         words: &[impl AsRef<str>],
         is_beginning: bool,
     ) {
-        text.push_str(if text.is_empty() { "(" } else { " AND (" });
-        let star = if is_beginning { " *" } else { "" };
+        if !text.is_empty() {
+            text.push_str(language.and);
+        }
+        text.push('(');
+        let (quote, star) = (
+            language.quote,
+            if is_beginning { language.star } else { "" },
+        );
         let mut parting = "";
         for word in words {
             for class in self.classes {
                 let (class, word) = (class.mark(), word.as_ref());
-                let _ = write!(text, "{parting}\"{mark}{class}{word}\"{star}");
-                parting = " OR ";
+                let _ = write!(text, "{parting}{quote}{mark}{class}{word}{quote}{star}");
+                parting = language.or;
             }
         }
         text.push(')');
@@ -189,16 +219,33 @@ pub(crate) fn each(
     expression: &Expression<'_>,
     mut look: impl FnMut(Candidate) -> Result<ControlFlow<()>, Fault>,
 ) -> Result<(), Fault> {
-    let sql = if expression.field == Field::Text {
-        "SELECT search_documents.position, repository_id, name FROM search_texts
+    let (is_text, engine) = (expression.field == Field::Text, tx.engine());
+    let (sql, language) = match engine {
+        Engine::Sqlite(_) if is_text => (
+            "SELECT search_documents.position, repository_id, name FROM search_texts
          CROSS JOIN search_documents ON search_documents.position = search_texts.rowid
-         WHERE search_texts MATCH $1 ORDER BY search_texts.rowid"
-    } else {
-        "SELECT search_documents.position, repository_id, name FROM search_names
+         WHERE search_texts MATCH $1 ORDER BY search_texts.rowid",
+            FTS5,
+        ),
+        Engine::Sqlite(_) => (
+            "SELECT search_documents.position, repository_id, name FROM search_names
          CROSS JOIN search_documents ON search_documents.position = search_names.rowid
-         WHERE search_names MATCH $1 ORDER BY search_names.rowid"
+         WHERE search_names MATCH $1 ORDER BY search_names.rowid",
+            FTS5,
+        ),
+        Engine::Postgres(_) if is_text => (
+            "SELECT position, repository_id, name FROM search_documents
+             WHERE texts @@ CAST($1::text AS tsquery) ORDER BY position",
+            TSQUERY,
+        ),
+        Engine::Postgres(_) => (
+            "SELECT position, repository_id, name FROM search_documents
+             WHERE names @@ CAST($1::text AS tsquery) ORDER BY position",
+            TSQUERY,
+        ),
     };
-    tx.each_until(sql, &[expression.text().as_str().into()], |row| {
+    let text = expression.text(&language);
+    tx.each_until(sql, &[text.as_str().into()], |row| {
         look(Candidate {
             position: Position(row.int(0)?),
             repository: RepositoryId(row.int(1)?),
@@ -260,22 +307,32 @@ pub(crate) fn put(tx: &Transaction<'_>, document: &Document) -> Result<(), Fault
             let _ = write!(text, " {}{class}{word}", field.mark());
         }
     }
-    tx.execute(
-        "INSERT INTO search_documents (position, repository_id, name) VALUES ($1, $2, $3)",
-        &[
-            position.into(),
-            document.repository.0.into(),
-            document.name.as_str().into(),
-        ],
-    )?;
-    tx.execute(
-        "INSERT INTO search_names (rowid, words) VALUES ($1, $2)",
-        &[position.into(), names.as_str().into()],
-    )?;
-    tx.execute(
-        "INSERT INTO search_texts (rowid, words) VALUES ($1, $2)",
-        &[position.into(), texts.as_str().into()],
-    )?;
+    let values = [
+        position.into(),
+        document.repository.0.into(),
+        document.name.as_str().into(),
+        names.as_str().into(),
+        texts.as_str().into(),
+    ];
+    match tx.engine() {
+        Engine::Sqlite(_) => {
+            for sql in [
+                "INSERT INTO search_documents (position, repository_id, name) VALUES ($1, $2, $3)",
+                "INSERT INTO search_names (rowid, words) VALUES ($1, $4)",
+                "INSERT INTO search_texts (rowid, words) VALUES ($1, $5)",
+            ] {
+                tx.execute(sql, &values)?;
+            }
+        }
+        Engine::Postgres(_) => {
+            tx.execute(
+                "INSERT INTO search_documents (position, repository_id, name, names, texts)
+                 VALUES ($1, $2, $3, array_to_tsvector(string_to_array($4, ' ')),
+                         array_to_tsvector(string_to_array($5, ' ')))",
+                &values,
+            )?;
+        }
+    }
     Ok(())
 }
 

@@ -6,10 +6,11 @@ use layerhouse_oci::digest::Digest;
 use rusqlite::{Connection, OpenFlags};
 
 use super::blobs::bytes;
-use super::sqlite::{Bulk, Database};
-use super::{Transaction, database_fault};
+use super::database::{Bulk, Database};
+use super::sqlite::{connect, database_fault};
+use super::transaction::{Engine, Transaction};
 use crate::clock::Timestamp;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 
 /// A copy of a database, open to be read.
 pub(crate) struct Snapshot {
@@ -44,10 +45,16 @@ impl Database {
     /// Uploads in flight are left out, for their bytes are. The file is not synced.
     ///
     /// # Errors
-    /// The disk is full or failed, or the database is damaged.
+    /// The disk is full or failed, the database is damaged, or it is a server's.
     pub(crate) fn copy_to(&self, path: &Path) -> Result<(), Fault> {
         let fault = |error| database_fault("copying the database", error);
-        self.vacuum_into(path)?;
+        let Some(file) = self.file() else {
+            let what = "the database is a server's, whose own copies belong in a backup (pg_dump)";
+            return Err(Fault::plain(FaultKind::Other, what));
+        };
+        connect(file)?
+            .execute("VACUUM INTO $1", [path.to_string_lossy()])
+            .map_err(fault)?;
         let copy = Connection::open(path).map_err(fault)?;
         copy.execute_batch("PRAGMA journal_mode = DELETE; DELETE FROM uploads;")
             .map_err(fault)?;
@@ -68,9 +75,7 @@ impl Snapshot {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-        look(&Transaction {
-            connection: &self.connection,
-        })
+        look(&Transaction::new(Engine::Sqlite(&self.connection)))
     }
 
     /// What the engine finds wrong with it.

@@ -24,7 +24,7 @@ pub(crate) fn count_in(
     limit: u64,
 ) -> Result<u64, Fault> {
     let counted = tx.query_one(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM tags WHERE repository_id = $1 LIMIT $2) AS some",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM tags WHERE repository_id = $1 LIMIT $2) AS counted",
         &[repository.0.into(), bound(limit).into()],
         |row| row.int(0),
     )?;
@@ -39,7 +39,7 @@ pub(crate) fn count_within(tx: &Transaction<'_>, first: &str, limit: u64) -> Res
         "SELECT COUNT(*) FROM
              (SELECT 1 FROM repositories JOIN tags ON tags.repository_id = repositories.id
               WHERE repositories.name = $1 OR (repositories.name >= $2 AND repositories.name < $3)
-              LIMIT $4) AS some",
+              LIMIT $4) AS counted",
         &[
             first.into(),
             from.as_str().into(),

@@ -6,6 +6,7 @@ use layerhouse_oci::tag::Tag;
 
 use super::blobs::bytes;
 use super::repositories::RepositoryId;
+use super::transaction::Engine;
 use super::{Row, Transaction};
 use crate::fault::Fault;
 
@@ -32,6 +33,10 @@ pub(crate) struct ManifestRow {
 
 /// What the engine itself finds wrong, in its words.
 pub(crate) fn check_database(tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+    let Engine::Sqlite(_) = tx.engine() else {
+        // A server looks after its own pages, and never breaks a foreign key.
+        return Ok(Vec::new());
+    };
     let mut found = tx.query("PRAGMA integrity_check", &[], |row| row.text(0))?;
     found.retain(|line| line != "ok");
     found.extend(tx.query("PRAGMA foreign_key_check", &[], |row| {

@@ -21,9 +21,9 @@ use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::adoptions::Adopted;
+use crate::meta::database::Bulk;
 use crate::meta::links::Link;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::sqlite::Bulk;
 
 /// Entries written between two commits: few enough that little is done again after a crash.
 const COMMIT_ENTRIES: usize = 8192;
@@ -107,7 +107,7 @@ impl Registry {
 /// Has reviewed what nothing needs. What was skipped may need it: then all of it stays, until an operator says
 /// otherwise.
 pub(super) fn queue_unneeded(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     skipped: u64,
     now: Timestamp,
 ) -> Result<(), Fault> {

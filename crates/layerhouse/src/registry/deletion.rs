@@ -58,7 +58,7 @@ pub(crate) enum DeleteRepositoryError {
 
 /// Removes a tag alone; what it pointed at, if it was there.
 pub(crate) fn remove_tag(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: &RepositoryName,
     id: RepositoryId,
     tag: &Tag,
@@ -73,7 +73,7 @@ pub(crate) fn remove_tag(
 /// Deletes a manifest and every tag that points at it; whether it was there. The caller made sure that no
 /// index needs it ([`meta::manifests::needed_by`]).
 pub(crate) fn discard(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: &RepositoryName,
     id: RepositoryId,
     digest: &Digest,
@@ -90,7 +90,7 @@ pub(crate) fn discard(
 /// Whether it was there. The caller made sure that no index needs it. Its blobs wait for the collection as if they had
 /// since `since`.
 pub(crate) fn evict(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: &RepositoryName,
     id: RepositoryId,
     digest: &Digest,
@@ -105,7 +105,7 @@ pub(crate) fn evict(
 
 /// Deletes a repository with all that it has; `false` if it is not there.
 pub(crate) fn discard_repository(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: &RepositoryName,
     by: &str,
     now: Timestamp,
@@ -131,7 +131,7 @@ pub(crate) fn discard_repository(
 
 /// Whether a tag, or a manifest with its tags, may be deleted as things stand.
 pub(super) fn check(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     policies: &Policies,
     (repository, id): Place<'_>,
     reference: &Reference,

@@ -101,8 +101,9 @@ impl Registry {
         let mut images = Vec::new();
         for child in index.manifests.iter().filter(is_image).take(IMAGES_MAX) {
             let digest = child.digest.as_str();
-            let look =
-                |tx: &meta::Transaction<'_>| meta::manifests::by_digest(tx, repository, digest);
+            let look = |tx: &meta::transaction::Transaction<'_>| {
+                meta::manifests::by_digest(tx, repository, digest)
+            };
             let stored = self.database.read(look)?;
             images.extend(stored.as_ref().and_then(parsed));
         }

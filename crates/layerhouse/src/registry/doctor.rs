@@ -13,8 +13,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::fault::Fault;
 use crate::health::Health;
 use crate::meta;
-use crate::meta::Transaction;
-use crate::meta::sqlite::Database;
+use crate::meta::database::Database;
+use crate::meta::transaction::Transaction;
 use crate::steps::Steps;
 
 /// Things of one kind that are named; the others are counted.

@@ -207,7 +207,7 @@ impl Teller {
     /// Writes an event, in the transaction that makes it so.
     pub(super) fn append(
         &self,
-        tx: &meta::Transaction<'_>,
+        tx: &meta::transaction::Transaction<'_>,
         target: &Target<'_>,
     ) -> Result<(), Fault> {
         self.append_body(tx, target.repository, &body::write(self, target))
@@ -216,7 +216,7 @@ impl Teller {
     /// As [`Teller::append`], of an event that is JSON already.
     fn append_body(
         &self,
-        tx: &meta::Transaction<'_>,
+        tx: &meta::transaction::Transaction<'_>,
         repository: &RepositoryName,
         body: &str,
     ) -> Result<(), Fault> {
@@ -234,7 +234,7 @@ impl Teller {
     /// tag that goes with it.
     pub(super) fn append_delete(
         &self,
-        tx: &meta::Transaction<'_>,
+        tx: &meta::transaction::Transaction<'_>,
         repository: &RepositoryName,
         id: RepositoryId,
         reference: &Reference,

@@ -194,7 +194,7 @@ impl Registry {
 /// The manifest that `v1.at-20270115` names where there is no tag of that name: what `v1` pointed at then, if it
 /// is still there.
 pub(super) fn manifest_at(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: &RepositoryName,
     tag: &Tag,
 ) -> Result<Option<StoredManifest>, Fault> {

@@ -16,7 +16,7 @@ use crate::clock::{Clock, Random};
 use crate::config::meaning::Config;
 use crate::config::{Arguments, Surroundings};
 use crate::fault::Fault;
-use crate::meta::Transaction;
+use crate::meta::transaction::Transaction;
 
 /// A registry with a blob that nothing needs and nobody was promised.
 pub(super) struct House {

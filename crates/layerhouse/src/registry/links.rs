@@ -7,8 +7,8 @@ use layerhouse_oci::digest::Digest;
 use super::{Registry, blocking};
 use crate::fault::Fault;
 use crate::meta;
+use crate::meta::database::Durability;
 use crate::meta::links::{Link, LinkState, StaleLink};
-use crate::meta::sqlite::Durability;
 
 /// Links written between two commits.
 const BATCH_MAX: usize = 256;

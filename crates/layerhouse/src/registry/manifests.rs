@@ -259,7 +259,7 @@ pub(super) struct Needs {
 
 /// What a copy has of its blobs, and what is still to come.
 fn need_or_lack_blobs(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: RepositoryId,
     manifest: &Digest,
     needs: &Needs,
@@ -276,7 +276,7 @@ fn need_or_lack_blobs(
 
 /// A manifest and what it needs, which is there.
 pub(super) fn write_rows(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: RepositoryId,
     manifest: &NewManifest,
     needs: &Needs,
@@ -308,7 +308,7 @@ pub(super) fn write_rows(
 
 /// What the rows of a repository lack of it.
 pub(super) fn missing(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     repository: Option<RepositoryId>,
     needs: &Needs,
 ) -> Result<Vec<Digest>, Fault> {

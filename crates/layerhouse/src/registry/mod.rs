@@ -54,7 +54,8 @@ use crate::config::meaning::policies::Policies;
 use crate::config::meaning::{Purging, Scrubbing};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
-use crate::meta::sqlite::Database;
+use crate::meta::database::Database;
+use crate::meta::postgres::Place;
 use crate::metrics::{ScrubNumbers, StorageActions};
 use crate::steps::Steps;
 
@@ -147,6 +148,7 @@ impl Registry {
     /// The directory cannot be served; the message says what to do.
     pub(crate) fn open(
         root: &Path,
+        database: Option<&Place>,
         limits: Limits,
         clock: Clock,
         random: Random,
@@ -160,7 +162,11 @@ impl Registry {
             limits.free_bytes_min,
             limits.open_files_max,
         )?;
-        let database = Database::open(&store.layout().database(), steps, health)?;
+        store.check_database(database.map(Place::shown).as_deref())?;
+        let database = match database {
+            None => Database::open(&store.layout().database(), steps, health)?,
+            Some(place) => Database::connect(place, steps, health)?,
+        };
         let promises = promises::Promises::new(limits.collection.promise, clock.moment());
         let registry = Self {
             promises,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::fault::Fault;
-use crate::meta::Transaction;
+use crate::meta::transaction::Transaction;
 
 type Write = Box<dyn FnOnce(&Transaction<'_>) -> Result<(), Fault> + Send>;
 

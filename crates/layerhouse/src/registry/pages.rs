@@ -216,7 +216,7 @@ impl Gathered {
 
 /// What clients recorded under the fallback tag.
 fn fallback_referrers(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     pull: &Granted<Pull>,
     query: ReferrersQuery<'_>,
 ) -> Result<Vec<Referrer>, Fault> {

@@ -24,8 +24,9 @@ use crate::auth::{Delete, Granted};
 use crate::clock::Timestamp;
 use crate::config::meaning::policies::Policies;
 use crate::fault::Fault;
+use crate::meta;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::{self, Transaction};
+use crate::meta::transaction::Transaction;
 
 /// Tags that may be chosen together; of more, the first. A posted form has room for twice as many fields.
 pub(crate) const CHOSEN_MAX: usize = 1000;

@@ -16,7 +16,7 @@ use super::Registry;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta;
-use crate::meta::sqlite::Durability;
+use crate::meta::database::Durability;
 
 /// Parts with a lock each, so that threads seldom wait for each other.
 const SHARDS: usize = 16;
@@ -130,7 +130,11 @@ impl Registry {
     }
 }
 
-fn write(tx: &meta::Transaction<'_>, notes: &[Note], now: Timestamp) -> Result<(), Fault> {
+fn write(
+    tx: &meta::transaction::Transaction<'_>,
+    notes: &[Note],
+    now: Timestamp,
+) -> Result<(), Fault> {
     for note in notes {
         // It may be gone by now.
         if let Some(id) = meta::repositories::find(tx, &note.repository)? {

@@ -19,7 +19,8 @@ use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta;
 use crate::meta::adoptions::Adopted;
-use crate::meta::sqlite::Database;
+use crate::meta::database::Database;
+use crate::meta::postgres::Place;
 use crate::steps::Steps;
 
 /// As whom the tags are moved that registry:2 moved.
@@ -118,7 +119,11 @@ impl fmt::Display for RebuildReport {
 /// # Errors
 /// The directory is in use, is none, or the database failed, or it would go too far: then no row was
 /// changed.
-pub fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
+pub fn rebuild(
+    root: &Path,
+    database: Option<&Place>,
+    kind: Rebuild,
+) -> Result<RebuildReport, OpenError> {
     let is_dry_run = kind == Rebuild::Look;
     let layout = Layout::new(root);
     let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());
@@ -129,7 +134,7 @@ pub fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
             layout.repositories().display()
         ));
     }
-    if is_dry_run && !layout.database().exists() {
+    if is_dry_run && database.is_none() && !layout.database().exists() {
         return refuse(format!(
             "{} has no database yet: its first start, or rebuild without --dry-run, reads the whole \
              tree",
@@ -138,12 +143,13 @@ pub fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
     }
     let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
     // To look must not keep an older release from going on with the database.
-    let open = if is_dry_run {
-        Database::open_current
-    } else {
-        Database::open
+    let (steps, health) = (Steps::default(), Health::default());
+    let database = match (database, is_dry_run) {
+        (None, true) => Database::open_current(&layout.database(), steps, health)?,
+        (None, false) => Database::open(&layout.database(), steps, health)?,
+        (Some(place), true) => Database::connect_current(place, steps, health)?,
+        (Some(place), false) => Database::connect(place, steps, health)?,
     };
-    let database = open(&layout.database(), Steps::default(), Health::default())?;
     let report = compare(&store, &database, kind);
     database.close();
     Ok(report?)

@@ -29,7 +29,7 @@ impl Registry {
         let registry = Arc::clone(self);
         let sample = blocking(move || registry.measure_storage()).await??;
         let (daily, gone) = (sample.at.before(HOURLY_FOR), sample.at.before(KEPT_FOR));
-        let keep = move |tx: &meta::Transaction<'_>| {
+        let keep = move |tx: &meta::transaction::Transaction<'_>| {
             meta::storage::keep(tx, &sample)?;
             meta::storage::thin(tx, daily, gone)
         };
@@ -67,7 +67,7 @@ impl Registry {
     /// # Errors
     /// The database failed.
     pub(crate) fn storage_samples(&self) -> Result<Vec<Sample>, Fault> {
-        let read = |tx: &meta::Transaction<'_>| meta::storage::list(tx, SAMPLES_MAX);
+        let read = |tx: &meta::transaction::Transaction<'_>| meta::storage::list(tx, SAMPLES_MAX);
         self.database.read(read)
     }
 }

@@ -18,9 +18,9 @@ use crate::blobs::survey::{BlobFiles, LinkFile, Strange, TagFiles};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::adoptions::Linked;
+use crate::meta::database::Database;
 use crate::meta::links::Link;
 use crate::meta::manifests::NewManifest;
-use crate::meta::sqlite::Database;
 
 /// Entries in one piece.
 const ENTRIES_MAX: usize = 256;

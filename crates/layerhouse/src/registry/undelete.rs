@@ -68,7 +68,7 @@ impl Restoring<'_> {
     /// Brings a deleted manifest back with the manifests that it needs; nothing if it is there.
     fn manifest(
         &mut self,
-        tx: &meta::Transaction<'_>,
+        tx: &meta::transaction::Transaction<'_>,
         digest: &Digest,
         depth: usize,
     ) -> Result<(), RestoreError> {
@@ -117,7 +117,7 @@ impl Restoring<'_> {
     /// The images of a deleted index come back with it; what it did without, it does without.
     fn settle_children(
         &mut self,
-        tx: &meta::Transaction<'_>,
+        tx: &meta::transaction::Transaction<'_>,
         digest: &Digest,
         needs: &mut Needs,
         depth: usize,
@@ -143,7 +143,12 @@ impl Restoring<'_> {
         Ok(())
     }
 
-    fn tag(&mut self, tx: &meta::Transaction<'_>, tag: &Tag, digest: &Digest) -> Result<(), Fault> {
+    fn tag(
+        &mut self,
+        tx: &meta::transaction::Transaction<'_>,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<(), Fault> {
         meta::tags::move_tag(tx, self.id, tag, digest, self.by, self.now)?;
         meta::links::mark_stale(tx, self.repository, &Link::Tag(tag.clone()))?;
         self.restored.tags.push((tag.clone(), digest.clone()));
@@ -151,7 +156,11 @@ impl Restoring<'_> {
     }
 
     /// Where a manifest is to be that a tag will point at.
-    fn target(&mut self, tx: &meta::Transaction<'_>, digest: &Digest) -> Result<(), RestoreError> {
+    fn target(
+        &mut self,
+        tx: &meta::transaction::Transaction<'_>,
+        digest: &Digest,
+    ) -> Result<(), RestoreError> {
         match self.manifest(tx, digest, 0) {
             Err(RestoreError::UnknownManifest { digest }) => Err(RestoreError::Gone { digest }),
             other => other,
@@ -168,7 +177,10 @@ impl Registry {
         work: F,
     ) -> Result<Restored, RestoreError>
     where
-        F: FnOnce(&mut Restoring<'_>, &meta::Transaction<'_>) -> Result<(), RestoreError>
+        F: FnOnce(
+                &mut Restoring<'_>,
+                &meta::transaction::Transaction<'_>,
+            ) -> Result<(), RestoreError>
             + Send
             + 'static,
     {

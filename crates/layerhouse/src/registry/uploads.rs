@@ -19,8 +19,8 @@ use crate::auth::{Granted, Push};
 use crate::blobs::stage::VerifiedBlob;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
+use crate::meta::database::Durability;
 use crate::meta::links::Link;
-use crate::meta::sqlite::Durability;
 use crate::meta::uploads::StoredUpload;
 
 /// What a request says of the bytes in its body.
@@ -599,9 +599,11 @@ impl Writer {
 fn ends_the_session(fault: &Fault) -> bool {
     match fault.kind() {
         FaultKind::DiskFull | FaultKind::Device | FaultKind::Damaged => true,
-        FaultKind::ReadOnly | FaultKind::Exhausted | FaultKind::Stopping | FaultKind::Other => {
-            false
-        }
+        FaultKind::ReadOnly
+        | FaultKind::Exhausted
+        | FaultKind::Unavailable
+        | FaultKind::Stopping
+        | FaultKind::Other => false,
     }
 }
 
@@ -610,6 +612,10 @@ fn ends_the_session(fault: &Fault) -> bool {
 pub(super) fn is_undone(fault: &Fault) -> bool {
     match fault.kind() {
         FaultKind::DiskFull | FaultKind::ReadOnly | FaultKind::Exhausted => true,
-        FaultKind::Device | FaultKind::Damaged | FaultKind::Stopping | FaultKind::Other => false,
+        FaultKind::Device
+        | FaultKind::Damaged
+        | FaultKind::Unavailable
+        | FaultKind::Stopping
+        | FaultKind::Other => false,
     }
 }

@@ -19,8 +19,9 @@ use crate::blobs::{OpenError, Store};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta;
+use crate::meta::database::Database;
 use crate::meta::links::{Link, LinkState, StaleLink};
-use crate::meta::sqlite::Database;
+use crate::meta::postgres::Place;
 use crate::meta::verify as rows;
 use crate::steps::Steps;
 
@@ -120,24 +121,24 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 /// The directory is in use, is not ours, or cannot be read.
-pub fn verify(root: &Path) -> Result<Report, OpenError> {
+pub fn verify(root: &Path, database: Option<&Place>) -> Result<Report, OpenError> {
     let layout = Layout::new(root);
-    if !layout.database().exists() {
+    if database.is_none() && !layout.database().exists() {
         return Err(Fault::plain(
             FaultKind::Other,
             format!(
-                "{} holds no Layerhouse database; name its directory with --root",
+                "{} holds no Layerhouse database; name its directory with --root, or its database with --database",
                 root.display()
             ),
         )
         .into());
     }
     let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
-    let database = Database::open_current(
-        &store.layout().database(),
-        Steps::default(),
-        Health::default(),
-    )?;
+    let (steps, health) = (Steps::default(), Health::default());
+    let database = match database {
+        None => Database::open_current(&store.layout().database(), steps, health)?,
+        Some(place) => Database::connect_current(place, steps, health)?,
+    };
     let mut report = Report {
         may_keep: database.read(meta::adoptions::has_skipped)?,
         ..Report::default()
@@ -153,7 +154,11 @@ pub fn verify(root: &Path) -> Result<Report, OpenError> {
     Ok(report)
 }
 
-fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) -> Result<(), Fault> {
+fn check_rows(
+    tx: &meta::transaction::Transaction<'_>,
+    store: &Store,
+    report: &mut Report,
+) -> Result<(), Fault> {
     for what in rows::check_database(tx)? {
         report.find("database", what);
     }
@@ -243,7 +248,7 @@ fn check_rows(tx: &meta::Transaction<'_>, store: &Store, report: &mut Report) ->
 
 /// What a manifest needs of blobs is linked and said to be needed; what a copy does without is not there.
 fn check_blobs(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     row: &rows::ManifestRow,
     manifest: &Manifest,
     report: &mut Report,
@@ -275,7 +280,7 @@ fn check_blobs(
 }
 
 /// What is on its way out is queued, what can be restored is whole, and what is counted is so.
-fn check_queues(tx: &meta::Transaction<'_>, report: &mut Report) -> Result<(), Fault> {
+fn check_queues(tx: &meta::transaction::Transaction<'_>, report: &mut Report) -> Result<(), Fault> {
     rows::each_forgotten_link(tx, |repository, digest| {
         report.keep(&format!(
             "blob {digest} of {repository}, which no manifest needs"
@@ -315,7 +320,7 @@ fn check_queues(tx: &meta::Transaction<'_>, report: &mut Report) -> Result<(), F
 }
 
 fn check_files(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     store: &Store,
     report: &mut Report,
 ) -> Result<(), Fault> {
@@ -357,7 +362,7 @@ fn check_files(
 
 /// Every row's link file says the same, unless it is marked to be written.
 fn check_links(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     store: &Store,
     report: &mut Report,
 ) -> Result<(), Fault> {

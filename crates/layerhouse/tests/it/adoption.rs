@@ -12,6 +12,7 @@ use layerhouse::Rebuild;
 use layerhouse_oci::media_type::OCI_INDEX;
 use serde_json::json;
 
+use crate::harness::database;
 use crate::harness::http::Client;
 use crate::harness::images;
 use crate::harness::process::Process;
@@ -213,9 +214,9 @@ fn a_directory_goes_from_registry_2_and_back() {
     drop(registry2);
 
     // Read again: first only looked at, then done, then there is nothing to do.
-    let looked = layerhouse::rebuild(&root, Rebuild::Look).unwrap();
-    assert_eq!(layerhouse::rebuild(&root, Rebuild::Look).unwrap(), looked);
-    let rebuilt = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let looked = database::rebuild(&root, Rebuild::Look).unwrap();
+    assert_eq!(database::rebuild(&root, Rebuild::Look).unwrap(), looked);
+    let rebuilt = database::rebuild(&root, Rebuild::Change).unwrap();
     assert!(
         !rebuilt.is_unchanged() && rebuilt.skipped().is_empty(),
         "{rebuilt}"
@@ -230,7 +231,7 @@ fn a_directory_goes_from_registry_2_and_back() {
         assert!(looked.to_string().contains(line), "{line}: {looked}");
         assert!(rebuilt.to_string().contains(line), "{line}: {rebuilt}");
     }
-    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let again = database::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     assert_sound(&root);
     let process = Process::start(&root, &[]);
@@ -247,8 +248,8 @@ fn a_directory_goes_from_registry_2_and_back() {
         .output()
         .unwrap();
     assert!(collected.status.success(), "{collected:?}");
-    layerhouse::rebuild(&root, Rebuild::Change).unwrap();
-    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    database::rebuild(&root, Rebuild::Change).unwrap();
+    let again = database::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     assert_sound(&root);
     let process = Process::start(&root, &[]);
@@ -260,7 +261,7 @@ fn a_directory_goes_from_registry_2_and_back() {
 }
 
 fn assert_sound(root: &Path) {
-    let report = layerhouse::verify(root).unwrap();
+    let report = database::verify(root).unwrap();
     assert!(
         report.findings.is_empty() && report.stale_links == 0,
         "{report}"
@@ -336,7 +337,7 @@ fn rebuild_of_what_nobody_changed_changes_nothing() {
     server.stop();
     let before = rows(&server.root());
     for kind in [Rebuild::Look, Rebuild::Change, Rebuild::Change] {
-        let report = layerhouse::rebuild(&server.root(), kind).unwrap();
+        let report = database::rebuild(&server.root(), kind).unwrap();
         assert!(
             report.is_unchanged() && report.skipped().is_empty(),
             "{report}"
@@ -366,7 +367,7 @@ fn rebuild_removes_only_what_surely_was_removed() {
     fs::write(&layer, "in its place").unwrap();
     // Gone, and needed by manifests that stay.
     fs::remove_dir_all(web.join("_layers/sha256").join(&one[7..])).unwrap();
-    let report = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let report = database::rebuild(&root, Rebuild::Change).unwrap();
     let said = report.to_string();
     assert!(
         said.contains("removed: 0 manifests, 0 tags, 0 links of blobs"),
@@ -377,7 +378,7 @@ fn rebuild_removes_only_what_surely_was_removed() {
         "{said}"
     );
     assert_eq!(report.skipped().len(), 3, "{said}");
-    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let again = database::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     fs::remove_file(&layer).unwrap();
     server.leave_unverified();
@@ -417,7 +418,7 @@ fn rebuild_leaves_what_was_not_written_yet() {
         assert_eq!(process.client.send(method, path, &[], b"").status, 202);
     }
     process.kill();
-    let report = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let report = database::rebuild(&root, Rebuild::Change).unwrap();
     let said = report.to_string();
     assert!(said.contains("added: 0 manifests, 0 tags"), "{said}");
     let process = Process::start(&root, &[]);
@@ -438,7 +439,7 @@ fn rebuild_notices_a_repository_that_was_removed() {
     server.stop();
     let root = server.root();
     fs::remove_dir_all(repository(&root, "acme/web/api")).unwrap();
-    let report = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let report = database::rebuild(&root, Rebuild::Change).unwrap();
     assert!(
         report
             .to_string()
@@ -456,7 +457,7 @@ fn rebuild_notices_a_repository_that_was_removed() {
     assert_eq!(removals, 1);
     drop(database);
     assert!(
-        layerhouse::rebuild(&root, Rebuild::Change)
+        database::rebuild(&root, Rebuild::Change)
             .unwrap()
             .is_unchanged()
     );
@@ -472,7 +473,7 @@ fn rebuild_without_a_tree_is_refused() {
     let before = rows(&root);
     let hidden = root.join("elsewhere");
     fs::rename(root.join("docker"), &hidden).unwrap();
-    let refused = layerhouse::rebuild(&root, Rebuild::Change)
+    let refused = database::rebuild(&root, Rebuild::Change)
         .unwrap_err()
         .to_string();
     assert!(refused.contains("repositories is not there"), "{refused}");
@@ -480,7 +481,7 @@ fn rebuild_without_a_tree_is_refused() {
     // Also when what was found is empty: a disk that is not mounted, where a start made directories.
     fs::create_dir_all(root.join("docker/registry/v2/repositories")).unwrap();
     for kind in [Rebuild::Look, Rebuild::Change, Rebuild::ChangeMost] {
-        let refused = layerhouse::rebuild(&root, kind).unwrap_err().to_string();
+        let refused = database::rebuild(&root, kind).unwrap_err().to_string();
         assert!(refused.contains("has no repository"), "{refused}");
         assert_eq!(rows(&root), before);
     }
@@ -497,13 +498,13 @@ fn rebuild_removes_most_only_when_told_to() {
     let root = server.root();
     let before = rows(&root);
     fs::remove_dir_all(repository(&root, "acme/web/_manifests")).unwrap();
-    let refused = layerhouse::rebuild(&root, Rebuild::Change).unwrap_err();
+    let refused = database::rebuild(&root, Rebuild::Change).unwrap_err();
     let words = "would remove 3 of 4 manifests";
     assert!(refused.to_string().contains(words), "{refused}");
     assert_eq!(rows(&root), before);
-    let looked = layerhouse::rebuild(&root, Rebuild::Look).unwrap();
+    let looked = database::rebuild(&root, Rebuild::Look).unwrap();
     assert!(looked.to_string().contains("--remove-most"), "{looked}");
-    let rebuilt = layerhouse::rebuild(&root, Rebuild::ChangeMost).unwrap();
+    let rebuilt = database::rebuild(&root, Rebuild::ChangeMost).unwrap();
     let line = "removed: 3 manifests, 3 tags";
     assert!(rebuilt.to_string().contains(line), "{rebuilt}");
     assert!(!rebuilt.to_string().contains("--remove-most"), "{rebuilt}");
@@ -549,7 +550,7 @@ fn rebuild_takes_no_dangling_link_for_a_removal() {
         let elsewhere = root.join("elsewhere");
         fs::rename(&moved, &elsewhere).unwrap();
         std::os::unix::fs::symlink(root.join("unmounted"), &moved).unwrap();
-        let report = layerhouse::rebuild(&root, Rebuild::ChangeMost).unwrap();
+        let report = database::rebuild(&root, Rebuild::ChangeMost).unwrap();
         assert!(report.is_unchanged(), "{}: {report}", moved.display());
         assert!(!report.skipped().is_empty(), "{}", moved.display());
         assert_eq!(rows(&root), before, "{}", moved.display());
@@ -596,16 +597,16 @@ fn rebuild_and_a_lost_database_come_to_the_same() {
                 fs::remove_dir_all(blobs.join(&hex[..2]).join(hex)).unwrap();
             }
         }
-        let looked = layerhouse::rebuild(&root, Rebuild::Look).unwrap();
-        let rebuilt = layerhouse::rebuild(&root, Rebuild::ChangeMost).unwrap();
+        let looked = database::rebuild(&root, Rebuild::Look).unwrap();
+        let rebuilt = database::rebuild(&root, Rebuild::ChangeMost).unwrap();
         assert_eq!(
             looked.to_string().lines().next(),
             rebuilt.to_string().lines().next()
         );
         assert!(rebuilt.to_string().contains(lines), "{rebuilt}");
-        let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+        let again = database::rebuild(&root, Rebuild::Change).unwrap();
         assert!(again.is_unchanged(), "{again}");
-        let report = layerhouse::verify(&root).unwrap();
+        let report = database::verify(&root).unwrap();
         let lacks = |invariant| report.findings.iter().any(|at| at.invariant == invariant);
         assert!(!lacks("I1") && !lacks("I3") && !lacks("I4"), "{report}");
         // Links of what is not there any more outlive the rows, for registry:2 to have back.
@@ -672,7 +673,7 @@ fn a_truncated_layer_is_not_adopted() {
     let of_lie = if pushed.status == 201 { 200 } else { 404 };
     assert_eq!(status("GET", "/v2/acme/web/manifests/lie"), of_lie);
     server.stop();
-    let again = layerhouse::rebuild(&root, Rebuild::Change).unwrap();
+    let again = database::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     assert!(
         again

@@ -95,7 +95,7 @@ fn a_backup_is_restored_as_it_was() {
         assert_eq!(gone.status, 404);
         assert!(process.terminate().0.success());
         for root in [new, old] {
-            let report = layerhouse::verify(&root).unwrap();
+            let report = layerhouse::verify(&root, None).unwrap();
             assert!(report.findings.is_empty(), "{report}");
             assert_eq!(report.stale_links, 0, "its start wrote them");
         }

@@ -166,7 +166,7 @@ fn sec_s22_verify_finds_what_is_damaged() {
         images::push_blob(&server.client, "acme/web", "efgh");
         server.stop();
         Damage::strike(damage, &server.blob_path(&digest));
-        let report = layerhouse::verify(&server.root()).unwrap();
+        let report = crate::harness::database::verify(&server.root()).unwrap();
         let found = report
             .findings
             .iter()

@@ -679,7 +679,7 @@ fn die_at(step: usize) -> bool {
     assert_eq!(first_told(told), expected, "step {step}");
     let (stopped, log) = process.terminate();
     assert!(stopped.success(), "{log}");
-    let report = layerhouse::verify(&root).expect("it can be read");
+    let report = crate::harness::database::verify(&root).expect("it can be read");
     assert!(report.findings.is_empty(), "{report}");
     !status.success()
 }

@@ -341,6 +341,6 @@ fn a_blob_that_was_adopted_cut_short_counts_whole_when_it_is_whole_again() {
         assert_eq!(head(&server.client, &images::digest(content)), 200);
     }
     server.stop();
-    let report = layerhouse::verify(&server.root()).unwrap();
+    let report = crate::harness::database::verify(&server.root()).unwrap();
     assert!(report.findings.is_empty(), "{report}");
 }

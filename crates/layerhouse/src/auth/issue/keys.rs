@@ -15,8 +15,8 @@ use super::key::{NewKey, SigningKey};
 use crate::clock::{Clock, Timestamp};
 use crate::config::meaning::index::{IndexTokens, SigningAlgorithm};
 use crate::fault::{Fault, FaultKind};
+use crate::meta::database::Database;
 use crate::meta::signing_keys::{self, StoredKey};
-use crate::meta::sqlite::Database;
 
 /// How much longer than tokens live their keys are believed: other clocks may be behind ours.
 const BELIEVED_LONGER: Duration = Duration::from_mins(2);
@@ -96,19 +96,20 @@ impl Keys {
         // Made before the transaction, and thrown away if they are not needed.
         let make = || NewKey::make(algorithm, &self.config.issuer);
         let fresh = [make()?, make()?];
-        let change = move |tx: &crate::meta::Transaction<'_>| -> Result<Vec<StoredKey>, Fault> {
-            let stored = signing_keys::all(tx)?;
-            let plan = plan(&stored, algorithm, rotation, now);
-            for key in &plan.retire {
-                signing_keys::retire(tx, stored[*key].id, now)?;
-            }
-            for key in fresh.iter().take(plan.make) {
-                let (private_key, certificate) = (&key.private_key, &key.certificate);
-                signing_keys::create(tx, algorithm.name(), private_key, certificate, now)?;
-            }
-            signing_keys::delete_retired(tx, forgotten)?;
-            signing_keys::all(tx)
-        };
+        let change =
+            move |tx: &crate::meta::transaction::Transaction<'_>| -> Result<Vec<StoredKey>, Fault> {
+                let stored = signing_keys::all(tx)?;
+                let plan = plan(&stored, algorithm, rotation, now);
+                for key in &plan.retire {
+                    signing_keys::retire(tx, stored[*key].id, now)?;
+                }
+                for key in fresh.iter().take(plan.make) {
+                    let (private_key, certificate) = (&key.private_key, &key.certificate);
+                    signing_keys::create(tx, algorithm.name(), private_key, certificate, now)?;
+                }
+                signing_keys::delete_retired(tx, forgotten)?;
+                signing_keys::all(tx)
+            };
         let stored = self.database.write(change).await?;
         tracing::info!(
             keys = stored.len(),

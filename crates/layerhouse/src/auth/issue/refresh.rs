@@ -8,9 +8,9 @@ use crate::auth::directory::{self, Directory};
 use crate::auth::principal::Principal;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::accounts::AccountId;
 use crate::meta::tokens::{self, NewToken, Token, TokenKind};
+use crate::meta::transaction::Transaction;
 
 /// One that nobody used for so long has ended: the machine that had it is gone.
 pub(crate) const UNUSED_MAX: Duration = Duration::from_hours(90 * 24);

@@ -23,11 +23,11 @@ use crate::config::meaning::Config;
 use crate::config::{Arguments, Surroundings};
 use crate::fault::Fault;
 use crate::health::Health;
-use crate::meta::Transaction;
 use crate::meta::accounts::{self, AccountId, AccountKind, NewAccount};
+use crate::meta::database::Database;
 use crate::meta::namespaces::{self, NamespaceKind};
-use crate::meta::sqlite::Database;
 use crate::meta::tokens::{self, NewToken, Token, TokenId, TokenKind};
+use crate::meta::transaction::Transaction;
 use crate::steps::Steps;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);

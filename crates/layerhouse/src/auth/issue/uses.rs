@@ -7,9 +7,9 @@ use super::refresh;
 use crate::auth::directory::Directory;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
-use crate::meta::sqlite::Durability;
+use crate::meta::database::Durability;
 use crate::meta::tokens::{self, TokenId};
+use crate::meta::transaction::Transaction;
 
 /// Tokens whose use waits to be written: 100 a second between two writes, and 2 MiB. What comes beyond is
 /// noted the next time.

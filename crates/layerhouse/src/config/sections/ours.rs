@@ -5,7 +5,26 @@ use std::time::Duration;
 
 use crate::config::meaning::{Network, Purging, Scrubbing, Timeouts};
 use crate::config::reader::Section;
+use crate::meta::postgres::Place;
 use crate::registry::{Collecting, Limits};
+
+/// A database by its URL, `postgres://user:password@host/database`.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn database_place(url: &str) -> Result<Place, String> {
+    Place::parse(url, |path| {
+        std::fs::read(path).map_err(|error| error.to_string())
+    })
+}
+
+/// Where the facts are kept; `None` for a file in the data directory.
+pub(in crate::config) fn database(ours: &Section<'_>) -> Option<Place> {
+    let url = ours.text("database")?;
+    database_place(&url)
+        .map_err(|problem| ours.refuse("database", problem))
+        .ok()
+}
 
 pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) -> Limits {
     let uploads = ours.section("uploads");

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{is_official, words};
 use crate::fault::Fault;
+use crate::meta::counts;
 use crate::meta::pages::{self, Page};
 use crate::meta::repositories::RepositoryId;
 use crate::meta::search::{self, DOUBLINGS_BITS, Document, Facts, Field};
-use crate::meta::{Transaction, counts};
+use crate::meta::transaction::Transaction;
 
 /// Keys of labels that say nothing beside what the standard says they mean.
 const STANDARD_KEYS: [&str; 2] = ["org.opencontainers.", "org.label-schema."];

@@ -11,9 +11,9 @@ use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::index::Index;
 use crate::index::pages::Labels;
+use crate::meta::database::{Database, Durability};
 use crate::meta::repositories::RepositoryId;
 use crate::meta::search::{self, Progress};
-use crate::meta::sqlite::{Database, Durability};
 use crate::meta::{counts, tags};
 
 /// Repositories of one round: a transaction of some 10 ms, for pushes wait behind it.
@@ -140,7 +140,7 @@ async fn finish(
     round: Round,
     said: Vec<Said>,
 ) -> Result<(), Fault> {
-    let work = move |tx: &crate::meta::Transaction<'_>| {
+    let work = move |tx: &crate::meta::transaction::Transaction<'_>| {
         if search::progress(tx)? != round.from {
             return Ok(());
         }

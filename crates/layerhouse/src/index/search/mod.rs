@@ -25,11 +25,11 @@ use super::{Index, Sort};
 use crate::auth::directory::Viewer;
 use crate::auth::rights::Visibility;
 use crate::fault::{Fault, FaultKind};
-use crate::meta::Transaction;
+use crate::meta::database::Database;
 use crate::meta::pages;
 use crate::meta::repositories::RepositoryId;
 use crate::meta::search::{self, Candidate, Class, Expression, Facts, Field, Position, Term};
-use crate::meta::sqlite::Database;
+use crate::meta::transaction::Transaction;
 
 /// Repositories found at most; a search for what more have does not say how many.
 pub(crate) const FOUND_MAX: usize = 500;

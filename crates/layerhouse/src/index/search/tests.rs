@@ -10,12 +10,12 @@ use crate::clock::{Clock, Random, Timestamp};
 use crate::config::meaning::Config;
 use crate::config::{Arguments, Surroundings};
 use crate::health::Health;
+use crate::meta::database::Database;
 use crate::meta::measured::{make_member, make_repository};
 use crate::meta::pages::{self, Page};
 use crate::meta::repositories::RepositoryId;
 use crate::meta::search;
 use crate::meta::shown;
-use crate::meta::sqlite::Database;
 use crate::steps::Steps;
 
 struct House {
@@ -78,7 +78,9 @@ impl House {
 
     fn change<T>(
         &self,
-        change: impl FnOnce(&crate::meta::Transaction<'_>) -> Result<T, crate::fault::Fault>,
+        change: impl FnOnce(
+            &crate::meta::transaction::Transaction<'_>,
+        ) -> Result<T, crate::fault::Fault>,
     ) -> T {
         let mut bulk = self.database.bulk().expect("nobody else writes");
         let changed = bulk.change(change).expect("it can be written");

@@ -108,7 +108,7 @@ pub(crate) fn learn(
             "INSERT INTO image_queue (repository_id, digest, change)
              SELECT repository_id, manifest, 1 FROM manifest_children
              WHERE repository_id = $1 AND digest = $2 AND manifest <> $2
-             ON CONFLICT (repository_id, digest) DO UPDATE SET change = change + 1",
+             ON CONFLICT (repository_id, digest) DO UPDATE SET change = image_queue.change + 1",
             &key[..2],
         )?;
     }

@@ -10,9 +10,9 @@ use super::array;
 use super::tags::Facts;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::blobs::bytes;
 use crate::meta::repositories::{RepositoryId, within};
+use crate::meta::transaction::Transaction;
 
 /// What a list is put in order by.
 #[derive(Clone, Copy, Debug)]
@@ -169,7 +169,7 @@ pub(crate) fn details(
          FROM JSON_EACH($1) AS wanted CROSS JOIN repositories
          LEFT JOIN repository_pages ON repository_pages.repository_id = repositories.id
          LEFT JOIN repository_counts ON repository_counts.repository_id = repositories.id
-         WHERE repositories.id = wanted.value
+         WHERE repositories.id = CAST(wanted.value AS BIGINT)
          ORDER BY wanted.key",
         &[array(&ids).as_str().into()],
         |row| {

@@ -37,10 +37,10 @@ pub(crate) fn around(
         "SELECT manifests.artifact_type, manifests.pushed_at, pulls.pulled_at,
                 facts.kind, facts.image_bytes, facts.largest_bytes, facts.platforms, facts.created_at,
                 (SELECT COUNT(*) FROM (SELECT 1 FROM tags WHERE tags.repository_id = $1
-                                         AND tags.digest = $2 LIMIT $3) AS some),
+                                         AND tags.digest = $2 LIMIT $3) AS counted),
                 (SELECT COUNT(*) FROM (SELECT 1 FROM manifests AS referrers
                                        WHERE referrers.repository_id = $1
-                                         AND referrers.subject = $2 LIMIT $3) AS some),
+                                         AND referrers.subject = $2 LIMIT $3) AS counted),
                 EXISTS (SELECT 1 FROM tags AS beside WHERE beside.repository_id = $1
                           AND beside.name = REPLACE($2, ':', '-') || '.sig')
                 OR EXISTS (SELECT 1 FROM (SELECT digest FROM manifests AS named
@@ -124,7 +124,7 @@ pub(crate) fn count_needing(
 ) -> Result<u64, Fault> {
     let counted = tx.query_one(
         "SELECT COUNT(*) FROM (SELECT 1 FROM manifest_blobs
-                               WHERE repository_id = $1 AND digest = $2 LIMIT $3) AS some",
+                               WHERE repository_id = $1 AND digest = $2 LIMIT $3) AS counted",
         &[repository.0.into(), blob.as_str().into(), limit(rows)],
         |row| row.int(0),
     )?;

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta;
-use crate::meta::sqlite::Database;
+use crate::meta::database::Database;
 use crate::registry::verify::{Report, verify};
 use crate::steps::Steps;
 
@@ -62,7 +62,7 @@ pub fn backup_restore(
             return Err(no_room(root, fault));
         }
     };
-    let report = verify(root).map_err(of_open)?;
+    let report = verify(root, None).map_err(of_open)?;
     Ok(Restored {
         name: name.to_owned(),
         blobs,

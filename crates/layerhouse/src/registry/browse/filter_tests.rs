@@ -3,7 +3,7 @@
 use super::tags::{Order, TagSort, TagsQuery};
 use super::tests::{House, name};
 use crate::meta;
-use crate::meta::sqlite::Durability;
+use crate::meta::database::Durability;
 use crate::registry::collection::simulation::{BEGINNING, pull};
 
 const REPOSITORY: &str = "acme/web";
@@ -24,7 +24,7 @@ impl House {
     /// Moves or removes tags, each a millisecond after the other.
     async fn change(&self, tags: Vec<(String, bool)>, begin: i64) {
         let digest = self.image(REPOSITORY, None, "amd64", 10).await;
-        let work = move |tx: &meta::Transaction<'_>| {
+        let work = move |tx: &meta::transaction::Transaction<'_>| {
             let id = meta::repositories::find(tx, &name(REPOSITORY))?.expect("it is there");
             for (at, (tag, is_there)) in (begin..).zip(&tags) {
                 let mut now = BEGINNING;

@@ -17,9 +17,9 @@ use crate::auth::{Granted, Pull};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta;
-use crate::meta::Transaction;
 use crate::meta::browse::shared as rows;
 use crate::meta::repositories::RepositoryId;
+use crate::meta::transaction::Transaction;
 use crate::registry::Registry;
 
 /// An image, or whatever else a manifest is.

@@ -18,8 +18,8 @@ use crate::fault::Fault;
 use crate::meta;
 use crate::meta::browse::images::{self as rows, Queued};
 use crate::meta::browse::tags::Facts;
+use crate::meta::database::Durability;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::sqlite::Durability;
 use crate::registry::{Registry, blocking};
 
 /// Manifests of one round: their rows are written in one transaction, some 5 ms, for pushes wait behind it.
@@ -81,7 +81,7 @@ impl Registry {
         if learned.is_empty() && progress.is_none() {
             return Ok(false);
         }
-        let write = move |tx: &meta::Transaction<'_>| {
+        let write = move |tx: &meta::transaction::Transaction<'_>| {
             for (queued, learned) in &learned {
                 rows::learn(tx, queued, &learned.facts, learned.awaits.as_ref())?;
             }
@@ -151,8 +151,9 @@ impl Registry {
         else {
             return Ok(learned);
         };
-        let is_here =
-            |tx: &meta::Transaction<'_>| meta::blobs::is_linked(tx, repository, &config.digest);
+        let is_here = |tx: &meta::transaction::Transaction<'_>| {
+            meta::blobs::is_linked(tx, repository, &config.digest)
+        };
         if !self.database.read(is_here)? {
             learned.awaits = Some(config.digest.clone());
             return Ok(learned);
@@ -191,7 +192,9 @@ impl Registry {
                 break;
             }
             budget.children -= 1;
-            let known = |tx: &meta::Transaction<'_>| rows::facts(tx, repository, &child.digest);
+            let known = |tx: &meta::transaction::Transaction<'_>| {
+                rows::facts(tx, repository, &child.digest)
+            };
             let facts = match self.database.read(known)? {
                 None if 0 < budget.depth => {
                     budget.depth -= 1;

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Random};
 use crate::config::meaning::Config;
 use crate::config::{Arguments, Surroundings};
 use crate::meta;
-use crate::meta::sqlite::Durability;
+use crate::meta::database::Durability;
 use crate::registry::collection::simulation::pull;
 
 const ALL: RepositoriesQuery<'static> = RepositoriesQuery {
@@ -42,8 +42,9 @@ impl House {
 
     async fn publish(&self, repository: &str) {
         let repository = repository.to_owned();
-        let work =
-            move |tx: &meta::Transaction<'_>| meta::shown::set(tx, &repository, Some("public"));
+        let work = move |tx: &meta::transaction::Transaction<'_>| {
+            meta::shown::set(tx, &repository, Some("public"))
+        };
         let written = self
             .registry
             .database

@@ -22,10 +22,10 @@ use crate::clock::{Clock, Random, RequestId, Timestamp};
 use crate::config::meaning::{Config, Http};
 use crate::fault::Fault;
 use crate::meta;
-use crate::meta::Transaction;
+use crate::meta::database::Bulk;
 use crate::meta::manifests::NewManifest;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::sqlite::Bulk;
+use crate::meta::transaction::Transaction;
 use crate::registry::Registry;
 use crate::steps::Steps;
 
@@ -88,6 +88,7 @@ impl House {
         let (clock, random) = (Clock::system(), Random::system());
         let registry = Registry::open(
             &config.root,
+            config.database.as_ref(),
             config.limits,
             clock.clone(),
             random.clone(),

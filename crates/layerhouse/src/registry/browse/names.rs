@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::fault::Fault;
-use crate::meta::Transaction;
 use crate::meta::browse::tags::{events_after, last_event, names_text};
 use crate::meta::repositories::RepositoryId;
+use crate::meta::transaction::Transaction;
 
 /// Shorter lists are read within 2 ms.
 const KEPT_BYTES_MIN: usize = 64 << 10;

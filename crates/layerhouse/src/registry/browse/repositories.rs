@@ -13,9 +13,9 @@ use crate::auth::{Granted, Pull};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta;
-use crate::meta::Transaction;
 use crate::meta::browse::repositories::{self as rows, Among, Brief, Count, Listed};
 use crate::meta::repositories::RepositoryId;
+use crate::meta::transaction::Transaction;
 use crate::registry::Registry;
 
 /// What repositories are sorted by. Those that have no such thing come last in both directions, by name.

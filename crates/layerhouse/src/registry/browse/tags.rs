@@ -11,9 +11,9 @@ use crate::auth::{Granted, Pull};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
-use crate::meta::Transaction;
 use crate::meta::browse::tags::{Facts, Listed, Part};
 use crate::meta::repositories::RepositoryId;
+use crate::meta::transaction::Transaction;
 use crate::registry::Registry;
 
 /// What tags are sorted by. Those that have no such thing (tags that are no versions, that were never pulled)

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Random, Timestamp};
 use crate::config::meaning::Config;
 use crate::config::{Arguments, Surroundings};
 use crate::meta;
-use crate::meta::sqlite::Durability;
+use crate::meta::database::Durability;
 use crate::registry::Registry;
 use crate::registry::collection::simulation::{BEGINNING, Whole, open, pull, push};
 use crate::registry::manifest_rules::ManifestRules;
@@ -138,7 +138,7 @@ impl House {
     /// A manifest was pulled, this long after the beginning.
     async fn pulled(&self, repository: &str, digest: &Digest, after: Duration) {
         let (repository, digest) = (name(repository), digest.clone());
-        let work = move |tx: &meta::Transaction<'_>| {
+        let work = move |tx: &meta::transaction::Transaction<'_>| {
             let id = meta::repositories::find(tx, &repository)?.expect("it is there");
             meta::retention::note_pull(tx, id, &digest, BEGINNING.after(after))
         };

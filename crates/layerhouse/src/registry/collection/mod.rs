@@ -29,10 +29,10 @@ use super::{Collecting, Registry, blocking};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
+use crate::meta::database::Durability;
 use crate::meta::deleted::{Deed, DeletedManifest, Why};
 use crate::meta::links::Link;
 use crate::meta::reviews::{NONE_GONE, QueuedBlob, QueuedLink};
-use crate::meta::sqlite::Durability;
 use crate::metrics::CollectionNumbers;
 
 /// Reviewed in one transaction, at some 20 µs each: the writer is not held for longer than a push holds it.
@@ -531,7 +531,7 @@ impl<Over: Fn() -> bool> Pace<Over> {
 /// Forgets one deleted manifest, if its time is over; what came with it and is needed by nothing is deleted
 /// with it, and what it needed is reviewed.
 fn forget(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     deleted: &DeletedManifest,
     rules: Collecting,
     now: Timestamp,
@@ -573,7 +573,7 @@ fn forget(
 
 /// Carries out what was decided of a link, if it is still so; whether it was removed.
 fn settle_link(
-    tx: &meta::Transaction<'_>,
+    tx: &meta::transaction::Transaction<'_>,
     link: &QueuedLink,
     verdict: Verdict,
     rules: Collecting,

@@ -119,7 +119,7 @@ impl Planner<'_> {
         }
     }
 
-    fn deleted(&mut self, tx: &meta::Transaction<'_>) -> Result<(), Fault> {
+    fn deleted(&mut self, tx: &meta::transaction::Transaction<'_>) -> Result<(), Fault> {
         let mut after = None;
         loop {
             let page =
@@ -153,7 +153,7 @@ impl Planner<'_> {
     }
 
     /// The links that are queued.
-    fn links(&mut self, tx: &meta::Transaction<'_>) -> Result<(), Fault> {
+    fn links(&mut self, tx: &meta::transaction::Transaction<'_>) -> Result<(), Fault> {
         let (until, gone) = (Timestamp(i64::MAX), self.gone);
         let mut after = None;
         loop {
@@ -169,7 +169,7 @@ impl Planner<'_> {
     }
 
     /// Those that are queued when the deleted manifests are gone that needed them.
-    fn links_of_gone(&mut self, tx: &meta::Transaction<'_>) -> Result<(), Fault> {
+    fn links_of_gone(&mut self, tx: &meta::transaction::Transaction<'_>) -> Result<(), Fault> {
         let mut after = None;
         loop {
             let page =
@@ -184,7 +184,11 @@ impl Planner<'_> {
         }
     }
 
-    fn link(&mut self, tx: &meta::Transaction<'_>, link: QueuedLink) -> Result<(), Fault> {
+    fn link(
+        &mut self,
+        tx: &meta::transaction::Transaction<'_>,
+        link: QueuedLink,
+    ) -> Result<(), Fault> {
         match self.verdict(&link) {
             Verdict::Stays => {}
             Verdict::Waits { until } => {
@@ -212,7 +216,7 @@ impl Planner<'_> {
     /// Whether every link of the blob goes now, and this is the first of them.
     fn is_last_of_its_blob(
         &self,
-        tx: &meta::Transaction<'_>,
+        tx: &meta::transaction::Transaction<'_>,
         link: &QueuedLink,
     ) -> Result<bool, Fault> {
         let links = meta::reviews::links_of(tx, &link.digest, self.gone)?;
@@ -223,7 +227,7 @@ impl Planner<'_> {
         Ok(all_go && first == Some(link.repository_id))
     }
 
-    fn blobs(&mut self, tx: &meta::Transaction<'_>) -> Result<(), Fault> {
+    fn blobs(&mut self, tx: &meta::transaction::Transaction<'_>) -> Result<(), Fault> {
         let mut after = None;
         loop {
             let until = Timestamp(i64::MAX);

@@ -768,7 +768,7 @@ impl Simulation {
             .await
             .expect("they can be written");
         self.stop();
-        let report = verify(self.directory.path()).expect("it can be read");
+        let report = verify(self.directory.path(), None).expect("it can be read");
         assert!(report.findings.is_empty(), "{report}");
         assert_eq!(report.unlinked_blobs, 0, "{report}");
         assert_eq!(report.deleted_manifests, 0, "{report}");
@@ -818,7 +818,14 @@ pub(in crate::registry) fn open(
     random: &Random,
 ) -> Arc<Registry> {
     let (clock, random) = (clock.clone(), random.clone());
-    let opened = Registry::open(directory.path(), limits, clock, random, Steps::default());
+    let opened = Registry::open(
+        directory.path(),
+        None,
+        limits,
+        clock,
+        random,
+        Steps::default(),
+    );
     Arc::new(opened.unwrap_or_else(|error| panic!("{error}")))
 }
 

@@ -13,9 +13,9 @@ use crate::clock::Timestamp;
 use crate::config::meaning::Notifications;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
+use crate::meta::database::Durability;
 pub(crate) use crate::meta::events::EventId;
 use crate::meta::events::{OutboxBounds, StoredEvent};
-use crate::meta::sqlite::Durability;
 use crate::registry::Registry;
 
 /// Events held at once for endpoints that do not take them, at 700 bytes each.
@@ -145,7 +145,7 @@ impl Registry {
         if self.database.read(meta::events::is_empty)? {
             return Ok(false);
         }
-        let remove_passed = move |tx: &meta::Transaction<'_>| {
+        let remove_passed = move |tx: &meta::transaction::Transaction<'_>| {
             let removed = meta::events::remove_passed(tx, REMOVED_MAX)?;
             Ok::<_, Fault>(removed)
         };
@@ -327,7 +327,10 @@ impl Pulled {
 
 /// Pulls have one half of the outbox: however many there are, they push out no push and no delete that
 /// waits.
-fn append_pulls(tx: &meta::Transaction<'_>, pulls: Vec<Told>) -> Result<Vec<Told>, Fault> {
+fn append_pulls(
+    tx: &meta::transaction::Transaction<'_>,
+    pulls: Vec<Told>,
+) -> Result<Vec<Told>, Fault> {
     let held = meta::events::held(tx)?;
     if ROWS_MAX / 2 <= held.rows || BYTES_MAX / 2 <= held.bytes {
         let doing =

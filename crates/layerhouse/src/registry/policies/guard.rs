@@ -9,8 +9,9 @@ use layerhouse_oci::tag::Tag;
 use super::quota;
 use crate::config::meaning::policies::{Policies, Policy, owner};
 use crate::fault::Fault;
+use crate::meta;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::{self, Transaction};
+use crate::meta::transaction::Transaction;
 
 /// What a policy does not let happen, in words for who tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

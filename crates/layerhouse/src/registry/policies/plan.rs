@@ -11,8 +11,9 @@ use crate::clock::Timestamp;
 use crate::config::meaning::glob::Glob;
 use crate::config::meaning::policies::Policies;
 use crate::fault::Fault;
+use crate::meta;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::{self, Transaction};
+use crate::meta::transaction::Transaction;
 use crate::registry::{Registry, blocking};
 
 /// Names of repositories that are looked at together.

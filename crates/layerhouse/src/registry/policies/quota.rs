@@ -8,8 +8,9 @@ use layerhouse_oci::name::RepositoryName;
 use super::guard::{Place, Refused};
 use crate::config::meaning::policies::{Per, Policies};
 use crate::fault::Fault;
+use crate::meta;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::{self, Transaction};
+use crate::meta::transaction::Transaction;
 use crate::registry::sessions::Sessions;
 use crate::size::shown_size;
 

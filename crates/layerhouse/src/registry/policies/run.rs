@@ -16,11 +16,12 @@ use crate::clock::Timestamp;
 use crate::config::meaning::glob::Glob;
 use crate::config::meaning::policies::{Policies, owner};
 use crate::fault::{Fault, FaultKind};
+use crate::meta;
+use crate::meta::database::Durability;
 use crate::meta::deleted::{Deed, Why};
 use crate::meta::repositories::RepositoryId;
 use crate::meta::retention::{ManifestRow, TagRow};
-use crate::meta::sqlite::Durability;
-use crate::meta::{self, Transaction};
+use crate::meta::transaction::Transaction;
 use crate::registry::{Registry, deletion};
 
 /// Who removes, in the history of tags.

@@ -7,9 +7,10 @@ use layerhouse_oci::digest::Digest;
 use super::Freed;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
+use crate::meta;
 use crate::meta::deleted::Companion;
 use crate::meta::repositories::RepositoryId;
-use crate::meta::{self, Transaction};
+use crate::meta::transaction::Transaction;
 use crate::registry::Collecting;
 use crate::registry::collection::verdict::{self, Because, Kept, Verdict};
 

@@ -10,9 +10,9 @@ use super::{Reading, Registry, Scrubber, blocking, pace, read_slice};
 use crate::blobs::Store;
 use crate::fault::Fault;
 use crate::meta;
+use crate::meta::database::Durability;
 use crate::meta::links::Link;
 use crate::meta::scrub::{DueManifest, Pass};
-use crate::meta::sqlite::Durability;
 
 /// Manifests between two commits: at 8 MiB the largest.
 const BATCH_ROWS: usize = 16;

@@ -22,8 +22,8 @@ use crate::blobs::reread::{Progress, Reread};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
+use crate::meta::database::Durability;
 use crate::meta::scrub::{DueBlob, Pass, Phase, Why};
-use crate::meta::sqlite::Durability;
 
 /// Rows that are looked at between two commits…
 const BATCH_ROWS: usize = 64;
@@ -408,8 +408,10 @@ fn read_slice(
 fn of_file(fault: Fault) -> Result<String, Fault> {
     match fault.kind() {
         FaultKind::Device | FaultKind::Damaged | FaultKind::Other => Ok(fault.to_string()),
-        FaultKind::DiskFull | FaultKind::ReadOnly | FaultKind::Exhausted | FaultKind::Stopping => {
-            Err(fault)
-        }
+        FaultKind::DiskFull
+        | FaultKind::ReadOnly
+        | FaultKind::Exhausted
+        | FaultKind::Unavailable
+        | FaultKind::Stopping => Err(fault),
     }
 }

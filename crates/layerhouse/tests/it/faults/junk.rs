@@ -306,12 +306,12 @@ fn fault_f23_whatever_stands_in_the_tree_what_is_whole_is_served() {
             });
         }
         // To look again, and to prove what is there, meet the same things.
-        let first = layerhouse::rebuild(&root, Rebuild::ChangeMost)
+        let first = layerhouse::rebuild(&root, None, Rebuild::ChangeMost)
             .unwrap_or_else(|error| panic!("rebuild: {error} {}", told()));
-        let again = layerhouse::rebuild(&root, Rebuild::ChangeMost)
+        let again = layerhouse::rebuild(&root, None, Rebuild::ChangeMost)
             .unwrap_or_else(|error| panic!("rebuild: {error} {}", told()));
         assert!(again.is_unchanged(), "{first}{again}{}", told());
-        if let Err(error) = layerhouse::verify(&root) {
+        if let Err(error) = layerhouse::verify(&root, None) {
             panic!("verify: {error} {}", told());
         }
         for name in ["data", "link", "sha256/link"] {

@@ -98,7 +98,7 @@ fn copy(from: &Path, to: &Path) {
 /// until that runs its binary it has our descriptors.
 fn survey(root: &Path) -> Report {
     for _ in 0..100 {
-        match layerhouse::verify(root) {
+        match layerhouse::verify(root, None) {
             Ok(report) => return report,
             Err(OpenError::InUse { .. }) => std::thread::sleep(Duration::from_millis(20)),
             Err(error) => panic!("{error}"),

@@ -184,7 +184,7 @@ fn fault_f26_a_second_process_on_a_directory_is_refused() {
     let checked = run(&["verify", "--root", &root.to_string_lossy()]);
     assert_eq!(checked.status.code(), Some(1), "{checked:?}");
     assert!(
-        layerhouse::verify(&root).is_err(),
+        layerhouse::verify(&root, None).is_err(),
         "a directory in use is not looked into"
     );
 
@@ -297,7 +297,7 @@ fn inv_i11_one_bad_path_holds_up_no_link_file() {
     let current = "docker/registry/v2/repositories/zzz/app/_manifests/tags/v1/current/link";
     assert!(root.join(current).exists(), "{log}");
     // What is still to be written is said so, and found to be nothing worse.
-    let report = layerhouse::verify(&root).expect("the directory can be read");
+    let report = layerhouse::verify(&root, None).expect("the directory can be read");
     assert!(
         report.findings.is_empty() && 0 < report.stale_links,
         "{report}"

@@ -101,7 +101,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if self.root().exists() && !std::thread::panicking() {
-            let report = verify(&self.root()).unwrap();
+            let report = verify(&self.root(), None).unwrap();
             assert!(report.findings.is_empty(), "{report}");
         }
     }

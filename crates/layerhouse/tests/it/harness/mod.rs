@@ -2,6 +2,7 @@
 //! the data directory is proved sound.
 
 pub(crate) mod console;
+pub(crate) mod database;
 pub(crate) mod endpoints;
 pub(crate) mod files;
 pub(crate) mod http;

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use layerhouse::clock::{Clock, Random, Timestamp};
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, Surroundings};
-use layerhouse::{Environment, OpenError, Report, Running, StartError, start, verify};
+use layerhouse::{Environment, OpenError, Report, Running, StartError, start};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::{Dispatch, Level};
 
+use super::database;
 use super::files::quick_directory;
 use super::http::Client;
 use super::tls::Issued;
@@ -232,6 +233,7 @@ impl Drop for Server {
                 "a clean stop leaves no link file behind: {report}"
             );
         }
+        database::remove(&self.root());
     }
 }
 
@@ -239,7 +241,7 @@ impl Drop for Server {
 /// until it runs its binary.
 fn survey(root: &Path) -> Report {
     for _ in 0..100 {
-        match verify(root) {
+        match database::verify(root) {
             Ok(report) => return report,
             Err(OpenError::InUse { .. }) => std::thread::sleep(Duration::from_millis(20)),
             Err(error) => panic!("the directory can be read: {error}"),
@@ -291,6 +293,9 @@ fn load(directory: &Path, certificate: Option<&Path>, configuration: &str) -> Co
     }
     if let Some((name, value)) = variables_of_all() {
         set(name, value.as_ref());
+    }
+    if let Some(url) = database::url_of(&directory.join("root")) {
+        set("LAYERHOUSE_DATABASE", url.as_ref());
     }
     if let Some(directory) = certificate {
         let (certificate, key) = Issued::paths(directory);

@@ -1,10 +1,10 @@
 //! What tests of identity from outside have in common: tokens, what they open, and rows that nothing else
 //! makes for them.
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::auth::basic;
+use crate::harness::database;
 use crate::harness::http::{Client, Response};
 use crate::harness::server::Server;
 
@@ -22,10 +22,7 @@ pub(super) const ACME: &str = "
 /// Stops the server, changes its rows and starts it again.
 pub(super) fn write(server: &mut Server, statements: &str) {
     server.stop();
-    let path = server.root().join("layerhouse/layerhouse.db");
-    let database = Connection::open(path).unwrap();
-    database.execute_batch(statements).unwrap();
-    drop(database);
+    database::change(&server.root(), statements);
     server.restart();
 }
 

@@ -74,7 +74,7 @@ fn a_fetch_does_not_hold_up_a_stop() {
     mirror.upstream.wait_until_stuck(1);
     drop(stream);
     mirror.server.stop();
-    let report = layerhouse::verify(&mirror.server.root()).unwrap();
+    let report = crate::harness::database::verify(&mirror.server.root()).unwrap();
     assert!(report.findings.is_empty(), "{report}");
     assert_eq!((report.uploads, report.staged_bytes), (0, 0), "{report}");
     mirror.upstream.open();

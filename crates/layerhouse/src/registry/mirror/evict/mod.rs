@@ -21,11 +21,12 @@ use super::manifests::ACTOR;
 use crate::clock::Timestamp;
 use crate::config::meaning::mirror::Pin;
 use crate::fault::{Fault, FaultKind};
+use crate::meta;
+use crate::meta::database::Durability;
 use crate::meta::mirror::Copy;
 use crate::meta::repositories::RepositoryId;
 use crate::meta::retention::{ManifestRow, TagRow};
-use crate::meta::sqlite::Durability;
-use crate::meta::{self, Transaction};
+use crate::meta::transaction::Transaction;
 use crate::registry::{Registry, blocking, deletion};
 
 /// Manifests that go in one transaction, at some 100 µs each; an index takes its images along.

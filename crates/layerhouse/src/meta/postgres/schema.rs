@@ -1,0 +1,109 @@
+//! Brings the schema up to date: the steps of SQLite's, with texts of their own where PostgreSQL says it
+//! otherwise.
+
+use super::Place;
+use super::session::Session;
+use crate::fault::{Fault, FaultKind};
+use crate::meta::migrations::STEPS;
+
+/// The row that counts commits, and says how many steps were taken; made by whoever comes first.
+const BEGINNING: &str = "
+    CREATE TABLE IF NOT EXISTS commits (
+        id         BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+        generation BIGINT NOT NULL,
+        schema     BIGINT NOT NULL
+    );
+    INSERT INTO commits (id, generation, schema) VALUES (1, 0, 0) ON CONFLICT DO NOTHING";
+
+/// What SQLite has and PostgreSQL says with other words, so that statements are the same for both.
+const WORDS: &str = include_str!("words.sql");
+
+/// Steps that have a text of their own.
+fn own_text(number: usize) -> Option<&'static str> {
+    match number {
+        6 => Some(include_str!("0006_search.sql")),
+        10 => Some(include_str!("0010_browse.sql")),
+        _ => None,
+    }
+}
+
+/// Takes the steps that this database has not taken; one replica does, others wait.
+///
+/// # Errors
+/// A step fails, or a newer release was here.
+pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault> {
+    // Two that come first at once are in each other's way: the second finds it made.
+    if session.simple(BEGINNING).is_err() {
+        session.simple(BEGINNING)?;
+    }
+    loop {
+        let taken = session
+            .simple("BEGIN; UPDATE commits SET generation = generation + 1 RETURNING schema")
+            .and_then(|found| known(found.unwrap_or(0), place))?;
+        let Some(step) = STEPS.get(taken) else {
+            session.simple("ROLLBACK")?;
+            return Ok(());
+        };
+        let number = taken + 1;
+        let text = own_text(number).map_or_else(|| by_bytes(step), str::to_owned);
+        let words = if taken == 0 { WORDS } else { "" };
+        if taken != 0 {
+            tracing::info!(step = number, "the database is brought up to date");
+        }
+        let sql = format!("{words}; {text}; UPDATE commits SET schema = {number}; COMMIT");
+        if let Err(fault) = session.simple(&sql) {
+            let doing = format!(
+                "step {number} of the schema of the database {}",
+                place.shown()
+            );
+            return Err(Fault::new(fault.kind(), doing, fault));
+        }
+    }
+}
+
+/// Refuses a database that has steps to take, and takes none.
+///
+/// # Errors
+/// As said, or a newer release was here.
+pub(in crate::meta) fn check(session: &Session, place: &Place) -> Result<(), Fault> {
+    let found = session.simple("SELECT schema FROM commits")?;
+    if known(found.unwrap_or(0), place)? == STEPS.len() {
+        return Ok(());
+    }
+    let what = format!(
+        "the database {} is of another release: only to look, it is not brought up to date; start this \
+         release first",
+        place.shown()
+    );
+    Err(Fault::plain(FaultKind::Other, what))
+}
+
+fn known(found: i64, place: &Place) -> Result<usize, Fault> {
+    let taken = usize::try_from(found).ok();
+    taken.filter(|taken| *taken <= STEPS.len()).ok_or_else(|| {
+        let what = format!(
+            "the database {} has schema {found} and this release knows schemas up to {}: a newer release \
+             wrote it, and nothing was changed; start that release or a later one",
+            place.shown(),
+            STEPS.len()
+        );
+        Fault::plain(FaultKind::Other, what)
+    })
+}
+
+/// A step as PostgreSQL is to take it: names and digests are in the order of their bytes, whatever the
+/// language of the database is.
+fn by_bytes(step: &str) -> String {
+    let mut text = String::with_capacity(step.len() * 2);
+    let mut rest = step;
+    while let Some(at) = rest.find("TEXT") {
+        let (before, after) = rest.split_at(at + "TEXT".len());
+        text.push_str(before);
+        if after.starts_with([' ', ',', '\n']) {
+            text.push_str(" COLLATE \"C\"");
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}

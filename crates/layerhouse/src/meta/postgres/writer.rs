@@ -1,0 +1,117 @@
+//! The connection of the writer. What begins and ends transactions is sent together with what follows it, for
+//! each message is a way to the server and back, and all other replicas wait meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::connect::Connector;
+use super::session::Session;
+use crate::fault::{Fault, FaultKind};
+use crate::meta::database::{Durability, Writer};
+use crate::meta::transaction::{Engine, Transaction};
+
+/// Takes the turn of this replica; who holds it is waited for.
+const TURN: &str = "UPDATE commits SET generation = generation + 1 RETURNING generation";
+
+/// Writes to one database.
+pub(in crate::meta) struct PostgresWriter {
+    connector: Connector,
+    session: Option<Session>,
+    /// What is to be sent before the next statement.
+    waiting: String,
+    /// The commit that is being made, by its number.
+    number: i64,
+    /// The last commit that this process knows of.
+    seen: Arc<AtomicI64>,
+}
+
+impl PostgresWriter {
+    pub(in crate::meta) fn new(connector: Connector, seen: Arc<AtomicI64>) -> Self {
+        Self {
+            connector,
+            session: None,
+            waiting: String::new(),
+            number: 0,
+            seen,
+        }
+    }
+
+    fn session(&self) -> Result<&Session, Fault> {
+        self.session.as_ref().ok_or_else(|| {
+            let what = "the connection to the database broke";
+            Fault::plain(FaultKind::Unavailable, what)
+        })
+    }
+
+    /// Sends what waits.
+    fn send(&mut self) -> Result<(), Fault> {
+        let sql = std::mem::take(&mut self.waiting);
+        if let Some(number) = self.session()?.simple(&sql)? {
+            self.number = number;
+        }
+        Ok(())
+    }
+}
+
+impl Writer for PostgresWriter {
+    fn transaction(&self) -> Result<Transaction<'_>, Fault> {
+        self.session()
+            .map(|session| Transaction::new(Engine::Postgres(session)))
+    }
+
+    fn begin(&mut self, durability: Durability) -> Result<(), Fault> {
+        // One that stood idle may have been ended by the server, by a failover, or by a wall between.
+        if self
+            .session
+            .as_ref()
+            .is_none_or(|session| !session.answers())
+        {
+            self.session = None;
+            self.session = Some(self.connector.connect()?);
+        }
+        self.waiting = match durability {
+            Durability::PowerCut => format!("BEGIN; {TURN}"),
+            Durability::ProcessDeath | Durability::Remade => {
+                format!("BEGIN; SET LOCAL synchronous_commit = off; {TURN}")
+            }
+        };
+        Ok(())
+    }
+
+    fn begin_operation(&mut self) -> Result<(), Fault> {
+        self.waiting.push_str("; SAVEPOINT operation");
+        self.send()
+    }
+
+    fn keep_operation(&mut self) -> Result<(), Fault> {
+        self.waiting.push_str("RELEASE operation");
+        Ok(())
+    }
+
+    fn undo_operation(&mut self) -> Result<(), Fault> {
+        self.waiting
+            .push_str("ROLLBACK TO operation; RELEASE operation");
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Fault> {
+        if !self.waiting.is_empty() {
+            self.waiting.push_str("; ");
+        }
+        self.waiting.push_str("COMMIT");
+        self.send()?;
+        self.seen.store(self.number, Ordering::Release);
+        Ok(())
+    }
+
+    fn roll_back(&mut self) -> Result<(), Fault> {
+        self.waiting.clear();
+        // With the connection goes the transaction, whatever state it is in.
+        self.session = None;
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.session = None;
+    }
+}

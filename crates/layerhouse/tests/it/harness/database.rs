@@ -1,0 +1,70 @@
+//! Where servers of these tests keep their facts: in their directories, or, if `LAYERHOUSE_TEST_POSTGRES` says
+//! where a PostgreSQL is (as its superuser, `postgres://postgres@127.0.0.1:5432/postgres`), in databases there.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use layerhouse::config::database_place;
+use layerhouse::{DatabasePlace, OpenError, Rebuild, RebuildReport, Report};
+use postgres::{Client, NoTls};
+
+/// The URL of the database of the server with this directory, made if need be; `None` for one that is embedded.
+pub(crate) fn url_of(root: &Path) -> Option<String> {
+    let admin = std::env::var("LAYERHOUSE_TEST_POSTGRES").ok()?;
+    let name = name_of(root);
+    let mut client = connect(&admin);
+    let known = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]);
+    if known.expect("it can be asked").is_empty() {
+        client
+            .batch_execute(&format!("CREATE DATABASE {name} STRATEGY file_copy"))
+            .expect("a database can be made");
+    }
+    let (server, _) = admin.rsplit_once('/').expect("a URL of a database");
+    Some(format!("{server}/{name}"))
+}
+
+/// The same as a place.
+fn place_of(root: &Path) -> Option<DatabasePlace> {
+    url_of(root).map(|url| database_place(&url).expect("a URL of a database"))
+}
+
+/// Removes it.
+pub(crate) fn remove(root: &Path) {
+    if let Ok(admin) = std::env::var("LAYERHOUSE_TEST_POSTGRES") {
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", name_of(root));
+        connect(&admin)
+            .batch_execute(&sql)
+            .expect("a database can be removed");
+    }
+}
+
+fn name_of(root: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    root.hash(&mut hasher);
+    format!("layerhouse_{:016x}", hasher.finish())
+}
+
+fn connect(url: &str) -> Client {
+    Client::connect(url, NoTls).expect("a PostgreSQL where LAYERHOUSE_TEST_POSTGRES says")
+}
+
+/// Changes rows of the server with this directory, which does not run.
+pub(crate) fn change(root: &Path, statements: &str) {
+    if let Some(url) = url_of(root) {
+        connect(&url).batch_execute(statements).expect("statements");
+        return;
+    }
+    let path = root.join("layerhouse/layerhouse.db");
+    let database = rusqlite::Connection::open(path).expect("a database");
+    database.execute_batch(statements).expect("statements");
+}
+
+/// `layerhouse rebuild`, where the facts of this directory are.
+pub(crate) fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
+    layerhouse::rebuild(root, place_of(root).as_ref(), kind)
+}
+
+/// `layerhouse verify`, where the facts of this directory are.
+pub(crate) fn verify(root: &Path) -> Result<Report, OpenError> {
+    layerhouse::verify(root, place_of(root).as_ref())
+}
