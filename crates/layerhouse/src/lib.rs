@@ -46,6 +46,7 @@ pub use registry::backup::{BackupError, Description, Listed, Missing};
 #[doc(hidden)]
 pub use registry::browse::measured as measured_browse;
 pub use registry::doctor::{Ailment, Diagnosis, examine};
+pub use registry::moving::{Direction, migrate};
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
 pub use registry::verify::{Finding, Report, verify};
 pub use server::console::{Console, ConsoleError, Needs};

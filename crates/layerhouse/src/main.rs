@@ -35,7 +35,8 @@ use layerhouse::config::database_place;
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{
-    Address, DatabasePlace, Environment, Rebuild, Running, rebuild, show_elsewhere, start, verify,
+    Address, DatabasePlace, Direction, Environment, Rebuild, Running, migrate, rebuild,
+    show_elsewhere, start, verify,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -67,6 +68,8 @@ enum Command {
     Verify(VerifyArguments),
     /// Read the link files again, after a registry:2 changed them: on a directory that no server uses
     Rebuild(RebuildArguments),
+    /// Move what a data directory knows to a PostgreSQL, or back: on a directory that no server uses
+    Migrate(MigrateArguments),
     /// Check a configuration: every mistake at once, and where each value comes from
     Check(CheckArguments),
     /// Show the configuration
@@ -165,11 +168,26 @@ struct RebuildArguments {
     remove_most: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("direction").required(true))]
+struct MigrateArguments {
+    /// The data directory; its blobs stay where they are
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// Move the directory's database there; it must be empty, or have been begun by this command
+    #[arg(long, value_name = "URL", value_parser = database_place, group = "direction")]
+    to: Option<DatabasePlace>,
+    /// Move the directory's database back from there
+    #[arg(long, value_name = "URL", value_parser = database_place, group = "direction")]
+    from: Option<DatabasePlace>,
+}
+
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     let result = match line.command {
         Some(Command::Verify(arguments)) => return check(&arguments),
         Some(Command::Rebuild(arguments)) => read_again(&arguments),
+        Some(Command::Migrate(arguments)) => move_database(&arguments),
         Some(Command::Check(arguments)) => return configuration::check(arguments),
         Some(Command::Config(command)) => return configuration::run(command),
         Some(Command::Htpasswd(arguments)) => htpasswd::run(&arguments),
@@ -422,6 +440,28 @@ fn read_again(arguments: &RebuildArguments) -> Result<(), String> {
     log.flush();
     let report = rebuilt.map_err(|error| error.to_string())?;
     say(&report.to_string());
+    Ok(())
+}
+
+fn move_database(arguments: &MigrateArguments) -> Result<(), String> {
+    let (place, direction, end) = match (&arguments.to, &arguments.from) {
+        (Some(place), _) => (
+            place,
+            Direction::ToServer,
+            "from now on start with layerhouse.database",
+        ),
+        (None, Some(place)) => (
+            place,
+            Direction::ToDirectory,
+            "from now on start without layerhouse.database",
+        ),
+        (None, None) => return Err("say --to URL or --from URL".to_owned()),
+    };
+    let log = start_log()?;
+    let moved = migrate(&arguments.root, place, direction);
+    log.flush();
+    let rows = moved.map_err(|error| error.to_string())?;
+    say(&format!("{rows} rows are moved, and compared: {end}\n"));
     Ok(())
 }
 

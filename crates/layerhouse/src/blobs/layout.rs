@@ -46,6 +46,16 @@ impl Layout {
         self.own().join("database-elsewhere")
     }
 
+    /// A database that is being made of a server's.
+    pub(crate) fn database_arriving(&self) -> PathBuf {
+        self.own().join("layerhouse.db.arriving")
+    }
+
+    /// What was the database before a server had it.
+    pub(crate) fn database_left(&self) -> PathBuf {
+        self.own().join("layerhouse.db.moved")
+    }
+
     /// There while a backup is being restored.
     pub(crate) fn restoring(&self) -> PathBuf {
         self.own().join("restoring")

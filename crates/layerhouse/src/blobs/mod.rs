@@ -224,38 +224,94 @@ impl Store {
     }
 
     /// Whether the database that is configured belongs to this directory: `elsewhere` where a server keeps it,
-    /// else a file here. One that was begun beside another would know nothing of what is there.
+    /// else a file here. One that was begun beside another would know nothing of what is there. What that
+    /// server is to know this directory by, `fresh` if it is new there.
     ///
     /// # Errors
     /// The directory was served with another; the message says what to do. It cannot be written.
-    pub(crate) fn check_database(&self, elsewhere: Option<&str>) -> Result<(), Fault> {
-        let mark = self.layout.database_elsewhere();
-        let doing = "looking where the database is";
-        let marked = match fs::read_to_string(&mark) {
-            Ok(marked) => Some(marked.trim().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Fault::io(doing, error)),
-        };
+    pub(crate) fn check_database(
+        &self,
+        elsewhere: Option<&str>,
+        fresh: u128,
+    ) -> Result<String, Fault> {
+        let path = self.layout.database_elsewhere();
+        let marked = self.database_mark()?;
+        let place = marked
+            .as_deref()
+            .and_then(|marked| marked.lines().next())
+            .filter(|place| !place.is_empty());
+        let known_as = known_as(marked.as_deref(), fresh);
         let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what));
         let root = self.layout.root().display();
-        match (elsewhere, marked) {
-            (None, Some(marked)) => refuse(format!(
-                "{root} was served with the database {marked}, and no layerhouse.database is configured; \
-                 configure it, or, to begin anew from the link files, remove {}",
-                mark.display()
+        match (elsewhere, place) {
+            (None, None) => Ok(known_as),
+            (None, Some(place)) => refuse(format!(
+                "{root} was served with the database {place}, and no layerhouse.database is configured: \
+                 configure it; to begin anew from the link files, remove {}",
+                path.display()
             )),
             (Some(_), None) if self.layout.database().exists() => refuse(format!(
-                "{root} has a database of its own, {}: accounts and history are in it; move it with \
+                "{root} has a database of its own, {}, with accounts and history in it: move it with \
                  `layerhouse migrate --to`, or leave layerhouse.database out",
                 self.layout.database().display()
             )),
-            (Some(place), marked) if marked.as_deref() != Some(place) => {
-                fs::write(&mark, format!("{place}\n"))
-                    .and_then(|()| sync_directory(&self.layout.own()))
-                    .map_err(|error| Fault::io(doing, error))
-            }
-            _ => Ok(()),
+            (Some(wanted), place) if place == Some(wanted) => Ok(known_as),
+            // Servers may move, and be called otherwise: whether it is the same one is for it to say.
+            (Some(wanted), _) => self.mark_database(wanted, &known_as).map(|()| known_as),
         }
+    }
+
+    /// What a server is to know this directory by, `fresh` if it never was known to one.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(crate) fn known_as(&self, fresh: u128) -> Result<String, Fault> {
+        Ok(known_as(self.database_mark()?.as_deref(), fresh))
+    }
+
+    /// From now on the database is a server's; the file that it was stays under another name.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn leave_database(&self, place: &str, known_as: &str) -> Result<(), Fault> {
+        let (from, to) = (self.layout.database(), self.layout.database_left());
+        fs::rename(from, to).map_err(|error| Fault::io("setting the database aside", error))?;
+        self.mark_database(place, known_as)
+    }
+
+    /// From now on the database is the file that arrived.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn take_database(&self) -> Result<(), Fault> {
+        let (from, to) = (self.layout.database_arriving(), self.layout.database());
+        File::open(&from)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&from, to))
+            .and_then(
+                |()| match fs::remove_file(self.layout.database_elsewhere()) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    removed => removed,
+                },
+            )
+            .and_then(|()| sync_directory(&self.layout.own()))
+            .map_err(|error| Fault::io("putting the database in its place", error))
+    }
+
+    fn database_mark(&self) -> Result<Option<String>, Fault> {
+        match fs::read_to_string(self.layout.database_elsewhere()) {
+            Ok(marked) => Ok(Some(marked)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Fault::io("looking where the database is", error)),
+        }
+    }
+
+    fn mark_database(&self, place: &str, known_as: &str) -> Result<(), Fault> {
+        let path = self.layout.database_elsewhere();
+        fs::write(&path, format!("{place}\n{known_as}\n"))
+            .and_then(|()| File::open(&path)?.sync_all())
+            .and_then(|()| sync_directory(&self.layout.own()))
+            .map_err(|error| Fault::io("noting where the database is", error))
     }
 
     /// Lets nobody but our own user read the database, its log included, which SQLite makes like it.
@@ -362,6 +418,12 @@ fn take_lock(layout: &Layout) -> Result<File, OpenError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
+}
+
+/// The second line of what was noted, or a new name.
+fn known_as(marked: Option<&str>, fresh: u128) -> String {
+    let known = marked.and_then(|marked| marked.lines().nth(1));
+    known.map_or_else(|| format!("{fresh:032x}"), str::to_owned)
 }
 
 /// A path without symbolic links, as far as it exists.

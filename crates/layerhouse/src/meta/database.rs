@@ -178,12 +178,22 @@ impl Database {
         Self::start(source, writer, Arc::default(), steps, health)
     }
 
-    /// Connects to a server and brings the schema up to date. Blocks.
+    /// Connects to a server and brings the schema up to date, for the data directory that it is to know as
+    /// `directory`. Blocks.
     ///
     /// # Errors
-    /// The server does not answer or refuses, or what is there belongs to a newer release.
-    pub(crate) fn connect(place: &Place, steps: Steps, health: Health) -> Result<Self, Fault> {
-        Self::served(place, steps, health, schema::run)
+    /// The server does not answer or refuses, what is there belongs to a newer release, or to another
+    /// directory.
+    pub(crate) fn connect(
+        place: &Place,
+        directory: &str,
+        steps: Steps,
+        health: Health,
+    ) -> Result<Self, Fault> {
+        Self::served(place, steps, health, |session, place| {
+            schema::run(session, place)?;
+            schema::claim(session, place, directory)
+        })
     }
 
     /// The same only to look, as [`Database::open_current`].

@@ -26,6 +26,7 @@ pub(crate) mod measured;
 pub(crate) mod members;
 mod migrations;
 pub(crate) mod mirror;
+pub(crate) mod moving;
 pub(crate) mod namespaces;
 pub(crate) mod pages;
 pub(crate) mod postgres;

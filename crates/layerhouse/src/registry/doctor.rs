@@ -108,6 +108,14 @@ pub fn examine(root: &Path) -> Diagnosis {
         diagnosis.find(format!("there is no directory {shown}"), advice);
         return diagnosis;
     }
+    if !layout.database().exists() && layout.database_elsewhere().exists() {
+        diagnosis.find(
+            format!("the database of {shown} is a server's, and no process serves the directory"),
+            "start the server and ask again: it says what is wrong with both; or compare them with \
+             `layerhouse verify --database`",
+        );
+        return diagnosis;
+    }
     if !layout.database().exists() {
         diagnosis.find(
             format!("there is no database in {shown}"),

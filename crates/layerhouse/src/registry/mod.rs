@@ -21,6 +21,7 @@ pub(crate) mod links;
 pub(crate) mod manifest_rules;
 pub(crate) mod manifests;
 pub(crate) mod mirror;
+pub(crate) mod moving;
 pub(crate) mod note;
 mod official;
 pub(crate) mod pages;
@@ -162,10 +163,11 @@ impl Registry {
             limits.free_bytes_min,
             limits.open_files_max,
         )?;
-        store.check_database(database.map(Place::shown).as_deref())?;
+        let known_as =
+            store.check_database(database.map(Place::shown).as_deref(), random.bits())?;
         let database = match database {
             None => Database::open(&store.layout().database(), steps, health)?,
-            Some(place) => Database::connect(place, steps, health)?,
+            Some(place) => Database::connect(place, &known_as, steps, health)?,
         };
         let promises = promises::Promises::new(limits.collection.promise, clock.moment());
         let registry = Self {

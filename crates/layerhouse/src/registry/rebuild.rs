@@ -14,7 +14,7 @@ use super::adoption::{Change, Changes, Writer, queue_unneeded};
 use super::tree::Tree;
 use crate::blobs::layout::Layout;
 use crate::blobs::{OpenError, Store};
-use crate::clock::Clock;
+use crate::clock::{Clock, Random};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta;
@@ -148,7 +148,10 @@ pub fn rebuild(
         (None, true) => Database::open_current(&layout.database(), steps, health)?,
         (None, false) => Database::open(&layout.database(), steps, health)?,
         (Some(place), true) => Database::connect_current(place, steps, health)?,
-        (Some(place), false) => Database::connect(place, steps, health)?,
+        (Some(place), false) => {
+            let known_as = store.check_database(Some(&place.shown()), Random::system().bits())?;
+            Database::connect(place, &known_as, steps, health)?
+        }
     };
     let report = compare(&store, &database, kind);
     database.close();

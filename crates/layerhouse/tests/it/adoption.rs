@@ -152,10 +152,11 @@ fn a_directory_goes_from_registry_2_and_back() {
     let directory = tempfile::TempDir::new().unwrap();
     let root = directory.path().join("root");
     fs::create_dir(&root).unwrap();
-    let Some(registry2) = Registry2::start(&root) else {
+    let started = (!database::is_served()).then(|| Registry2::start(&root));
+    let Some(registry2) = started.flatten() else {
         let _ = writeln!(
             std::io::stderr(),
-            "skipped: docker-registry is not installed"
+            "skipped: docker-registry is not installed, or the database is no file"
         );
         return;
     };
@@ -403,6 +404,9 @@ fn seen_after(server: &mut Server) -> Vec<(String, u16, String)> {
 /// A link file that was not written yet is older than its row, whatever it says.
 #[test]
 fn rebuild_leaves_what_was_not_written_yet() {
+    if database::is_served() {
+        return;
+    }
     let directory = tempfile::TempDir::new().unwrap();
     let root = directory.path().join("root");
     let process = Process::start(&root, &[]);
@@ -434,6 +438,9 @@ fn rebuild_leaves_what_was_not_written_yet() {
 /// A repository whose directory is gone is gone, and its tags are on record as removed.
 #[test]
 fn rebuild_notices_a_repository_that_was_removed() {
+    if database::is_served() {
+        return;
+    }
     let mut server = Server::start();
     fill(&server.client);
     server.stop();
@@ -513,6 +520,9 @@ fn rebuild_removes_most_only_when_told_to() {
 /// registry:3 may take an index whose images are not all there; who served it before goes on serving it.
 #[test]
 fn an_index_that_lacks_an_image_is_adopted_as_it_is() {
+    if database::is_served() {
+        return;
+    }
     let mut server = Server::configured("validation: {manifests: {indexes: {platforms: none}}}");
     images::push_image(&server.client, "acme/web", "v1", "layer");
     let absent = images::image("{}", &["absent"]).to_string();
@@ -562,6 +572,9 @@ fn rebuild_takes_no_dangling_link_for_a_removal() {
 /// What a database that is made anew says of a tree, and what rebuild makes of the one that is there.
 #[test]
 fn rebuild_and_a_lost_database_come_to_the_same() {
+    if database::is_served() {
+        return;
+    }
     for (takes, lines) in [
         // registry:2 deletes an image, whatever index names it.
         ("child", "removed: 1 manifests, 0 tags, 0 links of blobs"),
@@ -647,6 +660,9 @@ fn rebuild_and_a_lost_database_come_to_the_same() {
 /// A crash of registry:2 leaves files without their bytes: such a layer is not there, and a push heals it.
 #[test]
 fn a_truncated_layer_is_not_adopted() {
+    if database::is_served() {
+        return;
+    }
     let mut server = Server::start();
     let client = server.client;
     let cut = images::push_image(&client, "acme/web", "cut", "a layer of some length");

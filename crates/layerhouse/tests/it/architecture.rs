@@ -193,6 +193,8 @@ fn files_are_touched_in_blobs_and_config_alone() {
             "auth/watched.rs",
             "auth/htpasswd/create.rs",
             "auth/htpasswd/update.rs",
+            // Looks for statements.
+            "meta/statements_tests.rs",
             "outbound/upstream/files.rs",
             "outbound/upstream/tests",
         ],
@@ -318,9 +320,10 @@ fn time_randomness_and_environment_have_one_door() {
         &["clock.rs"],
         &["SystemTime::now", "UNIX_EPOCH", "getrandom"],
     );
-    // How long a simulation is, its tester says.
+    // How long a simulation is, its tester says; and where there is a PostgreSQL.
     let simulation = "registry/collection/simulation.rs";
-    only_in(&["config/", "main.rs", simulation], &["env::"]);
+    let postgres = "meta/postgres/tests.rs";
+    only_in(&["config/", "main.rs", simulation, postgres], &["env::"]);
 }
 
 #[test]

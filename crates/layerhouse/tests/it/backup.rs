@@ -7,6 +7,7 @@ use layerhouse::{BackupError, backup_list, backup_prune, backup_restore, backup_
 use serde_json::{Value, json};
 
 use crate::harness::console::ask;
+use crate::harness::database;
 use crate::harness::files::quick_directory;
 use crate::harness::http::Client;
 use crate::harness::images;
@@ -53,6 +54,9 @@ fn pool(place: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_backup_is_restored_as_it_was() {
+    if database::is_served() {
+        return;
+    }
     for copies in [false, true] {
         let server = Server::start();
         let directory = quick_directory();
@@ -105,6 +109,9 @@ fn a_backup_is_restored_as_it_was() {
 /// Names of refused places, and what is said.
 #[test]
 fn places_that_cannot_be_are_refused_with_words() {
+    if database::is_served() {
+        return;
+    }
     let server = Server::start();
     images::push_image(&server.client, "acme/web", "v1", "abcd");
     let directory = quick_directory();
@@ -180,6 +187,9 @@ fn backups_are_made_at_the_console_alone() {
 
 #[test]
 fn what_the_source_lacks_is_said_by_name() {
+    if database::is_served() {
+        return;
+    }
     let mut server = Server::start();
     server.may_complain();
     let directory = quick_directory();
@@ -217,6 +227,9 @@ fn what_the_source_lacks_is_said_by_name() {
 /// A pool rots, too: what a check finds, the next backup brings again.
 #[test]
 fn a_damaged_pool_is_found_and_healed() {
+    if database::is_served() {
+        return;
+    }
     let server = Server::start();
     let directory = quick_directory();
     let place = directory.path().join("backups");
@@ -256,6 +269,9 @@ fn a_damaged_pool_is_found_and_healed() {
 
 #[test]
 fn old_backups_go_with_what_only_they_need() {
+    if database::is_served() {
+        return;
+    }
     let server = Server::start();
     let directory = quick_directory();
     let place = directory.path().join("backups");
@@ -284,6 +300,9 @@ fn old_backups_go_with_what_only_they_need() {
 /// A restoration that did not end leaves a directory that nobody serves.
 #[test]
 fn half_a_restoration_is_not_served() {
+    if database::is_served() {
+        return;
+    }
     let server = Server::start();
     let directory = quick_directory();
     let (place, root) = (

@@ -40,6 +40,7 @@ mod referrers;
 mod refusals;
 mod sampling;
 mod scrub;
+mod served;
 mod settings;
 mod sockets;
 mod tls;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::console::ask;
+use crate::harness::database;
 use crate::harness::http::Client;
 use crate::harness::images;
 use crate::harness::machine::Machine;
@@ -148,6 +149,9 @@ fn a_restart_goes_on_where_the_scrub_was() {
 /// Damaged manifests are made good from their copies, and copies from manifests.
 #[test]
 fn manifests_and_their_copies_mend_each_other() {
+    if database::is_served() {
+        return;
+    }
     let mut server = Server::configured(&format!("{CONFIGURATION}\nlayerhouse: {{ {KEEPS} }}"));
     server.may_complain();
     let manifests: Vec<String> = (0..4)
@@ -238,6 +242,9 @@ fn run(server: &Server, wanted: &Value) -> Value {
 
 #[test]
 fn who_asks_is_told_what_is_damaged_and_who_misses_it() {
+    if database::is_served() {
+        return;
+    }
     let mut server = Server::start();
     server.may_complain();
     let client = server.client;
@@ -318,6 +325,9 @@ fn the_command_waits_for_its_end() {
 /// What repositories hold is counted by the sizes in the rows: a size that was wrong is mended with the count.
 #[test]
 fn a_blob_that_was_adopted_cut_short_counts_whole_when_it_is_whole_again() {
+    if database::is_served() {
+        return;
+    }
     let mut server = Server::configured(&format!("{CONFIGURATION}\nlayerhouse: {{ {KEEPS} }}"));
     server.may_complain();
     // Of no image: nothing says how long they should be.

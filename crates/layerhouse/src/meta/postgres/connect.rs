@@ -47,8 +47,8 @@ impl Connector {
     pub(in crate::meta) fn connect(&self) -> Result<Session, Fault> {
         let fault = |error: postgres::Error| {
             let doing = format!("connecting to the database {}", self.place.shown());
-            let fault = database_fault("", &error);
-            Fault::new(fault.kind(), doing, fault)
+            // Whatever it says: who asks here can only wait until somebody mended it.
+            Fault::new(FaultKind::Unavailable, doing, database_fault("", &error))
         };
         let mut client: Client = self.place.config.connect(self.tls.clone()).map_err(fault)?;
         // One that was begun and not ended would keep all replicas from writing.

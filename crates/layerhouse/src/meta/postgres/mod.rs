@@ -8,6 +8,8 @@ pub(super) mod connect;
 pub(super) mod pool;
 pub(super) mod schema;
 pub(super) mod session;
+#[cfg(test)]
+pub(super) mod tests;
 pub(super) mod values;
 pub(super) mod watch;
 pub(super) mod writer;
@@ -20,7 +22,7 @@ const CONNECTIONS_DEFAULT: usize = 16;
 /// Where a database is, and who is believed to be it.
 #[derive(Clone)]
 pub struct Place {
-    pub(super) config: postgres::Config,
+    pub(super) config: Box<postgres::Config>,
     pub(super) trust: Trust,
     /// For reading; one more writes, and one more watches.
     pub(super) connections_max: usize,
@@ -116,7 +118,7 @@ impl Place {
             Trust::Any
         };
         Ok(Self {
-            config,
+            config: Box::new(config),
             trust,
             connections_max,
         })
@@ -152,7 +154,7 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+mod places {
     use super::*;
 
     fn parse(url: &str) -> Result<Place, String> {

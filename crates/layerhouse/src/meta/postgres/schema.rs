@@ -11,7 +11,9 @@ const BEGINNING: &str = "
     CREATE TABLE IF NOT EXISTS commits (
         id         BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
         generation BIGINT NOT NULL,
-        schema     BIGINT NOT NULL
+        schema     BIGINT NOT NULL,
+        -- The data directory that has the bytes of what is written here.
+        directory  TEXT
     );
     INSERT INTO commits (id, generation, schema) VALUES (1, 0, 0) ON CONFLICT DO NOTHING";
 
@@ -59,6 +61,32 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
             return Err(Fault::new(fault.kind(), doing, fault));
         }
     }
+}
+
+/// Takes the database for a data directory, unless it is another's: two would each lack the other's bytes.
+///
+/// # Errors
+/// It is another's.
+pub(in crate::meta) fn claim(
+    session: &Session,
+    place: &Place,
+    directory: &str,
+) -> Result<(), Fault> {
+    let values = [directory.into()];
+    session.execute(
+        "UPDATE commits SET directory = $1 WHERE directory IS NULL",
+        &values,
+    )?;
+    let is_ours = session.query("SELECT 1 FROM commits WHERE directory = $1", &values)?;
+    if !is_ours.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "the database {} belongs to another data directory, which has the bytes of what is in it: name that \
+         directory (storage.filesystem.rootdirectory), or another database",
+        place.shown()
+    );
+    Err(Fault::plain(FaultKind::Other, what))
 }
 
 /// Refuses a database that has steps to take, and takes none.

@@ -48,6 +48,11 @@ impl Registry {
         copies: bool,
     ) -> Result<Created, BackupError> {
         let place = absolute(&place);
+        if self.database.file().is_none() {
+            return Err(BackupError::Place(
+                "the database is a PostgreSQL's: copy it with pg_dump first, and then the data directory".to_owned(),
+            ));
+        }
         let how = if copies { Bring::Copy } else { Bring::Link };
         let cancel = Cancel::default();
         // Until all that the copy of the database names is brought.

@@ -23,8 +23,14 @@ pub(crate) fn url_of(root: &Path) -> Option<String> {
     Some(format!("{server}/{name}"))
 }
 
+/// Whether servers are given a PostgreSQL. What works on the file of an embedded database, looks at one after its server
+/// is gone, or lets a clock run on without waiting for what is written, has nothing to do there.
+pub(crate) fn is_served() -> bool {
+    std::env::var_os("LAYERHOUSE_TEST_POSTGRES").is_some()
+}
+
 /// The same as a place.
-fn place_of(root: &Path) -> Option<DatabasePlace> {
+pub(crate) fn place_of(root: &Path) -> Option<DatabasePlace> {
     url_of(root).map(|url| database_place(&url).expect("a URL of a database"))
 }
 
@@ -46,6 +52,18 @@ fn name_of(root: &Path) -> String {
 
 fn connect(url: &str) -> Client {
     Client::connect(url, NoTls).expect("a PostgreSQL where LAYERHOUSE_TEST_POSTGRES says")
+}
+
+/// Lets nobody reach the database of this directory, or all again.
+pub(crate) fn shut(root: &Path, is_shut: bool) {
+    let admin = std::env::var("LAYERHOUSE_TEST_POSTGRES").expect("a PostgreSQL");
+    let (name, allowed) = (name_of(root), !is_shut);
+    connect(&admin)
+        .batch_execute(&format!(
+            "ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed};
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ))
+        .expect("it is done");
 }
 
 /// Changes rows of the server with this directory, which does not run.

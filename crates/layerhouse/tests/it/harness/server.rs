@@ -151,12 +151,20 @@ impl Server {
     }
 
     fn run(&mut self) {
+        let running = self.try_start().expect("it starts");
+        let address = running.address().tcp().expect("a TCP port");
+        self.client = Client::over(self.transport, address);
+        self.running = Some(running);
+    }
+
+    /// Starts on the directory of this one, which was stopped.
+    pub(crate) fn try_start(&self) -> Result<Running, StartError> {
         let environment = Environment {
             clock: self.clock.clone(),
             random: self.random.clone(),
         };
         let config = self.load();
-        let running = self.runtime.block_on(async {
+        self.runtime.block_on(async {
             let began = Instant::now();
             loop {
                 match start(&config, environment.clone()).await {
@@ -167,13 +175,10 @@ impl Server {
                     {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
-                    started => break started.expect("it starts"),
+                    started => break started,
                 }
             }
-        });
-        let address = running.address().tcp().expect("a TCP port");
-        self.client = Client::over(self.transport, address);
-        self.running = Some(running);
+        })
     }
 
     fn load(&self) -> Config {

@@ -1,0 +1,358 @@
+//! All rows of one database in another, whichever engines they are: copied so that what breaks off can be done
+//! again, then compared.
+
+use super::database::{Bulk, Database};
+use super::transaction::{Row, Transaction, Value};
+use crate::fault::{Fault, FaultKind};
+
+/// Rows read at once: a hundred manifests of 4 MiB are the most that is held.
+const ROWS: i64 = 100;
+
+/// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
+/// each engine's own. `image_queue` and `repository_counts` come last, for triggers write them as others come.
+pub(super) const TABLES: [&str; 40] = [
+    "repositories",
+    "blobs",
+    "repository_blobs",
+    "manifests",
+    "manifest_blobs",
+    "manifest_children",
+    "absent_children",
+    "absent_blobs",
+    "tags",
+    "tag_events",
+    "uploads",
+    "stale_links",
+    "adoptions",
+    "events",
+    "event_endpoints",
+    "accounts",
+    "namespaces",
+    "members",
+    "teams",
+    "team_members",
+    "grants",
+    "tokens",
+    "invitations",
+    "signing_keys",
+    "repository_pages",
+    "stars",
+    "audit_events",
+    "removals",
+    "deleted_manifests",
+    "deleted_manifest_blobs",
+    "deleted_manifest_children",
+    "manifest_pulls",
+    "scrub_passes",
+    "scrub_findings",
+    "backups",
+    "image_facts",
+    "version_progress",
+    "storage_samples",
+    "image_queue",
+    "repository_counts",
+];
+
+/// A table and its columns.
+struct Table {
+    name: &'static str,
+    columns: Vec<Column>,
+    /// In the order of the primary key, as places in `columns`.
+    key: Vec<usize>,
+}
+
+struct Column {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Int,
+    Text,
+    Bytes,
+}
+
+/// A value that outlives its row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kept {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Kept {
+    fn read(row: &Row<'_>, column: usize, kind: Kind) -> Result<Self, Fault> {
+        Ok(match kind {
+            Kind::Int => row.optional_int(column)?.map_or(Self::Null, Self::Int),
+            Kind::Text => row.optional_text(column)?.map_or(Self::Null, Self::Text),
+            Kind::Bytes => Self::Bytes(row.bytes(column)?),
+        })
+    }
+
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(value) => Value::Int(*value),
+            Self::Text(value) => Value::Text(value),
+            Self::Bytes(value) => Value::Bytes(value),
+        }
+    }
+}
+
+/// Copies all rows, and compares them; how many they are. `described` is whichever of the two is embedded, whose
+/// schema says what columns there are. Blocks for as long as it takes.
+///
+/// # Errors
+/// One of the databases failed; copied rows stay, and the same call goes on. They differ after all.
+pub(crate) fn copy(from: &Database, to: &Database, described: &Database) -> Result<u64, Fault> {
+    let tables = described.read(|tx| {
+        let named = TABLES.iter().map(|name| Table::describe(tx, name));
+        named.collect::<Result<Vec<_>, Fault>>()
+    })?;
+    let mut bulk = to.bulk()?;
+    for table in &tables {
+        if matches!(table.name, "image_queue" | "repository_counts") {
+            let sql = format!("DELETE FROM {}", table.name).leak();
+            bulk.change(|tx| tx.execute(sql, &[]))?;
+        }
+        table.copy(from, &mut bulk)?;
+        bulk.commit()?;
+    }
+    // Triggers counted tags as they came.
+    tables[0].copy(from, &mut bulk)?;
+    bulk.finish(|tx| {
+        tx.execute(
+            "UPDATE search_progress SET repository_id = 0, tag_event_id = 0",
+            &[],
+        )
+    })?;
+    let mut rows = 0;
+    for table in &tables {
+        rows += table.compare(from, to)?;
+    }
+    Ok(rows)
+}
+
+impl Table {
+    fn describe(tx: &Transaction<'_>, name: &'static str) -> Result<Self, Fault> {
+        // Statements are kept for ever: this runs once in a process, for forty tables.
+        let sql =
+            format!("SELECT name, type, pk FROM PRAGMA_TABLE_INFO('{name}') ORDER BY cid").leak();
+        let described = tx.query(sql, &[], |row| {
+            let kind = match row.text(1)?.as_str() {
+                "TEXT" => Kind::Text,
+                "BYTEA" => Kind::Bytes,
+                _ => Kind::Int,
+            };
+            let name = row.text(0)?;
+            Ok((Column { name, kind }, row.int(2)?))
+        })?;
+        let mut key: Vec<(i64, usize)> = described
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, place))| *place != 0)
+            .map(|(at, (_, place))| (*place, at))
+            .collect();
+        key.sort_unstable();
+        Ok(Self {
+            name,
+            columns: described.into_iter().map(|(column, _)| column).collect(),
+            key: key.into_iter().map(|(_, at)| at).collect(),
+        })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        names.join(", ")
+    }
+
+    fn key_names(&self) -> String {
+        let names: Vec<&str> = self
+            .key
+            .iter()
+            .map(|at| self.columns[*at].name.as_str())
+            .collect();
+        names.join(", ")
+    }
+
+    /// `$first, …`, so many.
+    fn parameters(first: usize, count: usize) -> String {
+        let names: Vec<String> = (first..first + count)
+            .map(|number| format!("${number}"))
+            .collect();
+        names.join(", ")
+    }
+
+    /// Reads rows in the order of the key, a page at a time.
+    fn pages(&self) -> Pages<'_> {
+        let (name, names, key) = (self.name, self.names(), self.key_names());
+        let page = |condition: String, limit: usize| -> &'static str {
+            format!("SELECT {names} FROM {name} {condition} ORDER BY {key} LIMIT ${limit}").leak()
+        };
+        let parameters = Self::parameters(1, self.key.len());
+        Pages {
+            table: self,
+            first: page(String::new(), 1),
+            next: page(
+                format!("WHERE ({key}) > ({parameters})"),
+                self.key.len() + 1,
+            ),
+            after: None,
+        }
+    }
+
+    fn copy(&self, from: &Database, bulk: &mut Bulk) -> Result<(), Fault> {
+        let others: Vec<String> = (0..self.columns.len())
+            .filter(|at| !self.key.contains(at))
+            .map(|at| format!("{0} = excluded.{0}", self.columns[at].name))
+            .collect();
+        let end = if others.is_empty() {
+            "DO NOTHING".to_owned()
+        } else {
+            format!("DO UPDATE SET {}", others.join(", "))
+        };
+        let (name, names, key) = (self.name, self.names(), self.key_names());
+        let parameters = Self::parameters(1, self.columns.len());
+        let insert: &'static str =
+            format!("INSERT INTO {name} ({names}) VALUES ({parameters}) ON CONFLICT ({key}) {end}")
+                .leak();
+        let mut pages = self.pages();
+        loop {
+            let rows = pages.next(from)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            bulk.change(|tx| {
+                for row in &rows {
+                    let values: Vec<Value<'_>> = row.iter().map(Kept::value).collect();
+                    tx.execute(insert, &values)?;
+                }
+                Ok(())
+            })?;
+            bulk.commit()?;
+        }
+    }
+
+    /// How many rows both have.
+    fn compare(&self, from: &Database, to: &Database) -> Result<u64, Fault> {
+        let (mut left, mut right, mut count) = (self.pages(), self.pages(), 0);
+        loop {
+            let (ours, theirs) = (left.next(from)?, right.next(to)?);
+            if ours != theirs {
+                let what = format!(
+                    "the copy of the table {} differs: was the database empty before, and did nobody else \
+                     write to it? Nothing was changed in the one that was copied",
+                    self.name
+                );
+                return Err(Fault::plain(FaultKind::Other, what));
+            }
+            if ours.is_empty() {
+                return Ok(count);
+            }
+            count += ours.len() as u64;
+        }
+    }
+}
+
+/// The rows of a table, in pages.
+struct Pages<'a> {
+    table: &'a Table,
+    first: &'static str,
+    next: &'static str,
+    after: Option<Vec<Kept>>,
+}
+
+impl Pages<'_> {
+    /// The next rows; none at the end.
+    fn next(&mut self, from: &Database) -> Result<Vec<Vec<Kept>>, Fault> {
+        let (sql, mut values) = match &self.after {
+            None => (self.first, Vec::new()),
+            Some(key) => (self.next, key.iter().map(Kept::value).collect()),
+        };
+        values.push(Value::Int(ROWS));
+        let columns = &self.table.columns;
+        let rows = from.read(|tx| {
+            tx.query(sql, &values, |row| {
+                let read = columns.iter().enumerate();
+                read.map(|(at, column)| Kept::read(row, at, column.kind))
+                    .collect()
+            })
+        })?;
+        if let Some(last) = rows.last() {
+            let last: &Vec<Kept> = last;
+            self.after = Some(self.table.key.iter().map(|at| last[*at].clone()).collect());
+        }
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Health;
+    use crate::steps::Steps;
+
+    fn open(directory: &tempfile::TempDir, name: &str) -> Database {
+        let path = directory.path().join(name);
+        Database::open(&path, Steps::default(), Health::default()).expect("it opens")
+    }
+
+    /// A table that a later step of the schema brings is not to be forgotten here.
+    #[test]
+    fn every_table_is_moved() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let database = open(&directory, "a.db");
+        let found = database.read(|tx| {
+            tx.query(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'search_%' ORDER BY name",
+                &[],
+                |row| row.text(0),
+            )
+        });
+        let mut moved: Vec<String> = TABLES.iter().map(|name| (*name).to_owned()).collect();
+        moved.sort();
+        assert_eq!(found.expect("it reads"), moved);
+        database.close();
+    }
+
+    #[test]
+    fn what_was_copied_is_the_same_also_the_second_time() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let (from, to) = (open(&directory, "a.db"), open(&directory, "b.db"));
+        let mut bulk = from.bulk().expect("nobody else writes");
+        bulk.change(|tx| {
+            for sql in [
+                "INSERT INTO repositories (id, name, created_at) VALUES (1, 'a', 1), (2, 'b', 2)",
+                "INSERT INTO manifests (repository_id, digest, media_type, size, pushed_at, content)
+                 VALUES (1, 'sha256:a', 'm', 3, 5, X'00FF')",
+                "INSERT INTO tags (repository_id, name, digest, moved_at) VALUES (1, 't', 'sha256:a', 7)",
+                "DELETE FROM image_queue",
+            ] {
+                tx.execute(sql, &[])?;
+            }
+            Ok(())
+        })
+        .expect("it can be written");
+        bulk.finish(|_| Ok(())).expect("it can be kept");
+        for _ in 0..2 {
+            // Two repositories, a manifest, a tag.
+            assert_eq!(copy(&from, &to, &from).expect("it is copied"), 4);
+        }
+        let extra = to.bulk().and_then(|bulk| {
+            bulk.finish(|tx| tx.execute("INSERT INTO removals (digest) VALUES ('x')", &[]))
+        });
+        extra.expect("it can be written");
+        let said = copy(&from, &to, &from)
+            .expect_err("there is more")
+            .to_string();
+        assert!(said.contains("the table removals differs"), "{said}");
+        from.close();
+        to.close();
+    }
+}

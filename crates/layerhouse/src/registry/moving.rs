@@ -1,0 +1,68 @@
+//! Moves the facts of a data directory to a server's database, and back. The bytes stay where they are.
+
+use std::path::Path;
+
+use crate::blobs::{OpenError, Store};
+use crate::clock::Random;
+use crate::fault::{Fault, FaultKind};
+use crate::health::Health;
+use crate::meta::database::Database;
+use crate::meta::moving;
+use crate::meta::postgres::Place;
+use crate::steps::Steps;
+
+/// Where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    ToServer,
+    ToDirectory,
+}
+
+/// Moves all rows between the database of a directory that no server uses and one on a server; how many.
+/// What breaks off goes on when it is called again: until the end the directory uses the database that it had.
+///
+/// # Errors
+/// The directory is used, there is nothing to move, a database failed, or what was copied is not the same.
+pub fn migrate(root: &Path, place: &Place, direction: Direction) -> Result<u64, OpenError> {
+    let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
+    let (steps, health) = (Steps::default(), Health::default());
+    let layout = store.layout();
+    let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());
+    match direction {
+        Direction::ToServer => {
+            if !layout.database().exists() {
+                return refuse(format!("{} has no database to move", root.display()));
+            }
+            let known_as = store.known_as(Random::system().bits())?;
+            let from = Database::open(&layout.database(), steps.clone(), health.clone())?;
+            let moved = Database::connect(place, &known_as, steps, health).and_then(|to| {
+                let moved = moving::copy(&from, &to, &from);
+                to.close();
+                moved
+            });
+            from.close();
+            let moved = moved?;
+            store.leave_database(&place.shown(), &known_as)?;
+            Ok(moved)
+        }
+        Direction::ToDirectory => {
+            if layout.database().exists() {
+                return refuse(format!(
+                    "{} has a database already, {}",
+                    root.display(),
+                    layout.database().display()
+                ));
+            }
+            let from = Database::connect_current(place, steps.clone(), health.clone())?;
+            let moved = Database::open(&layout.database_arriving(), steps, health).and_then(|to| {
+                let moved = moving::copy(&from, &to, &to);
+                to.close();
+                moved
+            });
+            from.close();
+            let moved = moved?;
+            store.take_database()?;
+            Ok(moved)
+        }
+    }
+}
