@@ -5,6 +5,7 @@
 use std::str::FromStr;
 
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::SerializableState as _;
 
 use crate::text::through_text;
 
@@ -175,6 +176,36 @@ impl Hasher {
         }
     }
 
+    /// The state as bytes, for another process to go on from: an octet that names the function, how many
+    /// bytes were taken (big-endian), and what the function keeps.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        let (tag, state) = match &self.state {
+            State::Sha256(state) => (1, state.serialize().to_vec()),
+            State::Sha512(state) => (2, state.serialize().to_vec()),
+        };
+        let mut saved = vec![tag];
+        saved.extend(self.hashed_bytes.to_be_bytes());
+        saved.extend(state);
+        saved
+    }
+
+    /// The hasher that was saved; `None` if these bytes are no saved state.
+    #[must_use]
+    pub fn restore(saved: &[u8]) -> Option<Self> {
+        let (tag, rest) = saved.split_first()?;
+        let (count, state) = rest.split_first_chunk::<8>()?;
+        let state = match tag {
+            1 => State::Sha256(sha2::Sha256::deserialize(state.try_into().ok()?).ok()?),
+            2 => State::Sha512(sha2::Sha512::deserialize(state.try_into().ok()?).ok()?),
+            _ => return None,
+        };
+        Some(Self {
+            state,
+            hashed_bytes: u64::from_be_bytes(*count),
+        })
+    }
+
     /// How many bytes were taken so far.
     #[must_use]
     pub fn hashed_bytes(&self) -> u64 {
@@ -272,6 +303,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn only_what_was_saved_is_a_state() {
+        let saved = Hasher::new(Algorithm::Sha256).save();
+        for cut in 0..saved.len() {
+            assert!(Hasher::restore(&saved[..cut]).is_none(), "{cut}");
+        }
+        let mut other = saved.clone();
+        other[0] = 3;
+        assert!(Hasher::restore(&other).is_none());
+        assert!(Hasher::restore(&[saved, vec![0]].concat()).is_none());
+    }
+
     proptest! {
         #[test]
         fn every_split_has_one_digest(
@@ -286,6 +329,7 @@ mod tests {
                 let mut hasher = Hasher::new(algorithm);
                 for cut in cuts.windows(2) {
                     hasher.update(&bytes[cut[0]..cut[1]]);
+                    hasher = Hasher::restore(&hasher.save()).expect("what was saved is a state");
                 }
                 prop_assert_eq!(hasher.hashed_bytes(), bytes.len() as u64);
                 prop_assert_eq!(hasher.algorithm(), algorithm);
