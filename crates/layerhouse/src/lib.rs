@@ -45,10 +45,10 @@ pub use registry::backup::restore::{Restored, backup_restore};
 pub use registry::backup::{BackupError, Description, Listed, Missing};
 #[doc(hidden)]
 pub use registry::browse::measured as measured_browse;
-pub use registry::doctor::{Ailment, Diagnosis, examine};
-pub use registry::moving::{Direction, migrate};
+pub use registry::doctor::{Ailment, Diagnosis, examine, examine_configured};
+pub use registry::moving::{Direction, migrate, migrate_configured};
 pub use registry::rebuild::{Rebuild, RebuildReport, rebuild};
-pub use registry::verify::{Finding, Report, verify};
+pub use registry::verify::{Finding, Report, verify, verify_configured};
 pub use server::console::{Console, ConsoleError, Needs};
 pub use server::elsewhere::{Pages, show_elsewhere};
 pub use server::{Environment, Running, StartError, check, start};

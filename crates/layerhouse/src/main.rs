@@ -35,8 +35,8 @@ use layerhouse::config::database_place;
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
 use layerhouse::{
-    Address, DatabasePlace, Direction, Environment, Rebuild, Running, migrate, rebuild,
-    show_elsewhere, start, verify,
+    Address, DatabasePlace, Direction, Environment, Rebuild, Running, migrate, migrate_configured,
+    rebuild, show_elsewhere, start, verify, verify_configured,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -145,11 +145,14 @@ struct ServeArguments {
 #[derive(Debug, Args)]
 struct VerifyArguments {
     /// The data directory
-    #[arg(long, value_name = "DIR")]
-    root: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    root: Option<PathBuf>,
     /// The database, as layerhouse.database says it; without it, the one in the directory
-    #[arg(long, value_name = "URL", value_parser = database_place)]
+    #[arg(long, value_name = "URL", value_parser = database_place, conflicts_with = "config")]
     database: Option<DatabasePlace>,
+    /// The server's configuration, for a registry whose blobs are in an object store
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -172,8 +175,11 @@ struct RebuildArguments {
 #[command(group = clap::ArgGroup::new("direction").required(true))]
 struct MigrateArguments {
     /// The data directory; its blobs stay where they are
-    #[arg(long, value_name = "DIR")]
-    root: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    root: Option<PathBuf>,
+    /// The server's configuration, for a registry whose blobs are in an object store
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Move the directory's database there; it must be empty, or have been begun by this command
     #[arg(long, value_name = "URL", value_parser = database_place, group = "direction")]
     to: Option<DatabasePlace>,
@@ -185,7 +191,7 @@ struct MigrateArguments {
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     let result = match line.command {
-        Some(Command::Verify(arguments)) => return check(&arguments),
+        Some(Command::Verify(arguments)) => return check(arguments),
         Some(Command::Rebuild(arguments)) => read_again(&arguments),
         Some(Command::Migrate(arguments)) => move_database(&arguments),
         Some(Command::Check(arguments)) => return configuration::check(arguments),
@@ -412,8 +418,26 @@ fn greet_first(server: &Running, url: &str, root: &Path) {
     }
 }
 
-fn check(arguments: &VerifyArguments) -> ExitCode {
-    match verify(&arguments.root, arguments.database.as_ref()) {
+fn check(arguments: VerifyArguments) -> ExitCode {
+    let VerifyArguments {
+        root,
+        database,
+        config,
+    } = arguments;
+    let verified = match (root, config) {
+        (Some(root), None) => verify(&root, database.as_ref()).map_err(|error| error.to_string()),
+        (root, config) => {
+            let arguments = Arguments {
+                listen: None,
+                root,
+                config,
+            };
+            Config::load(&arguments, &Surroundings::system())
+                .map_err(|error| error.to_string())
+                .and_then(|config| verify_configured(&config).map_err(|error| error.to_string()))
+        }
+    };
+    match verified {
         Ok(report) => {
             say(&report.to_string());
             if report.findings.is_empty() {
@@ -423,7 +447,7 @@ fn check(arguments: &VerifyArguments) -> ExitCode {
             }
         }
         Err(error) => {
-            say_error(&error.to_string());
+            say_error(&error);
             ExitCode::FAILURE
         }
     }
@@ -458,9 +482,24 @@ fn move_database(arguments: &MigrateArguments) -> Result<(), String> {
         (None, None) => return Err("say --to URL or --from URL".to_owned()),
     };
     let log = start_log()?;
-    let moved = migrate(&arguments.root, place, direction);
+    let moved = match (&arguments.root, &arguments.config) {
+        (Some(root), None) => migrate(root, place, direction).map_err(|error| error.to_string()),
+        (root, config) => {
+            let arguments = Arguments {
+                listen: None,
+                root: root.clone(),
+                config: config.clone(),
+            };
+            Config::load(&arguments, &Surroundings::system())
+                .map_err(|error| error.to_string())
+                .and_then(|config| {
+                    let moved = migrate_configured(&config, place, direction);
+                    moved.map_err(|error| error.to_string())
+                })
+        }
+    };
     log.flush();
-    let rows = moved.map_err(|error| error.to_string())?;
+    let rows = moved?;
     say(&format!("{rows} rows are moved, and compared: {end}\n"));
     Ok(())
 }

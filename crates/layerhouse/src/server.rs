@@ -100,9 +100,10 @@ async fn open_registry(
 ) -> Result<Arc<Registry>, StartError> {
     let (config, world) = (config.clone(), environment.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        let (root, place) = (&config.root, config.database.as_ref());
+        let (database, bucket) = (config.database.as_ref(), config.bucket.as_ref());
+        let place = (config.root.as_path(), database, bucket);
         let steps = config.steps;
-        Registry::open(root, place, config.limits, world.clock, world.random, steps)
+        Registry::open_with(place, config.limits, world.clock, world.random, steps)
     });
     Ok(Arc::new(opened.await??))
 }

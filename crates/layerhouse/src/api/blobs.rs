@@ -31,10 +31,26 @@ impl Content {
         }
     }
 
-    fn read(self, registry: &Arc<Registry>, first: u64, end: u64) -> ResponseBody {
+    async fn read(
+        self,
+        registry: &Arc<Registry>,
+        first: u64,
+        end: u64,
+    ) -> Result<ResponseBody, ApiError> {
         match self {
-            Self::Here(content) => registry.read_blob(content, first, end).into(),
-            Self::Arriving(blob) => registry.read_arriving(blob, first, end).into(),
+            Self::Here(content) => {
+                let reader = registry.read_blob(content, first, end).await?;
+                reader.map(ResponseBody::from).ok_or_else(unknown)
+            }
+            Self::Arriving(blob) => Ok(registry.read_arriving(blob, first, end).into()),
+        }
+    }
+
+    /// Where the client can read it by itself.
+    async fn address(&self, registry: &Registry) -> Result<Option<String>, ApiError> {
+        match self {
+            Self::Here(content) => Ok(registry.blob_address(content).await?),
+            Self::Arriving(_) => Ok(None),
         }
     }
 }
@@ -73,14 +89,18 @@ pub(super) async fn pull<B>(
     let requested = range.map_or(Requested::Whole, |range| resolve(range, size_bytes));
     if requested != Requested::Unsatisfiable {
         registry.tell_blob_pull(pull, digest, size_bytes);
+        // Its `Range` goes along: the store takes it as we would.
+        if let Some(address) = content.address(registry).await? {
+            return Ok(redirect(digest, &address));
+        }
     }
     let answer = match requested {
         Requested::Whole => {
-            let body = content.read(registry, 0, size_bytes);
+            let body = content.read(registry, 0, size_bytes).await?;
             describe(digest, StatusCode::OK, body)
         }
         Requested::Part { first, last } => {
-            let body = content.read(registry, first, last + 1);
+            let body = content.read(registry, first, last + 1).await?;
             let mut answer = describe(digest, StatusCode::PARTIAL_CONTENT, body);
             set(
                 &mut answer,
@@ -178,6 +198,17 @@ fn describe(digest: &Digest, status: StatusCode, body: ResponseBody) -> Answer {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
+    answer
+}
+
+/// 307 to where the bytes are. The address is good for a while only, so nobody may keep the answer.
+fn redirect(digest: &Digest, address: &str) -> Answer {
+    let mut answer = Response::new(ResponseBody::Empty);
+    *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    set(&mut answer, header::LOCATION, address);
+    set(&mut answer, CONTENT_DIGEST, digest.as_str());
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 

@@ -22,7 +22,7 @@ use crate::registry::receive::{self, BodyBroken};
 pub(crate) enum ResponseBody {
     Empty,
     Whole(Bytes),
-    Blob(Box<BlobReader>, Option<Handover>),
+    Blob(BlobReader, Option<Handover>),
     /// On its way from another registry.
     Arriving(Box<ArrivingReader>),
 }
@@ -35,7 +35,7 @@ impl From<ArrivingReader> for ResponseBody {
 
 impl From<BlobReader> for ResponseBody {
     fn from(reader: BlobReader) -> Self {
-        Self::Blob(reader.into(), None)
+        Self::Blob(reader, None)
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) fn status(
     let held_bytes = call
         .api
         .registry
-        .upload_status(push, upload)
+        .upload_status(push, upload)?
         .ok_or(PushChunkError::Unknown)?;
     Ok(progress(
         call,

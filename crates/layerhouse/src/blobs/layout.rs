@@ -61,6 +61,11 @@ impl Layout {
         self.own().join("restoring")
     }
 
+    /// Names the bucket that the blobs are objects of, where they are.
+    pub(crate) fn bucket(&self) -> PathBuf {
+        self.own().join("bucket")
+    }
+
     /// Space held back for the database, given up when the disk is full.
     pub(crate) fn reserve(&self) -> PathBuf {
         self.own().join("reserve")

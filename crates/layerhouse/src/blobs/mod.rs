@@ -6,6 +6,7 @@
 pub(crate) mod layout;
 pub(crate) mod links;
 mod mapping;
+pub(crate) mod objects;
 mod open_files;
 pub(crate) mod pool;
 pub(crate) mod publish;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 use layerhouse_oci::digest::Algorithm;
 use layout::Layout;
+use objects::Objects;
+use objects::settings::Bucket;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use crate::fault::{Fault, FaultKind};
@@ -45,6 +48,8 @@ pub(crate) struct Store {
     health: Health,
     buffers: read::Buffers,
     open_files: open_files::OpenFiles,
+    /// Where new blobs go, if not into files.
+    objects: Option<Arc<Objects>>,
     actions: Arc<StorageActions>,
 }
 
@@ -83,6 +88,21 @@ impl Store {
         free_bytes_min: u64,
         open_files_max: usize,
     ) -> Result<Self, OpenError> {
+        Self::open_with(root, None, steps, health, free_bytes_min, open_files_max)
+    }
+
+    /// The same, with new blobs as objects of a bucket; files that are there are read still.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; or the directory's blobs are in another bucket, or are in one and none is named.
+    pub(crate) fn open_with(
+        root: &Path,
+        bucket: Option<&Bucket>,
+        steps: Steps,
+        health: Health,
+        free_bytes_min: u64,
+        open_files_max: usize,
+    ) -> Result<Self, OpenError> {
         let layout = Layout::new(root);
         let doing = |path: &Path| format!("preparing {}", path.display());
         for directory in [layout.stages(), layout.scratch(), layout.quarantine()] {
@@ -97,6 +117,8 @@ impl Store {
             );
             return Err(Fault::plain(FaultKind::Other, what).into());
         }
+        mark_bucket(&layout, bucket)?;
+        let objects = bucket.map(Objects::open).transpose()?;
         make_directories(&layout.repositories())
             .and_then(|()| make_prefixes(&layout))
             .map_err(|error| Fault::io(doing(&layout.blobs()), error))?;
@@ -109,10 +131,16 @@ impl Store {
             health,
             buffers: read::Buffers::default(),
             open_files: open_files::OpenFiles::new(open_files_max),
+            objects: objects.map(Arc::new),
             actions: Arc::default(),
         };
         store.refill_reserve();
         Ok(store)
+    }
+
+    /// Where new blobs go; `None` for files.
+    pub(crate) fn objects(&self) -> Option<&Arc<Objects>> {
+        self.objects.as_ref()
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -130,6 +158,9 @@ impl Store {
     /// It says that it cannot.
     pub(crate) fn check_readable(&self) -> Result<(), Fault> {
         let _timed = self.actions.time(Action::Stat);
+        if let Some(objects) = &self.objects {
+            objects.probe()?;
+        }
         fs::metadata(self.layout.root())
             .map(drop)
             .map_err(|error| Fault::io("looking at the data directory", error))
@@ -201,6 +232,9 @@ impl Store {
     /// The file system refused.
     pub(crate) fn probe(&self) -> Result<(), Fault> {
         self.check_healthy()?;
+        if let Some(objects) = &self.objects {
+            objects.probe()?;
+        }
         let path = self.layout.scratch().join("probe");
         // Two probes at once are one file, which one of them removes.
         let remove = || match fs::remove_file(&path) {
@@ -288,14 +322,13 @@ impl Store {
         File::open(&from)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&from, to))
-            .and_then(
-                |()| match fs::remove_file(self.layout.database_elsewhere()) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                    removed => removed,
-                },
-            )
             .and_then(|()| sync_directory(&self.layout.own()))
-            .map_err(|error| Fault::io("putting the database in its place", error))
+            .map_err(|error| Fault::io("putting the database in its place", error))?;
+        // The server goes on knowing this directory, if it is to have the database again.
+        let marked = self.database_mark()?;
+        marked.map_or(Ok(()), |marked| {
+            self.mark_database("", &known_as(Some(&marked), 0))
+        })
     }
 
     fn database_mark(&self) -> Result<Option<String>, Fault> {
@@ -383,6 +416,40 @@ impl Drop for Store {
     fn drop(&mut self) {
         // Closing is not enough: a child that is being started may have the descriptor for a moment.
         let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
+/// Whoever serves a directory whose blobs are in a bucket as one of files would find none of them, and a
+/// collection or a rebuild would believe it. So the directory says which bucket it is.
+fn mark_bucket(layout: &Layout, bucket: Option<&Bucket>) -> Result<(), OpenError> {
+    let path = layout.bucket();
+    let fault = |error| Fault::io(format!("looking at {}", path.display()), error);
+    let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());
+    let marked = match fs::read_to_string(&path) {
+        Ok(marked) => Some(marked.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(fault(error).into()),
+    };
+    let root = layout.root().display();
+    match (marked, bucket.map(Bucket::place)) {
+        (None, None) => Ok(()),
+        (Some(marked), Some(place)) if marked == place => Ok(()),
+        (Some(marked), Some(place)) => refuse(format!(
+            "the blobs of {root} are in {marked}, and not in {place}: name that in storage.s3; if all objects \
+             were moved, write the new place into {}",
+            path.display()
+        )),
+        (Some(marked), None) => refuse(format!(
+            "the blobs of {root} are objects in {marked}: name the configuration that has storage.s3; what \
+             takes none (rebuild, backup) works on directories of files alone"
+        )),
+        (None, Some(place)) => File::create(&path)
+            .and_then(|mut file| {
+                writeln!(file, "{place}")?;
+                file.sync_all()
+            })
+            .and_then(|()| sync_directory(&layout.own()))
+            .map_err(|error| fault(error).into()),
     }
 }
 

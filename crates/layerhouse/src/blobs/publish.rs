@@ -23,6 +23,10 @@ impl Store {
     /// # Errors
     /// The disk is full or failed; nothing was published.
     pub(crate) fn publish(&self, stage: &Stage, blob: &VerifiedBlob) -> Result<(), Fault> {
+        if stage.object_key().is_some() {
+            // Synced, it is under its key.
+            return Ok(());
+        }
         let _timed = self.actions.time(Action::Move);
         let publish = || -> io::Result<()> {
             let staged = self.layout().stage(stage.upload());

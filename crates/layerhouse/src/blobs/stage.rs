@@ -10,8 +10,9 @@ use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use layerhouse_oci::upload_id::UploadId;
 
 use super::Store;
+use super::objects::stage::{Mark, ObjectStage, Saved};
 use super::read::BlobFile;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::metrics::Action;
 
 /// How much is read at a time when bytes are hashed once more.
@@ -21,8 +22,28 @@ const REREAD_BYTES: usize = 256 << 10;
 pub(crate) struct Stage {
     store: Arc<Store>,
     upload: UploadId,
-    file: File,
+    place: Place,
     hasher: Hasher,
+}
+
+/// Where staged bytes are.
+enum Place {
+    File(File),
+    Object(Box<ObjectStage>),
+}
+
+/// Where a stage stood, to come back to with [`Stage::rewind`].
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoint {
+    hasher: Hasher,
+    /// For an object.
+    mark: Option<Mark>,
+}
+
+impl Checkpoint {
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.hasher.hashed_bytes()
+    }
 }
 
 /// Bytes whose hash we computed and compared; only these can be published.
@@ -61,10 +82,44 @@ impl Stage {
         upload: &UploadId,
         algorithm: Algorithm,
     ) -> Result<Self, Fault> {
-        let mut stage = Self::open_unread(store, upload, Hasher::new(algorithm))?;
-        stage.hasher = hash(&mut stage.file, algorithm)
+        let hasher = Hasher::new(algorithm);
+        if let Some(objects) = store.objects() {
+            let stage = ObjectStage::new(objects, upload);
+            return Ok(Self::over(store, upload, stage, hasher));
+        }
+        let mut file = open_file(store, upload)?;
+        let hasher = hash(&mut file, algorithm)
             .map_err(|error| Fault::io("reading a staging file", error))?;
-        Ok(stage)
+        Ok(Self {
+            store: Arc::clone(store),
+            upload: upload.clone(),
+            place: Place::File(file),
+            hasher,
+        })
+    }
+
+    /// Goes on with an upload into an object, of which this was written down.
+    ///
+    /// # Errors
+    /// It is not what we write, or there is no object store.
+    pub(crate) fn resume(
+        store: &Arc<Store>,
+        upload: &UploadId,
+        saved: Saved,
+    ) -> Result<Self, Fault> {
+        let missing = || Fault::plain(FaultKind::Other, "there is no object store");
+        let objects = store.objects().ok_or_else(missing)?;
+        let (stage, hasher) = ObjectStage::resume(objects, saved)?;
+        Ok(Self::over(store, upload, stage, hasher))
+    }
+
+    fn over(store: &Arc<Store>, upload: &UploadId, stage: ObjectStage, hasher: Hasher) -> Self {
+        Self {
+            store: Arc::clone(store),
+            upload: upload.clone(),
+            place: Place::Object(Box::new(stage)),
+            hasher,
+        }
     }
 
     /// Opens an upload's file again within one life of the process, with the hash kept meanwhile.
@@ -76,52 +131,58 @@ impl Stage {
         upload: &UploadId,
         hasher: Hasher,
     ) -> Result<Self, Fault> {
-        let mut stage = Self::open_unread(store, upload, hasher)?;
-        let held_bytes = stage
-            .file
+        let mut file = open_file(store, upload)?;
+        let held_bytes = file
             .seek(SeekFrom::End(0))
             .map_err(|error| Fault::io("opening a staging file", error))?;
-        if held_bytes != stage.held_bytes() {
+        let mut hasher = hasher;
+        if held_bytes != hasher.hashed_bytes() {
             tracing::warn!(%upload, held_bytes, "a staging file changed behind our back");
-            stage.hasher = hash(&mut stage.file, stage.hasher.algorithm())
+            hasher = hash(&mut file, hasher.algorithm())
                 .map_err(|error| Fault::io("reading a staging file", error))?;
         }
-        Ok(stage)
-    }
-
-    fn open_unread(store: &Arc<Store>, upload: &UploadId, hasher: Hasher) -> Result<Self, Fault> {
-        let open = || -> io::Result<File> {
-            store.steps.take("stage.open")?;
-            let path = store.layout().stage(upload);
-            let mut options = OpenOptions::new();
-            options.create(true).truncate(false).read(true).write(true);
-            let file = options.open(&path)?;
-            if file.metadata()?.nlink() == 1 {
-                return Ok(file);
-            }
-            // Its publication was interrupted after the link, over a blob that was there already: what
-            // is written to the file now would be written into that blob.
-            let own = store.layout().scratch().join(upload.as_str());
-            match fs::remove_file(&own) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            fs::copy(&path, &own)?;
-            fs::rename(&own, &path)?;
-            options.open(&path)
-        };
-        let file = open().map_err(|error| Fault::io("opening a staging file", error))?;
         Ok(Self {
             store: Arc::clone(store),
             upload: upload.clone(),
-            file,
+            place: Place::File(file),
             hasher,
         })
     }
 
-    /// The hash so far, for [`Stage::reopen`]; the file is closed.
-    pub(crate) fn into_hasher(self) -> Hasher {
-        self.hasher
+    /// The hash so far, for [`Stage::reopen`]; the file is closed. `None` for an object: what counts of it is
+    /// written down.
+    pub(crate) fn into_hasher(self) -> Option<Hasher> {
+        match self.place {
+            Place::File(_) => Some(self.hasher),
+            Place::Object(_) => None,
+        }
+    }
+
+    /// What another request needs to go on with an object; `None` for a file, which says it itself.
+    ///
+    /// # Errors
+    /// The object store does not take what must be there.
+    pub(crate) fn save(&mut self) -> Result<Option<Saved>, Fault> {
+        match &mut self.place {
+            Place::File(_) => Ok(None),
+            Place::Object(stage) => stage.save(&self.hasher).map(Some),
+        }
+    }
+
+    /// The key of the object that it becomes; `None` for a file.
+    pub(crate) fn object_key(&self) -> Option<&str> {
+        match &self.place {
+            Place::File(_) => None,
+            Place::Object(stage) => Some(stage.key()),
+        }
+    }
+
+    /// Gives up what is staged.
+    pub(crate) fn discard(&mut self) {
+        match &mut self.place {
+            Place::File(_) => self.store.remove_stage(&self.upload),
+            Place::Object(stage) => stage.discard(),
+        }
     }
 
     /// The same file, for those who read what was staged while more comes.
@@ -149,16 +210,17 @@ impl Stage {
     pub(crate) fn append(&mut self, batch: &[Bytes]) -> Result<(), Fault> {
         let held_bytes = self.held_bytes();
         let timed = self.store.actions.time(Action::Writer);
-        let written = self
-            .store
-            .steps
-            .take("stage.write")
-            .map_err(|error| Fault::io("writing staged bytes", error))
-            .and_then(|()| self.store.check_room())
-            .and_then(|()| {
-                write_all(&mut self.file, batch)
-                    .map_err(|error| Fault::io("writing staged bytes", error))
-            });
+        let written =
+            self.store
+                .steps
+                .take("stage.write")
+                .map_err(|error| Fault::io("writing staged bytes", error))
+                .and_then(|()| self.store.check_room())
+                .and_then(|()| match &mut self.place {
+                    Place::File(file) => write_all(file, batch)
+                        .map_err(|error| Fault::io("writing staged bytes", error)),
+                    Place::Object(stage) => stage.append(batch),
+                });
         drop(timed);
         if let Err(fault) = written {
             self.cut(held_bytes);
@@ -173,21 +235,33 @@ impl Stage {
     }
 
     /// Where the stage stands, to come back to with [`Stage::rewind`].
-    pub(crate) fn checkpoint(&self) -> Hasher {
-        self.hasher.clone()
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            hasher: self.hasher.clone(),
+            mark: match &self.place {
+                Place::File(_) => None,
+                Place::Object(stage) => Some(stage.mark()),
+            },
+        }
     }
 
     /// Drops what was appended since, when a chunk turned out not to be what it said.
-    pub(crate) fn rewind(&mut self, checkpoint: Hasher) {
-        self.cut(checkpoint.hashed_bytes());
-        self.hasher = checkpoint;
+    pub(crate) fn rewind(&mut self, checkpoint: Checkpoint) {
+        self.cut(checkpoint.held_bytes());
+        if let (Place::Object(stage), Some(mark)) = (&mut self.place, checkpoint.mark) {
+            stage.rewind(mark);
+        }
+        self.hasher = checkpoint.hasher;
     }
 
     fn cut(&mut self, held_bytes: u64) {
-        let cut = self
-            .file
+        // An object's stage takes a batch whole or not at all.
+        let Place::File(file) = &mut self.place else {
+            return;
+        };
+        let cut = file
             .set_len(held_bytes)
-            .and_then(|()| self.file.seek(SeekFrom::Start(held_bytes)));
+            .and_then(|()| file.seek(SeekFrom::Start(held_bytes)));
         if let Err(error) = cut {
             tracing::error!(upload = %self.upload, %error, "a staging file could not be cut back");
         }
@@ -203,8 +277,11 @@ impl Stage {
     ) -> Result<Result<VerifiedBlob, Mismatch>, Fault> {
         // Bytes are hashed as SHA-256 when they arrive, before the client tells its algorithm.
         if claimed.algorithm() != self.hasher.algorithm() {
-            self.hasher = hash(&mut self.file, claimed.algorithm())
-                .map_err(|error| Fault::io("reading staged bytes", error))?;
+            self.hasher = match &mut self.place {
+                Place::File(file) => hash(file, claimed.algorithm())
+                    .map_err(|error| Fault::io("reading staged bytes", error))?,
+                Place::Object(stage) => stage.hash(claimed.algorithm())?,
+            };
         }
         let size_bytes = self.held_bytes();
         let actual = self.hasher.clone().finish();
@@ -222,13 +299,19 @@ impl Stage {
     ///
     /// # Errors
     /// The disk failed; the store takes no more writes.
-    pub(crate) fn sync(&self) -> Result<(), Fault> {
+    pub(crate) fn sync(&mut self) -> Result<(), Fault> {
         let _timed = self.store.actions.time(Action::Writer);
         self.store
             .steps
             .take("stage.sync")
-            .and_then(|()| self.file.sync_all())
-            .map_err(|error| self.store.note(Fault::io("syncing staged bytes", error)))
+            .map_err(|error| Fault::io("syncing staged bytes", error))
+            .and_then(|()| match &mut self.place {
+                Place::File(file) => file
+                    .sync_all()
+                    .map_err(|error| Fault::io("syncing staged bytes", error)),
+                Place::Object(stage) => stage.complete(),
+            })
+            .map_err(|fault| self.store.note(fault))
     }
 
     pub(crate) fn upload(&self) -> &UploadId {
@@ -295,6 +378,31 @@ pub(crate) struct StagedFile {
     pub(crate) size_bytes: u64,
     /// It has a second name: its publication had begun.
     pub(crate) is_linked: bool,
+}
+
+/// An upload's own file.
+fn open_file(store: &Store, upload: &UploadId) -> Result<File, Fault> {
+    let open = || -> io::Result<File> {
+        store.steps.take("stage.open")?;
+        let path = store.layout().stage(upload);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
+        let file = options.open(&path)?;
+        if file.metadata()?.nlink() == 1 {
+            return Ok(file);
+        }
+        // Its publication was interrupted after the link, over a blob that was there already: what
+        // is written to the file now would be written into that blob.
+        let own = store.layout().scratch().join(upload.as_str());
+        match fs::remove_file(&own) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::copy(&path, &own)?;
+        fs::rename(&own, &path)?;
+        options.open(&path)
+    };
+    open().map_err(|error| Fault::io("opening a staging file", error))
 }
 
 /// Hashes a file from its start and leaves its position at the end.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::watch::Watch;
+use crate::blobs::objects::settings::Bucket;
 use crate::meta::postgres::Place;
 
 /// The effective configuration.
@@ -33,6 +34,8 @@ pub struct Config {
     pub root: PathBuf,
     /// `layerhouse.database`; absent, the database is a file in the data directory.
     pub database: Option<Place>,
+    /// `storage.s3`: where blobs go; absent, they are files of the data directory.
+    pub(crate) bucket: Option<Bucket>,
     /// What is logged, and how.
     pub log: Log,
     pub(crate) http: Http,

@@ -268,6 +268,11 @@ fn read_all(
         mirror.is_offline |= storage.is_read_only;
     }
     sections::other::accepted(&root);
+    if storage.bucket.is_some() && mirror.is_some() {
+        let what = "copies of other registries cannot be kept in an object store yet: write \
+                    storage.filesystem, or run the mirror as a registry of its own";
+        root.refuse("storage.s3", what);
+    }
     let auth = sections::auth::read(&root, &ours.section("auth"));
     let mut index = sections::index::read(&ours, &auth, http.tls.as_ref());
     if let (Some(index), Some(mirror)) = (&mut index, &mirror) {
@@ -279,8 +284,9 @@ fn read_all(
         watch: None,
         unread: None,
         listen: http.listen,
-        root: data_directory(&root, arguments, storage.root),
+        root: data_directory(&root, &ours, arguments, &storage),
         database: sections::ours::database(&ours),
+        bucket: storage.bucket,
         log,
         http: http.http,
         tls: http.tls,
@@ -318,9 +324,30 @@ fn version(root: &Section<'_>) {
 
 fn data_directory(
     root: &Section<'_>,
+    ours: &Section<'_>,
     arguments: &Arguments,
-    configured: Option<PathBuf>,
+    storage: &sections::storage::Storage,
 ) -> PathBuf {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let beside = ours.text("directory").map(PathBuf::from);
+    if storage.bucket.is_some() {
+        // What is beside the bucket: database, lock and console.
+        if let Some(path) = &arguments.root {
+            let shown = quoted(&path.display().to_string());
+            ours.say("directory", shown, &Origin::Argument("--root"));
+        } else if beside.is_none() {
+            ours.say("directory", quoted(ROOT_DEFAULT), &Origin::Default);
+        }
+        let path = arguments.root.clone().or(beside);
+        return absolute(path.unwrap_or_else(|| PathBuf::from(ROOT_DEFAULT)));
+    }
+    if beside.is_some() {
+        ours.refuse(
+            "directory",
+            "goes with an object store; here storage.filesystem.rootdirectory says where the data is",
+        );
+    }
+    let configured = storage.root.clone();
     let filesystem = root.quiet(&["storage", "filesystem"]);
     if let Some(path) = &arguments.root {
         let shown = path.display().to_string();
@@ -330,7 +357,7 @@ fn data_directory(
     }
     let path = arguments.root.clone().or(configured);
     let path = path.unwrap_or_else(|| PathBuf::from(ROOT_DEFAULT));
-    std::path::absolute(&path).unwrap_or(path)
+    absolute(path)
 }
 
 fn steps(layerhouse: &Variables, notes: &Notes) -> Steps {

@@ -9,7 +9,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::steps::Steps;
 
 /// Every step there has been; a database's `user_version` counts those it has taken.
-pub(super) const STEPS: [&str; 11] = [
+pub(super) const STEPS: [&str; 12] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_adoption.sql"),
     include_str!("migrations/0003_absent_children.sql"),
@@ -21,6 +21,7 @@ pub(super) const STEPS: [&str; 11] = [
     include_str!("migrations/0009_mirror.sql"),
     include_str!("migrations/0010_browse.sql"),
     include_str!("migrations/0011_storage_samples.sql"),
+    include_str!("migrations/0012_objects.sql"),
 ];
 
 /// The commit of a step. No literal at its place, for only the start of a newer release on an older

@@ -28,6 +28,7 @@ mod migrations;
 pub(crate) mod mirror;
 pub(crate) mod moving;
 pub(crate) mod namespaces;
+pub(crate) mod objects;
 pub(crate) mod pages;
 pub(crate) mod postgres;
 pub(crate) mod repositories;

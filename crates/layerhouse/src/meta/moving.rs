@@ -10,7 +10,7 @@ const ROWS: i64 = 100;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
 /// each engine's own. `image_queue` and `repository_counts` come last, for triggers write them as others come.
-pub(super) const TABLES: [&str; 40] = [
+pub(super) const TABLES: [&str; 41] = [
     "repositories",
     "blobs",
     "repository_blobs",
@@ -49,6 +49,7 @@ pub(super) const TABLES: [&str; 40] = [
     "image_facts",
     "version_progress",
     "storage_samples",
+    "object_removals",
     "image_queue",
     "repository_counts",
 ];

@@ -301,6 +301,7 @@ pub(crate) fn settle_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), F
 
 /// Forgets a blob that nothing links; its file is removed next.
 pub(crate) fn remove_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
+    super::objects::remove_with(tx, digest)?;
     let digest = [digest.as_str().into()];
     tx.execute("DELETE FROM blobs WHERE digest = $1", &digest)?;
     tx.execute(

@@ -110,6 +110,9 @@ impl Row<'_> {
     pub(super) fn bytes(&self, column: usize) -> Result<Vec<u8>, Fault> {
         self.get(column)
     }
+    pub(super) fn optional_bytes(&self, column: usize) -> Result<Option<Vec<u8>>, Fault> {
+        self.get(column)
+    }
     /// A column that we wrote from a checked type, read back into it.
     pub(super) fn parsed<T: FromStr>(&self, column: usize) -> Result<T, Fault>
     where

@@ -30,6 +30,121 @@ pub(crate) fn open(tx: &Transaction<'_>, upload: &StoredUpload) -> Result<(), Fa
     Ok(())
 }
 
+/// What is written down of an upload into an object.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub(crate) held_bytes: u64,
+    /// `None` while nothing came.
+    pub(crate) state: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A session as it is now, and when somebody last wrote to it.
+pub(crate) struct Standing {
+    pub(crate) upload: StoredUpload,
+    pub(crate) held_bytes: u64,
+    pub(crate) touched_at: Option<Timestamp>,
+}
+
+/// The session of this id, if it is open.
+pub(crate) fn find(tx: &Transaction<'_>, id: &UploadId) -> Result<Option<Standing>, Fault> {
+    tx.query_one(
+        "SELECT id, repository, principal, started_at, held, touched_at FROM uploads WHERE id = $1",
+        &[id.as_str().into()],
+        |row| {
+            Ok(Standing {
+                upload: read_upload(row)?,
+                held_bytes: super::blobs::bytes(row.int(4)?),
+                touched_at: row.optional_int(5)?.map(Timestamp),
+            })
+        },
+    )
+}
+
+/// Makes `writer` the one who writes to a session, until then, if nobody else does; whether it is.
+pub(crate) fn claim(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    writer: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "UPDATE uploads SET writer = $2, writer_until = $4, touched_at = $3
+         WHERE id = $1 AND (writer IS NULL OR writer = $2 OR writer_until <= $3)",
+        &[
+            id.as_str().into(),
+            writer.into(),
+            now.0.into(),
+            until.0.into(),
+        ],
+    )?;
+    Ok(rows == 1)
+}
+
+/// How far a session is that the caller writes to.
+pub(crate) fn progress(tx: &Transaction<'_>, id: &UploadId) -> Result<Option<Progress>, Fault> {
+    tx.query_one(
+        "SELECT held, state, tail FROM uploads WHERE id = $1",
+        &[id.as_str().into()],
+        |row| {
+            let (state, tail) = (row.optional_bytes(1)?, row.optional_bytes(2)?);
+            Ok(Progress {
+                held_bytes: super::blobs::bytes(row.int(0)?),
+                state: state.map(|state| (state, tail.unwrap_or_default())),
+            })
+        },
+    )
+}
+
+/// Writes down how far a session is, and lets the next one write; whether `writer` still was the one who
+/// writes.
+pub(crate) fn save(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    writer: &str,
+    progress: &Progress,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let (state, tail) = progress
+        .state
+        .as_ref()
+        .map_or((super::Value::Null, super::Value::Null), |(state, tail)| {
+            (state.as_slice().into(), tail.as_slice().into())
+        });
+    let rows = tx.execute(
+        "UPDATE uploads SET held = $3, state = $4, tail = $5, touched_at = $6,
+                            writer = NULL, writer_until = NULL
+         WHERE id = $1 AND writer = $2",
+        &[
+            id.as_str().into(),
+            writer.into(),
+            super::blobs::size(progress.held_bytes).into(),
+            state,
+            tail,
+            now.0.into(),
+        ],
+    )?;
+    Ok(rows == 1)
+}
+
+/// Lets the next one write.
+pub(crate) fn release(tx: &Transaction<'_>, id: &UploadId, writer: &str) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE uploads SET writer = NULL, writer_until = NULL WHERE id = $1 AND writer = $2",
+        &[id.as_str().into(), writer.into()],
+    )
+    .map(|_| ())
+}
+
+/// Nobody writes to any session: the process that did is dead.
+pub(crate) fn release_all(tx: &Transaction<'_>) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE uploads SET writer = NULL, writer_until = NULL WHERE writer IS NOT NULL",
+        &[],
+    )
+    .map(|_| ())
+}
+
 /// Forgets a session.
 pub(crate) fn close(tx: &Transaction<'_>, id: &UploadId) -> Result<(), Fault> {
     tx.execute("DELETE FROM uploads WHERE id = $1", &[id.as_str().into()])?;
@@ -41,13 +156,15 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<StoredUpload>, Fault> {
     tx.query(
         "SELECT id, repository, principal, started_at FROM uploads",
         &[],
-        |row| {
-            Ok(StoredUpload {
-                id: row.parsed(0)?,
-                repository: row.parsed(1)?,
-                principal: row.text(2)?,
-                started_at: Timestamp(row.int(3)?),
-            })
-        },
+        read_upload,
     )
+}
+
+fn read_upload(row: &super::Row<'_>) -> Result<StoredUpload, Fault> {
+    Ok(StoredUpload {
+        id: row.parsed(0)?,
+        repository: row.parsed(1)?,
+        principal: row.text(2)?,
+        started_at: Timestamp(row.int(3)?),
+    })
 }

@@ -15,6 +15,7 @@ use super::policies::guard::Refused;
 use super::policies::quota;
 use super::{Registry, blocking};
 use crate::auth::{Granted, GrantedBrowse, Pull, Push};
+use crate::blobs::objects::read::ObjectReader;
 use crate::blobs::read::{BlobFile, Window};
 use crate::blobs::stretch::Stretch;
 use crate::fault::{Fault, FaultKind};
@@ -30,9 +31,21 @@ const HASHED_FIRST_MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct BlobContent {
     pub(crate) digest: Digest,
-    file: BlobFile,
-    /// It must be hashed while it is read.
-    is_unverified: bool,
+    source: Source,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug)]
+enum Source {
+    File {
+        file: BlobFile,
+        /// It must be hashed while it is read.
+        is_unverified: bool,
+    },
+    Object {
+        key: String,
+        size_bytes: u64,
+    },
 }
 
 /// Why a blob was not mounted.
@@ -61,6 +74,12 @@ impl Registry {
         let Some(size_bytes) = self.linked_size(pull.repository(), digest)? else {
             return Ok(None);
         };
+        if let Some(key) = self.object_key(digest)? {
+            return Ok(Some(BlobContent {
+                digest: digest.clone(),
+                source: Source::Object { key, size_bytes },
+            }));
+        }
         let file = self.store.open_blob(digest)?;
         let found_bytes = file.as_ref().map(BlobFile::size_bytes);
         let is_whole_file = has_size(digest, size_bytes, found_bytes);
@@ -78,9 +97,38 @@ impl Registry {
         }
         Ok(Some(BlobContent {
             digest: digest.clone(),
-            file,
-            is_unverified,
+            source: Source::File {
+                file,
+                is_unverified,
+            },
         }))
+    }
+
+    /// The key of the object that a blob is; `None` for a file.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn object_key(&self, digest: &Digest) -> Result<Option<String>, Fault> {
+        if self.store.objects().is_none() {
+            return Ok(None);
+        }
+        self.database.read(|tx| meta::objects::key(tx, digest))
+    }
+
+    /// Where a client can read a blob by itself, if it is to; for some minutes.
+    ///
+    /// # Errors
+    /// There are no keys to sign the address with.
+    pub(crate) async fn blob_address(
+        &self,
+        content: &BlobContent,
+    ) -> Result<Option<String>, Fault> {
+        match (&content.source, self.store.objects()) {
+            (Source::Object { key, .. }, Some(objects)) if objects.redirects() => {
+                objects.address(key).await.map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The size in bytes of a blob in a repository; `None` as [`Registry::pull_blob`]. Whoever is told that it
@@ -128,8 +176,12 @@ impl Registry {
         Ok(size_bytes)
     }
 
-    /// Whether there is a published file that is as long as it was; it is not opened.
+    /// Whether there is a published file that is as long as it was; it is not opened. Of an object the row is
+    /// believed: to ask the store would cost each push a request for each of its layers.
     pub(super) fn is_whole(&self, digest: &Digest, size_bytes: u64) -> Result<bool, Fault> {
+        if self.object_key(digest)?.is_some() {
+            return Ok(true);
+        }
         Ok(has_size(digest, size_bytes, self.store.blob_size(digest)?))
     }
 
@@ -164,24 +216,50 @@ impl Registry {
         joined.map_err(|error| Fault::new(FaultKind::Other, "hashing a blob", error))?
     }
 
-    /// A reader of the bytes from `first` to before `end`.
-    pub(crate) fn read_blob(
+    /// A reader of the bytes from `first` to before `end`; `None` if they are there no more.
+    ///
+    /// # Errors
+    /// The object store does not answer.
+    pub(crate) async fn read_blob(
         self: &Arc<Self>,
         content: BlobContent,
         first: u64,
         end: u64,
-    ) -> BlobReader {
-        let hasher = content
-            .is_unverified
-            .then(|| Hasher::new(content.digest.algorithm()));
-        BlobReader {
-            registry: Arc::clone(self),
-            content,
-            at: first,
-            end,
-            hasher,
-            reading: None,
+    ) -> Result<Option<BlobReader>, Fault> {
+        let BlobContent { digest, source } = content;
+        let (key, objects) = match (source, self.store.objects()) {
+            (
+                Source::File {
+                    file,
+                    is_unverified,
+                },
+                _,
+            ) => {
+                return Ok(Some(BlobReader::File(Box::new(FileReader {
+                    registry: Arc::clone(self),
+                    hasher: is_unverified.then(|| Hasher::new(digest.algorithm())),
+                    digest,
+                    file,
+                    at: first,
+                    end,
+                    reading: None,
+                }))));
+            }
+            (Source::Object { key, .. }, Some(objects)) => (key, objects),
+            (Source::Object { .. }, None) => return Ok(None),
+        };
+        let reader = objects.open_range(&key, first..end).await?;
+        if reader.is_none() {
+            tracing::error!(%digest, key, "a blob's object is missing; push it again to heal it");
+            let registry = Arc::clone(self);
+            // The row says so from then on, and whoever pushes sends it.
+            tokio::spawn(async move {
+                if let Err(fault) = registry.look_again(&digest).await {
+                    tracing::error!(%digest, %fault, "a missing blob could not be taken note of");
+                }
+            });
         }
+        Ok(reader.map(BlobReader::Object))
     }
 
     /// Links a blob that another repository has (end-11); whether it could be done.
@@ -286,18 +364,29 @@ impl MountSource {
 
 impl BlobContent {
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.file.size_bytes()
+        match &self.source {
+            Source::File { file, .. } => file.size_bytes(),
+            Source::Object { size_bytes, .. } => *size_bytes,
+        }
     }
 }
 
 /// A window on its way from the disk, and the hash with it in it.
 type Reading = JoinHandle<std::io::Result<(Bytes, Option<Hasher>)>>;
 
-/// Reads a blob window by window: from the page cache where it stands, else on a thread that may wait.
+/// Reads a blob.
 #[derive(Debug)]
-pub(crate) struct BlobReader {
+pub(crate) enum BlobReader {
+    File(Box<FileReader>),
+    Object(ObjectReader),
+}
+
+/// Reads a file window by window: from the page cache where it stands, else on a thread that may wait.
+#[derive(Debug)]
+pub(crate) struct FileReader {
     registry: Arc<Registry>,
-    content: BlobContent,
+    digest: Digest,
+    file: BlobFile,
     at: u64,
     end: u64,
     /// For a blob that is hashed while it is read.
@@ -316,7 +405,10 @@ pub(crate) enum Piece {
 impl BlobReader {
     /// Bytes still to come.
     pub(crate) fn remaining_bytes(&self) -> u64 {
-        self.end - self.at
+        match self {
+            Self::File(reader) => reader.end - reader.at,
+            Self::Object(reader) => reader.remaining_bytes(),
+        }
     }
 
     /// The next window, or a stretch that needs none; as [`BlobReader::poll_window`].
@@ -324,8 +416,28 @@ impl BlobReader {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Piece, Fault>>> {
+        match self {
+            Self::File(reader) => reader.poll_piece(context),
+            Self::Object(reader) => reader.poll_next(context).map_ok(Piece::Window),
+        }
+    }
+
+    /// The next window; `None` at the end. After an error the answer cannot be completed.
+    pub(crate) fn poll_window(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Fault>>> {
+        match self {
+            Self::File(reader) => reader.poll_window(context),
+            Self::Object(reader) => reader.poll_next(context),
+        }
+    }
+}
+
+impl FileReader {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Fault>>> {
         if self.reading.is_none() && self.hasher.is_none() {
-            let BlobContent { digest, file, .. } = &self.content;
+            let Self { digest, file, .. } = &*self;
             if let Some(stretch) = file.cached_stretch(digest, self.at, self.end) {
                 self.at += stretch.length() as u64;
                 return Poll::Ready(Some(Ok(Piece::Stretch(stretch))));
@@ -334,18 +446,14 @@ impl BlobReader {
         self.poll_window(context).map_ok(Piece::Window)
     }
 
-    /// The next window; `None` at the end. After an error the answer cannot be completed.
-    pub(crate) fn poll_window(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Fault>>> {
+    fn poll_window(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         if self.at == self.end {
             return Poll::Ready(None);
         }
         if self.reading.is_none() {
             let buffers = self.registry.store.buffers();
             if self.hasher.is_none() {
-                match self.content.file.cached_window(buffers, self.at, self.end) {
+                match self.file.cached_window(buffers, self.at, self.end) {
                     Ok(Window::Ready(window)) => return Poll::Ready(Some(Ok(self.pass(window)))),
                     Ok(Window::OnDisk) => {}
                     Err(error) => return Poll::Ready(Some(Err(self.broken(error)))),
@@ -364,7 +472,7 @@ impl BlobReader {
                 if self.at == self.end && !self.settle() {
                     return Poll::Ready(Some(Err(Fault::plain(
                         FaultKind::Damaged,
-                        format!("blob {} does not hash to its digest", self.content.digest),
+                        format!("blob {} does not hash to its digest", self.digest),
                     ))));
                 }
                 Ok(window)
@@ -375,7 +483,7 @@ impl BlobReader {
     }
 
     fn read_from_disk(&mut self) -> Reading {
-        let file = self.content.file.clone();
+        let file = self.file.clone();
         let store = Arc::clone(&self.registry.store);
         let (at, end) = (self.at, self.end);
         let mut hasher = self.hasher.take();
@@ -401,12 +509,12 @@ impl BlobReader {
         let Some(hasher) = self.hasher.take() else {
             return true;
         };
-        let version = self.content.file.version();
-        let is_good = hasher.finish() == self.content.digest;
+        let version = self.file.version();
+        let is_good = hasher.finish() == self.digest;
         if is_good {
-            self.registry.verified.insert(&self.content.digest, version);
+            self.registry.verified.insert(&self.digest, version);
         } else {
-            let (registry, digest) = (Arc::clone(&self.registry), self.content.digest.clone());
+            let (registry, digest) = (Arc::clone(&self.registry), self.digest.clone());
             tokio::spawn(async move {
                 let _lease = registry.leases.take(&digest).await;
                 if let Err(fault) = registry.withdraw(&digest, version).await {
@@ -418,7 +526,7 @@ impl BlobReader {
     }
 
     fn broken(&self, error: std::io::Error) -> Fault {
-        Fault::io(format!("reading blob {}", self.content.digest), error)
+        Fault::io(format!("reading blob {}", self.digest), error)
     }
 }
 

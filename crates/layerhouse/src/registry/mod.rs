@@ -23,6 +23,7 @@ pub(crate) mod manifests;
 pub(crate) mod mirror;
 pub(crate) mod moving;
 pub(crate) mod note;
+mod objects;
 mod official;
 pub(crate) mod pages;
 pub(crate) mod policies;
@@ -49,6 +50,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::blobs::objects::settings::Bucket;
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
 use crate::config::meaning::policies::Policies;
@@ -155,9 +157,24 @@ impl Registry {
         random: Random,
         steps: Steps,
     ) -> Result<Self, OpenError> {
+        Self::open_with((root, database, None), limits, clock, random, steps)
+    }
+
+    /// The same, with new blobs as objects of a bucket.
+    ///
+    /// # Errors
+    /// As [`Registry::open`], or the bucket is none that can be used.
+    pub(crate) fn open_with(
+        (root, database, bucket): (&Path, Option<&Place>, Option<&Bucket>),
+        limits: Limits,
+        clock: Clock,
+        random: Random,
+        steps: Steps,
+    ) -> Result<Self, OpenError> {
         let health = Health::default();
-        let store = Store::open(
+        let store = Store::open_with(
             root,
+            bucket,
             steps.clone(),
             health.clone(),
             limits.free_bytes_min,
@@ -197,6 +214,7 @@ impl Registry {
             mirror: ArcSwapOption::default(),
             copying: mirror::Copying::default(),
         };
+        registry.check_objects()?;
         registry.adopt()?;
         registry.recover()?;
         Ok(registry)

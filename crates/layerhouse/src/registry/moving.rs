@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use crate::blobs::objects::settings::Bucket;
 use crate::blobs::{OpenError, Store};
 use crate::clock::Random;
+use crate::config::meaning::Config;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::database::Database;
@@ -24,7 +26,28 @@ pub enum Direction {
 /// # Errors
 /// The directory is used, there is nothing to move, a database failed, or what was copied is not the same.
 pub fn migrate(root: &Path, place: &Place, direction: Direction) -> Result<u64, OpenError> {
-    let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
+    migrate_with(root, None, place, direction)
+}
+
+/// The same for the directory and bucket that a configuration names.
+///
+/// # Errors
+/// As [`migrate`].
+pub fn migrate_configured(
+    config: &Config,
+    place: &Place,
+    direction: Direction,
+) -> Result<u64, OpenError> {
+    migrate_with(&config.root, config.bucket.as_ref(), place, direction)
+}
+
+fn migrate_with(
+    root: &Path,
+    bucket: Option<&Bucket>,
+    place: &Place,
+    direction: Direction,
+) -> Result<u64, OpenError> {
+    let store = Store::open_with(root, bucket, Steps::default(), Health::default(), 0, 0)?;
     let (steps, health) = (Steps::default(), Health::default());
     let layout = store.layout();
     let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());

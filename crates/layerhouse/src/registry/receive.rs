@@ -11,10 +11,12 @@ use bytes::{Bytes, BytesMut};
 use layerhouse_oci::digest::Algorithm;
 use tokio::task::JoinHandle;
 
+use super::objects::Claim;
 use super::policies::guard::Refused;
 use super::policies::quota::Room;
 use super::sessions::{Session, WriterGuard};
 use crate::blobs::Store;
+use crate::blobs::objects::stage::Saved;
 use crate::blobs::stage::Stage;
 use crate::fault::{Fault, FaultKind};
 
@@ -62,6 +64,9 @@ pub(super) struct Writer {
     algorithm: Algorithm,
     /// What quotas leave; absent, there are none.
     room: Option<Room>,
+    /// For an object: the right to write among all processes, and what is there already.
+    claim: Option<Claim>,
+    saved: Option<Saved>,
 }
 
 impl Writer {
@@ -78,6 +83,38 @@ impl Writer {
             store: Arc::clone(store),
             algorithm,
             room: None,
+            claim: None,
+            saved: None,
+        }
+    }
+
+    /// The same, for an upload whose state is a row.
+    pub(super) fn claiming(mut self, claim: Claim, saved: Option<Saved>) -> Self {
+        self.claim = Some(claim);
+        self.saved = saved;
+        self
+    }
+
+    /// Whether another request can go on with it.
+    pub(super) fn outlives_request(&self) -> bool {
+        self.store.objects().is_none() || self.claim.is_some()
+    }
+
+    /// What must be settled by writing down how far the upload is.
+    pub(super) fn take_claim(&mut self) -> Option<Claim> {
+        self.claim.take()
+    }
+
+    /// Gives up what is staged. Blocks.
+    pub(super) fn discard(&mut self) {
+        if self.store.objects().is_none() {
+            // Not opened: that would make the file anew.
+            self.store.remove_stage(&self.session.id);
+        } else {
+            match self.stage() {
+                Ok(stage) => stage.discard(),
+                Err(fault) => tracing::warn!(%fault, "the parts of an upload were left behind"),
+            }
         }
     }
 
@@ -101,9 +138,10 @@ impl Writer {
     pub(super) fn stage(&mut self) -> Result<&mut Stage, Fault> {
         if self.stage.is_none() {
             let id = &self.session.id;
-            let stage = match self.guard.take() {
-                Some(hasher) => Stage::reopen(&self.store, id, hasher)?,
-                None => Stage::open(&self.store, id, self.algorithm)?,
+            let stage = match (self.saved.take(), self.guard.take()) {
+                (Some(saved), _) => Stage::resume(&self.store, id, saved)?,
+                (None, Some(hasher)) => Stage::reopen(&self.store, id, hasher)?,
+                (None, None) => Stage::open(&self.store, id, self.algorithm)?,
             };
             self.session.set_held_bytes(stage.held_bytes());
             self.stage = Some(stage);
@@ -137,7 +175,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         if let Some(stage) = self.stage.take() {
             // The descriptor is closed: thousands of sessions may be open.
-            *self.guard = Some(stage.into_hasher());
+            *self.guard = stage.into_hasher();
         }
     }
 }

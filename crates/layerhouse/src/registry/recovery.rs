@@ -50,7 +50,9 @@ impl Registry {
                 },
             };
             let session = self.sessions.restore(upload.id, owner);
-            if let Some(file) = staged.remove(&session.id) {
+            if self.store.objects().is_some() {
+                self.take_up(&session.id)?;
+            } else if let Some(file) = staged.remove(&session.id) {
                 if file.is_linked {
                     self.settle_publication(&file)?;
                 }

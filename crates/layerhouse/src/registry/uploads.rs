@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
+use layerhouse_oci::digest::{Algorithm, Digest};
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::range::ContentRange;
 use layerhouse_oci::upload::{OutOfOrder, place_chunk};
 use layerhouse_oci::upload_id::UploadId;
 
 use super::events::{Action, Target, Thing};
+use super::objects::REPLACED_KEPT;
 use super::policies::guard::Refused;
 use super::policies::quota::{self, Room};
 use super::receive::{BodyBroken, Incoming, ReceiveError, Writer, receive};
 use super::sessions::{Owner, Session};
 use super::{Registry, blocking};
 use crate::auth::{Granted, Push};
-use crate::blobs::stage::VerifiedBlob;
+use crate::blobs::stage::{Checkpoint, VerifiedBlob};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::database::Durability;
@@ -182,26 +183,43 @@ impl Registry {
     }
 
     /// Bytes that the session holds (end-13); `None` if the caller has no such session.
-    pub(crate) fn upload_status(&self, push: &Granted<Push>, id: &UploadId) -> Option<u64> {
-        self.session(push, id).map(|session| session.held_bytes())
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn upload_status(
+        &self,
+        push: &Granted<Push>,
+        id: &UploadId,
+    ) -> Result<Option<u64>, Fault> {
+        let session = self.session(push, id)?;
+        Ok(session.map(|session| session.held_bytes()))
     }
 
     /// A session belongs to its repository and to who opened it; for all others it does not exist.
-    fn session(&self, push: &Granted<Push>, id: &UploadId) -> Option<Arc<Session>> {
-        self.sessions.get(id).filter(|session| {
+    fn session(&self, push: &Granted<Push>, id: &UploadId) -> Result<Option<Arc<Session>>, Fault> {
+        let session = if self.store.objects().is_some() {
+            self.take_up(id)?
+        } else {
+            self.sessions.get(id)
+        };
+        Ok(session.filter(|session| {
             session.repository == *push.repository() && session.principal == push.identity().name()
-        })
+        }))
     }
 
-    fn writer(&self, push: &Granted<Push>, id: &UploadId) -> Result<Writer, PushChunkError> {
-        let session = self.session(push, id).ok_or(PushChunkError::Unknown)?;
+    async fn writer(&self, push: &Granted<Push>, id: &UploadId) -> Result<Writer, PushChunkError> {
+        let session = self.session(push, id)?.ok_or(PushChunkError::Unknown)?;
         let guard = session.try_write().ok_or(PushChunkError::Busy)?;
         // Cancelled or finished between the two lines above.
         if self.sessions.get(id).is_none() {
             return Err(PushChunkError::Unknown);
         }
         session.touch(self.clock.moment());
-        Ok(Writer::new(&self.store, session, guard, Algorithm::Sha256))
+        let writer = Writer::new(&self.store, session, guard, Algorithm::Sha256);
+        if self.store.objects().is_some() {
+            return self.claim(writer).await;
+        }
+        Ok(writer)
     }
 
     /// Appends a chunk to an upload (end-5); the bytes it then holds.
@@ -216,9 +234,11 @@ impl Registry {
         body: &mut impl Incoming,
     ) -> Result<u64, PushChunkError> {
         let room = self.room(push.repository(), None)?;
-        let writer = self.writer(push, id)?.within(room);
+        let writer = self.writer(push, id).await?.within(room);
         let writer = self.append(writer, chunk, body).await?;
-        Ok(writer.session().held_bytes())
+        let held_bytes = writer.session().held_bytes();
+        self.save(writer).await?;
+        Ok(held_bytes)
     }
 
     /// Takes a body into a session; a full or failed disk ends the session and frees its space.
@@ -249,7 +269,11 @@ impl Registry {
                 self.end(writer).await;
                 Err(fault.into())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // What came is kept to go on from, as far as it can be.
+                self.save(writer).await?;
+                Err(error)
+            }
         }
     }
 
@@ -267,11 +291,11 @@ impl Registry {
         })
         .await?;
         writer = writer_back;
-        let checkpoint: Hasher = match checkpoint {
+        let checkpoint: Checkpoint = match checkpoint {
             Ok(checkpoint) => checkpoint,
             Err(fault) => return Ok((writer, Err(fault.into()))),
         };
-        let held_bytes = checkpoint.hashed_bytes();
+        let held_bytes = checkpoint.held_bytes();
         if let Err(source) = place_chunk(held_bytes, chunk.range) {
             return Ok((writer, Err(PushChunkError::OutOfOrder { source })));
         }
@@ -319,7 +343,7 @@ impl Registry {
         body: &mut impl Incoming,
     ) -> Result<VerifiedBlob, FinishUploadError> {
         let room = self.room(push.repository(), Some(claimed))?;
-        let writer = self.writer(push, id)?.within(room);
+        let writer = self.writer(push, id).await?.within(room);
         let writer = self.append(writer, chunk, body).await?;
         self.publish(push, writer, claimed).await
     }
@@ -383,7 +407,7 @@ impl Registry {
                 return Err(FinishUploadError::DigestMismatch { claimed, actual });
             }
             Err(fault) => {
-                if ends_the_session(&fault) {
+                if ends_the_session(&fault) || !writer.outlives_request() {
                     self.end(writer).await;
                 }
                 return Err(fault.into());
@@ -407,14 +431,16 @@ impl Registry {
         let (writer, result) = blocking(move || {
             let mut writer = writer;
             let store = Arc::clone(writer.store());
-            let result = writer
-                .stage()
-                .and_then(|stage| store.publish(stage, &published));
+            let result = writer.stage().and_then(|stage| {
+                store.publish(stage, &published)?;
+                Ok(stage.object_key().map(ToOwned::to_owned))
+            });
             (writer, result)
         })
         .await?;
+        let is_object = matches!(result, Ok(Some(_)));
         let recorded = match result {
-            Ok(()) => self.write_blob_rows(push, id.clone(), blob).await,
+            Ok(key) => self.write_blob_rows(push, id.clone(), blob, key).await,
             Err(fault) => Err(fault.into()),
         };
         let Err(error) = recorded else {
@@ -447,6 +473,11 @@ impl Registry {
             self.sessions.remove(&id);
             return Err(error);
         }
+        if is_object {
+            // It is complete, so nobody can go on with it.
+            self.end(writer).await;
+            return Err(error);
+        }
         let is_known = self
             .database
             .read(|tx| meta::blobs::exists(tx, blob.digest()));
@@ -466,6 +497,7 @@ impl Registry {
         push: &Granted<Push>,
         id: UploadId,
         blob: &VerifiedBlob,
+        key: Option<String>,
     ) -> Result<(), RecordError> {
         let now = self.clock.now();
         let repository = push.repository().clone();
@@ -476,6 +508,9 @@ impl Registry {
         self.database
             .write(move |tx| {
                 meta::blobs::put(tx, &digest, size_bytes, now)?;
+                if let Some(key) = &key {
+                    meta::objects::point(tx, &digest, key, now.after(REPLACED_KEPT))?;
+                }
                 let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
                 if let Some(teller) = &teller {
                     let digest = &digest;
@@ -502,19 +537,18 @@ impl Registry {
         push: &Granted<Push>,
         id: &UploadId,
     ) -> Result<(), PushChunkError> {
-        let writer = self.writer(push, id)?;
+        let writer = self.writer(push, id).await?;
         self.end(writer).await;
         Ok(())
     }
 
     /// Forgets a session and removes what it staged. Its writer is held until then, so that nobody
     /// else makes the file anew.
-    async fn end(&self, writer: Writer) {
+    async fn end(&self, mut writer: Writer) {
         let id = writer.session().id.clone();
         self.sessions.remove(&id);
-        let (store, gone) = (Arc::clone(&self.store), id.clone());
         let removed = blocking(move || {
-            store.remove_stage(&gone);
+            writer.discard();
             drop(writer);
         });
         if let Err(fault) = removed.await {
@@ -547,6 +581,12 @@ impl Registry {
             return 0;
         };
         let age_max = self.limits.upload_age_max.min(purging.age);
+        if self.store.objects().is_some()
+            && let Err(fault) = self.take_up_all()
+        {
+            tracing::warn!(%fault, "abandoned uploads are purged later");
+            return 0;
+        }
         for session in self.sessions.all() {
             let is_old = age_max <= session.age(now);
             let is_idle = self.limits.upload_idle_max <= session.idle(now);
@@ -567,7 +607,14 @@ impl Registry {
             if purging.is_dry_run {
                 continue;
             }
-            let writer = Writer::new(&self.store, session, guard, Algorithm::Sha256);
+            let mut writer = Writer::new(&self.store, session, guard, Algorithm::Sha256);
+            if self.store.objects().is_some() {
+                // Another process may write to it right now.
+                match self.claim(writer).await {
+                    Ok(claiming) => writer = claiming,
+                    Err(_) => continue,
+                }
+            }
             self.end(writer).await;
             purged += 1;
         }
@@ -585,8 +632,8 @@ impl Registry {
 
 impl Writer {
     /// Goes back to where the stage stood before a chunk that was not what it said. Blocks.
-    fn rewind(mut self, checkpoint: Hasher) -> Self {
-        let held_bytes = checkpoint.hashed_bytes();
+    fn rewind(mut self, checkpoint: Checkpoint) -> Self {
+        let held_bytes = checkpoint.held_bytes();
         if let Ok(stage) = self.stage() {
             stage.rewind(checkpoint);
             self.session().set_held_bytes(held_bytes);

@@ -14,8 +14,11 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::manifest::Manifest;
 
 use crate::blobs::layout::Layout;
+use crate::blobs::objects::Objects;
+use crate::blobs::objects::settings::Bucket;
 use crate::blobs::survey::LinkFile;
 use crate::blobs::{OpenError, Store};
+use crate::config::meaning::Config;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta;
@@ -54,6 +57,9 @@ pub struct Report {
     pub tags: u64,
     pub uploads: u64,
     pub staged_bytes: u64,
+    /// Objects that no row knows: they are removed a day after they were written.
+    pub left_objects: u64,
+    pub left_object_bytes: u64,
     /// Link files that the next start will write: there are some only after a crash.
     pub stale_links: u64,
     /// Entries of an adopted tree were left out, so what nothing needs may stay.
@@ -110,6 +116,13 @@ impl fmt::Display for Report {
                 self.kept,
             )?;
         }
+        if 0 < self.left_objects {
+            writeln!(
+                out,
+                "{} objects ({} bytes) that no row knows are removed a day after they were written",
+                self.left_objects, self.left_object_bytes,
+            )?;
+        }
         match self.findings.len() {
             0 => writeln!(out, "sound: I1, I3, I4, I6 and I10 hold"),
             count => writeln!(out, "NOT sound: {count} findings"),
@@ -122,6 +135,23 @@ impl fmt::Display for Report {
 /// # Errors
 /// The directory is in use, is not ours, or cannot be read.
 pub fn verify(root: &Path, database: Option<&Place>) -> Result<Report, OpenError> {
+    verify_with(root, database, None)
+}
+
+/// The same for what a configuration names: directory, database and bucket.
+///
+/// # Errors
+/// As [`verify`], or the bucket cannot be read.
+pub fn verify_configured(config: &Config) -> Result<Report, OpenError> {
+    let (database, bucket) = (config.database.as_ref(), config.bucket.as_ref());
+    verify_with(&config.root, database, bucket)
+}
+
+fn verify_with(
+    root: &Path,
+    database: Option<&Place>,
+    bucket: Option<&Bucket>,
+) -> Result<Report, OpenError> {
     let layout = Layout::new(root);
     if database.is_none() && !layout.database().exists() {
         return Err(Fault::plain(
@@ -133,7 +163,7 @@ pub fn verify(root: &Path, database: Option<&Place>) -> Result<Report, OpenError
         )
         .into());
     }
-    let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
+    let store = Store::open_with(root, bucket, Steps::default(), Health::default(), 0, 0)?;
     let (steps, health) = (Steps::default(), Health::default());
     let database = match database {
         None => Database::open_current(&store.layout().database(), steps, health)?,
@@ -147,7 +177,11 @@ pub fn verify(root: &Path, database: Option<&Place>) -> Result<Report, OpenError
         check_rows(tx, &store, &mut report)?;
         check_queues(tx, &mut report)?;
         check_files(tx, &store, &mut report)?;
-        check_links(tx, &store, &mut report)
+        match store.objects() {
+            // No link files are kept beside a bucket.
+            Some(objects) => check_objects(tx, objects, &mut report),
+            None => check_links(tx, &store, &mut report),
+        }
     });
     database.close();
     checked?;
@@ -171,6 +205,10 @@ fn check_rows(
             if !blob.is_queued {
                 report.keep(&format!("blob {}, which no repository has", blob.digest));
             }
+        }
+        let key = meta::objects::key(tx, &blob.digest)?;
+        if let (Some(key), Some(objects)) = (key, store.objects()) {
+            return check_object(objects, &key, &blob, report);
         }
         let found_bytes = store.open_blob(&blob.digest)?.map(|file| file.size_bytes());
         if found_bytes.is_some_and(|found_bytes| found_bytes != blob.size_bytes) {
@@ -241,6 +279,45 @@ fn check_rows(
                 "I3",
                 format!("{repository}:{tag} points at {digest}, not there"),
             );
+        }
+        Ok(())
+    })
+}
+
+/// The object is there, and is the blob.
+fn check_object(
+    objects: &Objects,
+    key: &str,
+    blob: &rows::BlobRow,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let digest = &blob.digest;
+    match objects.rehash(key, digest.algorithm())? {
+        None => report.find("I1", format!("blob {digest} has no object {key}")),
+        Some((_, size_bytes)) if size_bytes != blob.size_bytes => {
+            report.find(
+                "I4",
+                format!("blob {digest} is not as long as its row says"),
+            );
+        }
+        Some((actual, _)) if actual != *digest => {
+            report.find("I4", format!("blob {digest} does not hash to its digest"));
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+/// Objects that no row knows are what a crash left: they go when they are a day old, so they are counted.
+fn check_objects(
+    tx: &meta::transaction::Transaction<'_>,
+    objects: &Objects,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    objects.each(|object| {
+        if !meta::objects::is_accounted(tx, &object.key)? {
+            report.left_objects += 1;
+            report.left_object_bytes += object.size_bytes;
         }
         Ok(())
     })

@@ -108,9 +108,10 @@ fn words_are_found_whole() {
 
 #[test]
 fn http_is_known_in_api_alone() {
-    // `config` reads names and values of headers, `outbound` asks others, `server` listens.
+    // `config` reads names and values of headers, `outbound` and the object store's client ask others, `server`
+    // listens.
     only_in(
-        &["api/", "config/", "outbound"],
+        &["api/", "config/", "outbound", "blobs/objects/"],
         &[
             "http::",
             "http_body::",
@@ -127,6 +128,7 @@ fn http_is_known_in_api_alone() {
         &["TcpListener"],
     );
     only_in(&["api/", "server.rs", "server/"], &["crate::api"]);
+    only_in(&["blobs/objects/"], &["object_store"]);
 }
 
 /// Metrics, checks and outbound requests know nothing of the rest; how metrics are written is theirs.

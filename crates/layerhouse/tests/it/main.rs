@@ -33,6 +33,7 @@ mod mirror;
 mod model;
 mod mounts;
 mod notifications;
+mod objects;
 mod policies;
 mod pulls;
 mod races;

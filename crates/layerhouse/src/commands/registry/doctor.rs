@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use layerhouse::config::meaning::Config;
-use layerhouse::{Ailment, Console, Diagnosis, examine};
+use layerhouse::{Ailment, Console, Diagnosis, examine_configured};
 use serde_json::{Value, json};
 
 use crate::commands::console::session::Failure;
@@ -26,7 +26,7 @@ fn diagnose(place: &Place) -> Result<Diagnosis, Failure> {
         .build()
         .map_err(|error| Failure::failed(format!("it cannot start: {error}")))?;
     let asked = runtime.block_on(ask(&config))?;
-    Ok(asked.unwrap_or_else(|| examine(&config.root)))
+    Ok(asked.unwrap_or_else(|| examine_configured(&config)))
 }
 
 /// What the server says, if one runs.

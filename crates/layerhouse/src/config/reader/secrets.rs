@@ -35,7 +35,7 @@ pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     !matches!(
         key.as_str(),
-        "authurl" | "authversion" | "clientauth" | "authhosts"
+        "authurl" | "authversion" | "clientauth" | "authhosts" | "v4auth"
     ) && !key.starts_with("access-control-")
         && (KEYS.contains(&key.as_str())
             || key.ends_with("-key")

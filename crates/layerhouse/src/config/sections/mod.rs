@@ -19,4 +19,5 @@ pub(super) mod ours;
 pub(super) mod policies;
 mod proxy;
 pub(super) mod storage;
+mod storage_s3;
 pub(super) mod tls;

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::storage_s3;
+use crate::blobs::objects::settings::Bucket;
 use crate::config::meaning::Purging;
 use crate::config::reader::Section;
 
 /// Where registry:2 keeps its data if the driver is named and the directory is not.
 const ROOT_OF_REGISTRY: &str = "/var/lib/registry";
-/// Drivers of registry:2 and registry:3 besides `filesystem`.
-const OTHER_DRIVERS: [(&str, &str); 8] = [
-    ("s3", "Amazon S3 and what speaks like it"),
-    ("s3aws", "Amazon S3 and what speaks like it"),
-    ("s3goamz", "Amazon S3 and what speaks like it"),
+/// What registry:2 and its older releases call S3.
+const S3_NAMES: [&str; 3] = ["s3", "s3aws", "s3goamz"];
+/// Drivers of registry:2 and registry:3 besides.
+const OTHER_DRIVERS: [(&str, &str); 5] = [
     ("gcs", "Google Cloud Storage"),
     ("azure", "Azure Blob Storage"),
     ("swift", "OpenStack Swift"),
@@ -23,6 +24,7 @@ const OTHER_DRIVERS: [(&str, &str); 8] = [
 /// What `storage` means.
 pub(in crate::config) struct Storage {
     pub(in crate::config) root: Option<PathBuf>,
+    pub(in crate::config) bucket: Option<Bucket>,
     pub(in crate::config) allows_delete: Option<bool>,
     pub(in crate::config) is_read_only: bool,
     pub(in crate::config) purging: Option<Purging>,
@@ -46,6 +48,15 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
         // Its keys are known, so that a variable with a slip of the pen is told the right one.
         let _ = storage.section("filesystem").has("rootdirectory");
     }
+    let redirect = storage.section("redirect");
+    let redirects = !redirect.flag("disable", false);
+    let mut bucket = None;
+    for driver in S3_NAMES {
+        if storage.chooses(driver) {
+            chosen.push(driver);
+            bucket = Some(storage_s3::read(&storage.section(driver), redirects));
+        }
+    }
     for (driver, what) in OTHER_DRIVERS {
         if !storage.chooses(driver) {
             continue;
@@ -55,8 +66,8 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
         storage.refuse(
             driver,
             format!(
-                "this release stores in a directory alone, not in {driver} ({what}); \
-                 write storage.filesystem.rootdirectory"
+                "this release stores in a directory or in S3, not in {driver} ({what}); \
+                 write storage.filesystem.rootdirectory, or storage.s3"
             ),
         );
     }
@@ -81,8 +92,7 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
     } else {
         storage.section("delete").flag_given("enabled")
     };
-    let redirect = storage.section("redirect");
-    if !redirect.flag("disable", false) && redirect.is_given() {
+    if redirects && redirect.is_given() && bucket.is_none() {
         redirect.warn(
             "disable",
             "false is accepted and does nothing: the registry serves every blob itself",
@@ -99,6 +109,7 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
     let maintenance = storage.section("maintenance");
     Storage {
         root: directory.map(PathBuf::from),
+        bucket,
         allows_delete,
         is_read_only: maintenance.section("readonly").flag("enabled", false),
         purging: purging(&maintenance.section("uploadpurging")),

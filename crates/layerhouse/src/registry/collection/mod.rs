@@ -26,7 +26,7 @@ pub(crate) use self::plan::{Entry, Sort};
 use self::verdict::{Kept, Verdict};
 use super::leases::Lease;
 use super::{Collecting, Registry, blocking};
-use crate::clock::Timestamp;
+use crate::clock::{Moment, Timestamp};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::database::Durability;
@@ -39,6 +39,9 @@ use crate::metrics::CollectionNumbers;
 const REVIEWED_TOGETHER: usize = 128;
 /// Files removed under one set of leases, and rows under one flush: some 30 ms for whoever pushes one of them.
 const REMOVED_TOGETHER: usize = 256;
+
+/// Objects without a row are looked for so often: a bucket of a million lists in a thousand requests.
+const LIST_INTERVAL: Duration = Duration::from_hours(24);
 
 /// How a collection goes about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub(crate) struct Collector {
     running: Arc<AsyncMutex<()>>,
     /// Whoever reads it keeps the bytes of all blobs on the disk.
     bytes: Arc<RwLock<()>>,
+    /// When the objects of the bucket were listed last.
+    listed: Mutex<Option<Moment>>,
     state: Mutex<State>,
     numbers: Arc<CollectionNumbers>,
 }
@@ -105,6 +110,17 @@ pub(crate) struct BytesHold {
 }
 
 impl Collector {
+    /// Whether the objects of the bucket are to be listed now: not at each start, which may be often.
+    fn lists_objects(&self, how: How, now: Moment) -> bool {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *listed.get_or_insert(now);
+        let is_due = how.is_now || LIST_INTERVAL <= now.since(last);
+        if is_due {
+            *listed = Some(now);
+        }
+        is_due
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -208,6 +224,10 @@ impl Registry {
             after = Some(last);
             pace.rest().await?;
         }
+        if self.collector.lists_objects(how, self.clock.moment()) {
+            self.find_left_over_objects().await?;
+        }
+        self.remove_objects().await?;
         Ok(())
     }
 

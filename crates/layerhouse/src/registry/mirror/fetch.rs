@@ -325,7 +325,7 @@ impl Fetch {
     }
 
     /// The bytes under their digest, then the rows, both under the digest's lease; as of a push.
-    async fn publish(&self, stage: Stage, blob: VerifiedBlob) -> Result<(), Fault> {
+    async fn publish(&self, mut stage: Stage, blob: VerifiedBlob) -> Result<(), Fault> {
         let (registry, source) = (&self.registry, &self.source);
         let _lease = registry.leases.take(blob.digest()).await;
         let (store, published) = (Arc::clone(&registry.store), blob.clone());

@@ -7,6 +7,7 @@
 
 pub(crate) mod asked;
 mod manifests;
+mod objects;
 pub(crate) mod pace;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use layerhouse_oci::digest::Digest;
 use pace::Pace;
 
+use super::objects::DAMAGED_KEPT;
 use super::{Registry, blocking};
 use crate::blobs::Store;
 use crate::blobs::read::FileVersion;
@@ -76,9 +78,23 @@ enum Reading {
     Changed,
     Whole {
         actual: Digest,
-        version: FileVersion,
+        version: Version,
         size_bytes: u64,
     },
+}
+
+/// Which bytes were hashed.
+#[derive(Clone, Debug)]
+pub(super) enum Version {
+    File(FileVersion),
+    /// The key: nothing is ever written to an object again.
+    Object(String),
+}
+
+impl From<FileVersion> for Version {
+    fn from(version: FileVersion) -> Self {
+        Self::File(version)
+    }
 }
 
 impl Registry {
@@ -268,6 +284,11 @@ impl Registry {
         speed: u64,
         hashed_bytes: &mut u64,
     ) -> Result<Result<Reading, String>, Fault> {
+        if let Some(key) = self.object_key(digest)? {
+            return self
+                .read_object(digest, key, pace, speed, hashed_bytes)
+                .await;
+        }
         let mut reading = None;
         loop {
             let began = Instant::now();
@@ -295,6 +316,10 @@ impl Registry {
     async fn judge_missing(&self, blob: &DueBlob) -> Result<Verdict, Fault> {
         let digest = &blob.digest;
         let _lease = self.leases.take(digest).await;
+        if let Some(key) = self.object_key(digest)? {
+            let verdict = self.withdraw(digest, Version::Object(key)).await?;
+            return Ok(verdict.unwrap_or(Verdict::Gone));
+        }
         let (store, asked) = (Arc::clone(&self.store), digest.clone());
         let looking = move || (store.is_blob_gone(&asked), store.blob_size(&asked));
         let (is_gone, found_bytes) = blocking(looking).await?;
@@ -318,8 +343,12 @@ impl Registry {
     pub(super) async fn withdraw(
         &self,
         digest: &Digest,
-        hashed: FileVersion,
+        hashed: impl Into<Version>,
     ) -> Result<Option<Verdict>, Fault> {
+        let hashed = match hashed.into() {
+            Version::File(hashed) => hashed,
+            Version::Object(key) => return self.withdraw_object(digest, key).await,
+        };
         let (store, moved) = (Arc::clone(&self.store), digest.clone());
         if blocking(move || store.quarantine(&moved, hashed)).await? {
             self.settle_damage(digest).await.map(Some)
@@ -337,9 +366,19 @@ impl Registry {
         if let Some(content) = contents.into_iter().find(is_good) {
             let size_bytes = content.len() as u64;
             let (store, put) = (Arc::clone(&self.store), digest.clone());
-            blocking(move || store.put_back(&put, &content)).await??;
+            let id = self.random.bits();
+            let key = blocking(move || match store.objects() {
+                Some(objects) => objects.put_again(&put, id, &content).map(Some),
+                None => store.put_back(&put, &content).map(|()| None),
+            })
+            .await??;
             self.database
-                .write(move |tx| meta::scrub::found_sound(tx, &known, size_bytes, now))
+                .write(move |tx| {
+                    if let Some(key) = &key {
+                        meta::objects::point(tx, &known, key, now.after(DAMAGED_KEPT))?;
+                    }
+                    meta::scrub::found_sound(tx, &known, size_bytes, now)
+                })
                 .await?;
             self.scrub_numbers.add_repaired();
             tracing::warn!(%digest, "its bytes were made again from the manifest that they are");
@@ -394,7 +433,7 @@ fn read_slice(
             Progress::Whole(actual) => {
                 let whole = Reading::Whole {
                     actual,
-                    version: reading.version(),
+                    version: reading.version().into(),
                     size_bytes: reading.size_bytes(),
                 };
                 return Ok((bytes, whole));

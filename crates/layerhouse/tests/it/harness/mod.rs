@@ -1,6 +1,7 @@
 //! What the tests stand on: a server of their own each, a client that hides nothing, and an end at which
 //! the data directory is proved sound.
 
+pub(crate) mod bucket;
 pub(crate) mod console;
 pub(crate) mod database;
 pub(crate) mod endpoints;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use layerhouse::clock::{Clock, Random, Timestamp};
 use layerhouse::config::meaning::Config;
 use layerhouse::config::{Arguments, Surroundings};
-use layerhouse::{Environment, OpenError, Report, Running, StartError, start};
+use layerhouse::{Environment, OpenError, Report, Running, StartError, start, verify_configured};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::{Dispatch, Level};
@@ -231,8 +231,12 @@ impl Drop for Server {
             );
         }
         if self.verifies && !std::thread::panicking() {
-            let report = survey(&self.root());
+            let report = survey(&self.load());
             assert!(report.findings.is_empty(), "{report}");
+            assert_eq!(
+                report.left_objects, 0,
+                "a bucket holds what rows know: {report}"
+            );
             assert_eq!(
                 report.stale_links, 0,
                 "a clean stop leaves no link file behind: {report}"
@@ -244,15 +248,15 @@ impl Drop for Server {
 
 /// What `verify` finds. A process that another test just started has our descriptors, the lock with them,
 /// until it runs its binary.
-fn survey(root: &Path) -> Report {
+fn survey(config: &Config) -> Report {
     for _ in 0..100 {
-        match database::verify(root) {
+        match verify_configured(config) {
             Ok(report) => return report,
             Err(OpenError::InUse { .. }) => std::thread::sleep(Duration::from_millis(20)),
             Err(error) => panic!("the directory can be read: {error}"),
         }
     }
-    panic!("{} stays in use", root.display());
+    panic!("{} stays in use", config.root.display());
 }
 
 /// Where a server's log is kept.

@@ -1,0 +1,400 @@
+//! Bytes as objects of a store that others keep: S3, and what speaks like it.
+//!
+//! An object's key is an id that is used once, and the row says which blob it is: nothing is copied or renamed
+//! when an upload is finished, nothing is listed to find a blob, and no two writers meet at a key. Calls block
+//! like those of the files, but for those that `async` says of.
+
+pub(crate) mod read;
+pub(crate) mod settings;
+pub(crate) mod stage;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use layerhouse_oci::upload_id::UploadId;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::signer::Signer;
+use object_store::{
+    Attribute, Attributes, BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
+};
+use settings::{Bucket, Encryption};
+use tokio::runtime::{Handle, Runtime};
+
+use crate::clock::Timestamp;
+use crate::fault::{Fault, FaultKind};
+
+/// How long a client may use an address that it was sent to: as with registry:2.
+const REDIRECT_VALID: Duration = Duration::from_mins(20);
+/// How long a store may take to say anything: a part of 64 MiB at 1 MiB a second.
+const SILENCE_MAX: Duration = Duration::from_secs(64);
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// A request that failed is tried again for so long: a client waits for its answer meanwhile.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+const RETRIES_MAX: usize = 4;
+/// What we keep under the root that the operator named.
+const OWN: &str = "layerhouse/blobs";
+/// Where a registry:2 keeps what it knows.
+const OF_REGISTRY: &str = "docker/registry/v2/repositories";
+
+/// The objects of one registry, in one bucket.
+pub(crate) struct Objects {
+    store: AmazonS3,
+    bucket: Bucket,
+    attributes: Attributes,
+    runtime: Threads,
+}
+
+/// What waits for answers of the store.
+enum Threads {
+    /// Those that serve.
+    Shared(Handle),
+    /// A command has none.
+    Own(Runtime),
+}
+
+/// An object that is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) key: String,
+    pub(crate) size_bytes: u64,
+    /// By the store's clock.
+    pub(crate) written_at: Timestamp,
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bucket.fmt(out)
+    }
+}
+
+impl Objects {
+    /// Gets ready to ask a bucket; it is not asked yet.
+    ///
+    /// # Errors
+    /// What is said of it cannot be.
+    pub(crate) fn open(bucket: &Bucket) -> Result<Self, Fault> {
+        let fault = |error| Fault::new(FaultKind::Other, "opening the object store", error);
+        let mut attributes = Attributes::new();
+        if let Some(class) = &bucket.storage_class {
+            attributes.insert(Attribute::StorageClass, class.clone().into());
+        }
+        let runtime = match Handle::try_current() {
+            Ok(handle) => Threads::Shared(handle),
+            Err(_) => Threads::Own(own_runtime()?),
+        };
+        Ok(Self {
+            store: builder(bucket)?.build().map_err(fault)?,
+            bucket: bucket.clone(),
+            attributes,
+            runtime,
+        })
+    }
+
+    /// Looks whether the bucket is one that we can use.
+    ///
+    /// # Errors
+    /// There is no such bucket, it refuses us, or a registry:2 filled it. A store that does not answer now is
+    /// no error: it may when somebody asks.
+    pub(crate) fn check(&self, is_empty: bool) -> Result<(), Fault> {
+        let refused = |what: &str, error: &Error| {
+            let (name, root) = (&self.bucket.name, &self.bucket.root);
+            let what = format!("the bucket {name} (rootdirectory {root:?}) {what}: {error}");
+            Fault::plain(FaultKind::Other, what)
+        };
+        let of_registry = self.path(OF_REGISTRY);
+        let first = self.wait(async { self.store.list(Some(&of_registry)).next().await });
+        match first {
+            None => Ok(()),
+            Some(Ok(_)) if !is_empty => Ok(()),
+            Some(Ok(found)) => Err(Fault::plain(
+                FaultKind::Other,
+                format!(
+                    "the bucket {} was filled by a registry:2 ({}), which this release cannot take over yet: \
+                     name an empty rootdirectory and copy the images with a client, or go on with registry:2",
+                    self.bucket.name, found.location
+                ),
+            )),
+            Some(Err(error @ Error::NotFound { .. })) => Err(refused("does not exist", &error)),
+            Some(Err(error @ (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }))) => {
+                Err(refused("refuses us", &error))
+            }
+            Some(Err(error)) => {
+                tracing::error!(bucket = self.bucket.name, %error, "the object store does not answer");
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// It does not, or refuses us.
+    pub(crate) fn probe(&self) -> Result<(), Fault> {
+        self.size_bytes(&self.key("probe")).map(drop)
+    }
+
+    /// Whether pulls are sent to the store itself.
+    pub(crate) fn redirects(&self) -> bool {
+        self.bucket.redirects
+    }
+
+    /// The key of an upload's bytes.
+    pub(super) fn key_of(&self, upload: &UploadId) -> String {
+        self.key(upload.as_str())
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.path(&format!("{OWN}/{name}")).into()
+    }
+
+    fn path(&self, below: &str) -> Path {
+        Path::from(format!("{}/{below}", self.bucket.root))
+    }
+
+    /// How long an object is; `None` if there is none.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub(crate) fn size_bytes(&self, key: &str) -> Result<Option<u64>, Fault> {
+        match self.wait(self.store.head(&Path::from(key))) {
+            Ok(found) => Ok(Some(found.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unreachable("looking at an object", error)),
+        }
+    }
+
+    /// Writes an object whole.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub(crate) fn put(&self, key: &str, content: Vec<Bytes>) -> Result<(), Fault> {
+        let options = PutOptions {
+            attributes: self.attributes.clone(),
+            ..PutOptions::default()
+        };
+        let payload = PutPayload::from_iter(content);
+        self.wait(self.store.put_opts(&Path::from(key), payload, options))
+            .map(drop)
+            .map_err(|error| unreachable("writing an object", error))
+    }
+
+    fn begin_parts(&self, key: &str) -> Result<String, Fault> {
+        let options = PutMultipartOptions {
+            attributes: self.attributes.clone(),
+            ..PutMultipartOptions::default()
+        };
+        let path = Path::from(key);
+        self.wait(self.store.create_multipart_opts(&path, options))
+            .map_err(|error| unreachable("beginning an object", error))
+    }
+
+    /// Writes a part, numbered from 0; what it is called.
+    fn put_part(
+        &self,
+        (key, multipart): (&str, &str),
+        number: usize,
+        content: Vec<Bytes>,
+    ) -> Result<String, Fault> {
+        let (path, multipart) = (Path::from(key), multipart.to_owned());
+        let payload = PutPayload::from_iter(content);
+        let put = self.store.put_part(&path, &multipart, number, payload);
+        self.wait(put)
+            .map(|part| part.content_id)
+            .map_err(|error| unreachable("writing a part of an object", error))
+    }
+
+    /// Makes the parts an object of so many bytes.
+    fn end_parts(
+        &self,
+        (key, multipart): (&str, &str),
+        parts: Vec<String>,
+        size_bytes: u64,
+    ) -> Result<(), Fault> {
+        let (path, multipart) = (Path::from(key), multipart.to_owned());
+        let parts = parts.into_iter().map(|content_id| PartId { content_id });
+        let ending = self
+            .store
+            .complete_multipart(&path, &multipart, parts.collect());
+        match self.wait(ending) {
+            Ok(_) => Ok(()),
+            // It was done before, and the answer did not reach us.
+            Err(Error::NotFound { .. }) if self.size_bytes(key)? == Some(size_bytes) => Ok(()),
+            Err(error) => Err(unreachable("completing an object", error)),
+        }
+    }
+
+    /// Gives parts up, which cost their space until then.
+    fn give_up(&self, key: &str, multipart: &str) {
+        let (path, multipart) = (Path::from(key), multipart.to_owned());
+        match self.wait(self.store.abort_multipart(&path, &multipart)) {
+            Ok(()) | Err(Error::NotFound { .. }) => {}
+            Err(error) => tracing::warn!(key, %error, "the parts of an upload were left behind"),
+        }
+    }
+
+    /// Removes objects; those that are there no more.
+    ///
+    /// # Errors
+    /// The store does not answer at all.
+    pub(crate) fn remove(&self, keys: &[String]) -> Result<Vec<String>, Fault> {
+        let paths: Vec<_> = keys
+            .iter()
+            .map(|key| Ok(Path::from(key.as_str())))
+            .collect();
+        self.wait(async {
+            let mut removing = self.store.delete_stream(stream::iter(paths).boxed());
+            let (mut gone, mut failed) = (Vec::new(), None);
+            while let Some(removed) = removing.next().await {
+                match removed {
+                    Ok(path) => gone.push(path.into()),
+                    Err(Error::NotFound { path, .. }) => gone.push(path),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            match failed {
+                Some(error) if gone.is_empty() => Err(unreachable("removing objects", error)),
+                Some(error) => {
+                    tracing::warn!(%error, "an object could not be removed yet");
+                    Ok(gone)
+                }
+                None => Ok(gone),
+            }
+        })
+    }
+
+    /// Calls `see` for each object of ours.
+    ///
+    /// # Errors
+    /// The store does not answer, or `see` fails.
+    pub(crate) fn each(
+        &self,
+        mut see: impl FnMut(Found) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let path = self.path(OWN);
+        let mut listing = self.store.list(Some(&path));
+        let next = |error| unreachable("listing objects", error);
+        while let Some(found) = self.wait(listing.try_next()).map_err(next)? {
+            see(Found {
+                key: found.location.into(),
+                size_bytes: found.size,
+                written_at: Timestamp(found.last_modified.timestamp_millis()),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// An address at which whoever knows it can read the object for a while.
+    ///
+    /// # Errors
+    /// There are no keys to sign it with.
+    pub(crate) async fn address(&self, key: &str) -> Result<String, Fault> {
+        let path = Path::from(key);
+        let signing = self
+            .store
+            .signed_url(http::Method::GET, &path, REDIRECT_VALID);
+        let address = signing.await;
+        address
+            .map(String::from)
+            .map_err(|error| unreachable("signing the address of an object", error))
+    }
+
+    fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        match &self.runtime {
+            Threads::Shared(handle) => handle.block_on(answer),
+            Threads::Own(runtime) => runtime.block_on(answer),
+        }
+    }
+}
+
+fn own_runtime() -> Result<Runtime, Fault> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::io("starting a runtime", error))
+}
+
+fn builder(bucket: &Bucket) -> Result<AmazonS3Builder, Fault> {
+    let mut client = ClientOptions::new()
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE_MAX)
+        .with_connect_timeout(CONNECT_MAX)
+        .with_allow_invalid_certificates(bucket.is_certificate_ignored)
+        .with_allow_http(true);
+    if let Some(agent) = &bucket.user_agent {
+        let agent = agent.parse().map_err(|error| {
+            Fault::new(
+                FaultKind::Other,
+                "storage.s3.useragent is no header",
+                Box::new(error) as Box<_>,
+            )
+        })?;
+        client = client.with_user_agent(agent);
+    }
+    let retry = RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.,
+        },
+        max_retries: RETRIES_MAX,
+        retry_timeout: RETRY_MAX,
+    };
+    let mut builder = match &bucket.keys {
+        Some(keys) => {
+            let builder = AmazonS3Builder::new()
+                .with_access_key_id(&keys.id)
+                .with_secret_access_key(&keys.secret);
+            match &keys.session {
+                Some(session) => builder.with_token(session),
+                None => builder,
+            }
+        }
+        None => AmazonS3Builder::from_env(),
+    };
+    builder = builder
+        .with_bucket_name(&bucket.name)
+        .with_region(&bucket.region)
+        .with_virtual_hosted_style_request(!bucket.is_path_style)
+        // We hash every byte ourselves.
+        .with_unsigned_payload(true)
+        .with_client_options(client)
+        .with_retry(retry);
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_endpoint(endpoint_of(bucket, endpoint));
+    }
+    builder = match &bucket.encryption {
+        Encryption::Default => builder,
+        Encryption::Aes256 => with_encryption(builder, "AES256"),
+        Encryption::Kms(key) if key.is_empty() => with_encryption(builder, "aws:kms"),
+        Encryption::Kms(key) => builder.with_sse_kms_encryption(key),
+    };
+    Ok(builder)
+}
+
+fn with_encryption(builder: AmazonS3Builder, kind: &str) -> AmazonS3Builder {
+    let key: AmazonS3ConfigKey = "aws_server_side_encryption"
+        .parse()
+        .expect("object_store has this key");
+    builder.with_config(key, kind)
+}
+
+/// The bucket stands before the host where it does not stand in the path.
+fn endpoint_of(bucket: &Bucket, endpoint: &str) -> String {
+    match endpoint.split_once("://") {
+        Some((scheme, host)) if !bucket.is_path_style => {
+            format!("{scheme}://{}.{host}", bucket.name)
+        }
+        _ => endpoint.to_owned(),
+    }
+}
+
+/// The store does not answer, or not as it should: whatever it is, it is not ours to mend.
+fn unreachable(doing: &'static str, error: Error) -> Fault {
+    Fault::new(FaultKind::Unavailable, doing, error)
+}

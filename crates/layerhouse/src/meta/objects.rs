@@ -1,0 +1,120 @@
+//! Which blobs are objects of a store, and which objects are to go.
+
+use layerhouse_oci::digest::Digest;
+
+use super::limit;
+use super::transaction::Transaction;
+use crate::clock::Timestamp;
+use crate::fault::Fault;
+
+/// The key of the object that a blob is; `None` if there is no such blob, or it is a file.
+pub(crate) fn key(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<String>, Fault> {
+    let found = tx.query_one(
+        "SELECT object_key FROM blobs WHERE digest = $1",
+        &[digest.as_str().into()],
+        |row| row.optional_text(0),
+    )?;
+    Ok(found.flatten())
+}
+
+/// The blob is this object from now on. What it was before is removed when it is `due`, for somebody may
+/// read it still. The caller saw that there is a row.
+pub(crate) fn point(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    key: &str,
+    due: Timestamp,
+) -> Result<(), Fault> {
+    let values = [digest.as_str().into(), key.into(), due.0.into()];
+    tx.execute(
+        "INSERT INTO object_removals (object_key, due_at)
+         SELECT object_key, $3 FROM blobs
+         WHERE digest = $1 AND object_key IS NOT NULL AND object_key <> $2
+         ON CONFLICT (object_key) DO NOTHING",
+        &values,
+    )?;
+    tx.execute(
+        "UPDATE blobs SET object_key = $2 WHERE digest = $1",
+        &values[..2],
+    )?;
+    // It may have been given up before what was tried then came true after all.
+    tx.execute(
+        "DELETE FROM object_removals WHERE object_key = $1",
+        &[key.into()],
+    )
+    .map(|_| ())
+}
+
+/// The object that the blob was is not there, or not what it should be; whether it was the blob's still.
+/// What there is of it is removed when it is `due`.
+pub(crate) fn withdraw(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    key: &str,
+    due: Timestamp,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "UPDATE blobs SET object_key = NULL WHERE digest = $1 AND object_key = $2",
+        &[digest.as_str().into(), key.into()],
+    )?;
+    if rows == 1 {
+        remove_later(tx, key, due)?;
+    }
+    Ok(rows == 1)
+}
+
+/// The object of a blob whose row goes in this transaction is to go, too.
+pub(super) fn remove_with(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO object_removals (object_key, due_at)
+         SELECT object_key, 0 FROM blobs WHERE digest = $1 AND object_key IS NOT NULL
+         ON CONFLICT (object_key) DO NOTHING",
+        &[digest.as_str().into()],
+    )
+    .map(|_| ())
+}
+
+/// An object is to go when it is `due`.
+pub(crate) fn remove_later(tx: &Transaction<'_>, key: &str, due: Timestamp) -> Result<(), Fault> {
+    tx.execute(
+        "INSERT INTO object_removals (object_key, due_at) VALUES ($1, $2)
+         ON CONFLICT (object_key) DO NOTHING",
+        &[key.into(), due.0.into()],
+    )
+    .map(|_| ())
+}
+
+/// Objects that are to go by now, at most so many.
+pub(crate) fn due(tx: &Transaction<'_>, now: Timestamp, rows: usize) -> Result<Vec<String>, Fault> {
+    tx.query(
+        "SELECT object_key FROM object_removals WHERE due_at <= $1 ORDER BY object_key LIMIT $2",
+        &[now.0.into(), limit(rows)],
+        |row| row.text(0),
+    )
+}
+
+/// An object is gone.
+pub(crate) fn end_removal(tx: &Transaction<'_>, key: &str) -> Result<(), Fault> {
+    tx.execute(
+        "DELETE FROM object_removals WHERE object_key = $1",
+        &[key.into()],
+    )
+    .map(|_| ())
+}
+
+/// Whether a blob is this object, or it is to go.
+pub(crate) fn is_accounted(tx: &Transaction<'_>, key: &str) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM blobs WHERE object_key = $1
+         UNION ALL SELECT 1 FROM object_removals WHERE object_key = $1",
+        &[key.into()],
+    )
+}
+
+/// Whether any blob is an object.
+pub(crate) fn has_any(tx: &Transaction<'_>) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM blobs WHERE object_key IS NOT NULL LIMIT 1",
+        &[],
+    )
+}

@@ -1,0 +1,308 @@
+//! Blobs as objects: who writes to an upload whose state is a row, and which objects go.
+//!
+//! Nothing that an upload into an object needs is in this process alone between two requests.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use layerhouse_oci::upload_id::UploadId;
+use tokio::task::AbortHandle;
+
+use super::receive::Writer;
+use super::sessions::{Owner, Session};
+use super::uploads::PushChunkError;
+use super::{Registry, blocking};
+use crate::blobs::objects::stage::Saved;
+use crate::clock::Clock;
+use crate::fault::{Fault, FaultKind};
+use crate::meta;
+use crate::meta::database::{Database, Durability};
+use crate::meta::uploads::{Progress, Standing};
+
+/// Who does not say for so long that it still writes is dead.
+const CLAIM: Duration = Duration::from_mins(1);
+/// A client may have been sent to an object that another took the place of: three times as long as that lasts.
+pub(super) const REPLACED_KEPT: Duration = Duration::from_hours(1);
+/// A damaged object is kept for so long, for a human to look at.
+pub(super) const DAMAGED_KEPT: Duration = Duration::from_hours(7 * 24);
+/// An object without a row that is younger may get one.
+const LEFT_OVER_AGE: Duration = Duration::from_hours(24);
+/// Removed with one request: what S3 takes.
+const REMOVED_TOGETHER: usize = 1000;
+
+/// The right of one request to write to an upload, among all processes; it ends with it.
+pub(super) struct Claim {
+    database: Database,
+    id: UploadId,
+    writer: String,
+    renewing: AbortHandle,
+    is_settled: bool,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.renewing.abort();
+        if self.is_settled {
+            return;
+        }
+        let (database, id, writer) = (self.database.clone(), self.id.clone(), self.writer.clone());
+        tokio::spawn(async move {
+            let released = database
+                .write_lasting(Durability::ProcessDeath, move |tx| {
+                    meta::uploads::release(tx, &id, &writer)
+                })
+                .await;
+            if let Err(fault) = released {
+                tracing::warn!(%fault, "an upload can be gone on with in a minute only");
+            }
+        });
+    }
+}
+
+impl Claim {
+    /// Says that the request still lives, as long as it does.
+    fn renew(database: &Database, clock: &Clock, id: &UploadId, writer: &str) -> AbortHandle {
+        let (database, clock) = (database.clone(), clock.clone());
+        let (id, writer) = (id.clone(), writer.to_owned());
+        let renewing = tokio::spawn(async move {
+            loop {
+                clock.sleep(CLAIM / 3).await;
+                let (id, writer, now) = (id.clone(), writer.clone(), clock.now());
+                let renewed = database
+                    .write_lasting(Durability::ProcessDeath, move |tx| {
+                        meta::uploads::claim(tx, &id, &writer, now, now.after(CLAIM))
+                    })
+                    .await;
+                match renewed {
+                    Ok(true) => {}
+                    // What it writes down at its end is refused.
+                    Ok(false) => return,
+                    Err(fault) => tracing::warn!(%fault, "a claim was not renewed"),
+                }
+            }
+        });
+        renewing.abort_handle()
+    }
+}
+
+impl Registry {
+    /// Looks whether rows and configuration speak of the same store, before anything is read or changed.
+    ///
+    /// # Errors
+    /// They do not, or the bucket is none that can be used.
+    pub(super) fn check_objects(&self) -> Result<(), Fault> {
+        let Some(objects) = self.store.objects() else {
+            if self.database.read(meta::objects::has_any)? {
+                let what = "the database has blobs that are objects of a bucket, and no bucket is configured: \
+                            write storage.s3";
+                return Err(Fault::plain(FaultKind::Other, what));
+            }
+            return Ok(());
+        };
+        let is_empty = self.database.read(meta::repositories::count)? == 0;
+        objects.check(is_empty)?;
+        if self.database.file().is_none() {
+            // Others may write right now; who died is not believed for longer than a minute.
+            return Ok(());
+        }
+        // The lock of the directory says that nobody else writes.
+        self.database.bulk()?.finish(meta::uploads::release_all)
+    }
+
+    /// Takes a session as the row says it is, for another process may have written to it.
+    pub(super) fn take_up(&self, id: &UploadId) -> Result<Option<Arc<Session>>, Fault> {
+        let standing = self.database.read(|tx| meta::uploads::find(tx, id))?;
+        if standing.is_none() {
+            self.sessions.remove(id);
+        }
+        Ok(standing.map(|standing| self.restore_session(standing)))
+    }
+
+    fn restore_session(&self, standing: Standing) -> Arc<Session> {
+        let Standing {
+            upload,
+            held_bytes,
+            touched_at,
+        } = standing;
+        let (moment, now) = self.clock.moment_and_now();
+        let session = self.sessions.get(&upload.id).unwrap_or_else(|| {
+            let owner = Owner {
+                repository: upload.repository,
+                principal: upload.principal,
+                started_at: upload.started_at,
+                moment,
+                age: now.since(upload.started_at),
+            };
+            self.sessions.restore(upload.id, owner)
+        });
+        // Whoever writes here knows better.
+        if session.try_write().is_some() {
+            session.set_held_bytes(held_bytes);
+        }
+        if touched_at.is_some_and(|touched| now.since(touched) < self.limits.upload_idle_max) {
+            session.touch(moment);
+        }
+        session
+    }
+
+    /// Takes up the sessions that other processes opened.
+    pub(super) fn take_up_all(&self) -> Result<(), Fault> {
+        for upload in self.database.read(meta::uploads::all)? {
+            self.take_up(&upload.id)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a request the one that writes to an upload, and tells it how far that is.
+    ///
+    /// # Errors
+    /// Another request writes to it, or it is there no more.
+    pub(super) async fn claim(&self, writer: Writer) -> Result<Writer, PushChunkError> {
+        let (id, name, now) = (
+            writer.session().id.clone(),
+            self.random.uuid(),
+            self.clock.now(),
+        );
+        let claimed_as = name.clone();
+        let claimed = self
+            .database
+            .write_lasting(Durability::ProcessDeath, move |tx| {
+                let is_claimed = meta::uploads::claim(tx, &id, &claimed_as, now, now.after(CLAIM))?;
+                let progress = meta::uploads::progress(tx, &id)?;
+                Ok::<_, Fault>((is_claimed, progress))
+            })
+            .await?;
+        let progress = match claimed {
+            (true, Some(progress)) => progress,
+            (false, Some(_)) => return Err(PushChunkError::Busy),
+            (_, None) => return Err(PushChunkError::Unknown),
+        };
+        let id = writer.session().id.clone();
+        let claim = Claim {
+            renewing: Claim::renew(&self.database, &self.clock, &id, &name),
+            database: self.database.clone(),
+            id,
+            writer: name,
+            is_settled: false,
+        };
+        writer.session().set_held_bytes(progress.held_bytes);
+        let saved = progress.state.map(|(state, tail)| Saved { state, tail });
+        Ok(writer.claiming(claim, saved))
+    }
+
+    /// Writes down how far an upload is, for whichever process its client asks next. A file says that itself;
+    /// what was to come in one request is given up.
+    ///
+    /// # Errors
+    /// The object store or the database failed, or another request took the upload over meanwhile.
+    pub(super) async fn save(&self, mut writer: Writer) -> Result<(), PushChunkError> {
+        let Some(mut claim) = writer.take_claim() else {
+            if self.store.objects().is_some() {
+                blocking(move || writer.discard()).await?;
+            }
+            return Ok(());
+        };
+        let (writer, saved) = blocking(move || {
+            let saved = writer.stage().and_then(|stage| {
+                let held_bytes = stage.held_bytes();
+                Ok(stage.save()?.map(|saved| (held_bytes, saved)))
+            });
+            (writer, saved)
+        })
+        .await?;
+        let Some((held_bytes, saved)) = saved? else {
+            return Ok(());
+        };
+        let progress = Progress {
+            held_bytes,
+            state: Some((saved.state, saved.tail)),
+        };
+        let (id, name, now) = (claim.id.clone(), claim.writer.clone(), self.clock.now());
+        let is_saved = self
+            .database
+            .write_lasting(Durability::ProcessDeath, move |tx| {
+                meta::uploads::save(tx, &id, &name, &progress, now)
+            })
+            .await?;
+        claim.is_settled = true;
+        drop(writer);
+        if is_saved {
+            Ok(())
+        } else {
+            Err(PushChunkError::Busy)
+        }
+    }
+
+    /// Removes the objects that are to go by now; how many went.
+    ///
+    /// # Errors
+    /// The object store or the database failed: the next round goes on.
+    pub(super) async fn remove_objects(&self) -> Result<u64, Fault> {
+        let mut removed = 0;
+        let Some(objects) = self.store.objects().cloned() else {
+            return Ok(removed);
+        };
+        loop {
+            let now = self.clock.now();
+            let due = self
+                .database
+                .read(|tx| meta::objects::due(tx, now, REMOVED_TOGETHER))?;
+            if due.is_empty() {
+                return Ok(removed);
+            }
+            let (objects, asked) = (Arc::clone(&objects), due.len());
+            let gone = blocking(move || objects.remove(&due)).await??;
+            let count = gone.len();
+            self.database
+                .write_lasting(Durability::ProcessDeath, move |tx| {
+                    gone.iter()
+                        .try_for_each(|key| meta::objects::end_removal(tx, key))
+                })
+                .await?;
+            removed += count as u64;
+            // What could not be removed waits for the next round.
+            if count < asked {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Has removed what is in the bucket without a row, and is too old to get one: what a crash left between
+    /// the last byte and the row. How many objects that are.
+    ///
+    /// # Errors
+    /// The object store or the database failed.
+    pub(super) async fn find_left_over_objects(&self) -> Result<u64, Fault> {
+        let Some(objects) = self.store.objects().cloned() else {
+            return Ok(0);
+        };
+        let (database, now) = (self.database.clone(), self.clock.now());
+        let old = now.before(LEFT_OVER_AGE);
+        let found = blocking(move || {
+            let mut found = HashSet::new();
+            objects.each(|object| {
+                if object.written_at < old
+                    && !database.read(|tx| meta::objects::is_accounted(tx, &object.key))?
+                {
+                    found.insert(object.key);
+                }
+                Ok(())
+            })?;
+            Ok::<_, Fault>(found)
+        })
+        .await??;
+        let count = found.len() as u64;
+        if 0 < count {
+            tracing::info!(objects = count, "objects that no row knows are removed");
+            self.database
+                .write(move |tx| {
+                    found
+                        .iter()
+                        .try_for_each(|key| meta::objects::remove_later(tx, key, now))
+                })
+                .await?;
+        }
+        Ok(count)
+    }
+}

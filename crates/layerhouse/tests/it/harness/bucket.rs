@@ -1,0 +1,168 @@
+//! A bucket of an S3 within the test's process: s3s over a directory, which fails when a test tells it to.
+
+use std::convert::Infallible;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{Either, Empty};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+const NAME: &str = "images";
+
+/// A bucket; it is gone when it is dropped.
+pub(crate) struct Bucket {
+    directory: TempDir,
+    address: SocketAddr,
+    orders: Arc<Mutex<Orders>>,
+    _runtime: Runtime,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    /// Requests whose method and target begin so are answered 503.
+    refused: Option<(&'static str, usize)>,
+    /// Method and path of what came.
+    came: Vec<String>,
+}
+
+impl Bucket {
+    pub(crate) fn start() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        fs::create_dir(directory.path().join(NAME)).expect("it can be written");
+        let files = FileSystem::new(directory.path()).expect("a store");
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single("key", "secret"));
+        let service = builder.build();
+        let orders = Arc::<Mutex<Orders>>::default();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("threads for a runtime");
+        let listener = TcpListener::bind("127.0.0.1:0");
+        let listener = runtime.block_on(listener).expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        runtime.spawn(listen(listener, service, Arc::clone(&orders)));
+        Self {
+            directory,
+            address,
+            orders,
+            _runtime: runtime,
+        }
+    }
+
+    /// What a server's configuration says of it, in YAML; `more` are further lines below `storage`.
+    pub(crate) fn configuration(&self, more: &str) -> String {
+        let address = self.address;
+        format!(
+            "storage:\n  s3:\n    bucket: {NAME}\n    region: us-east-1\n    accesskey: key\n    secretkey: secret\n    \
+             regionendpoint: http://{address}\n    chunksize: 5242880\n    rootdirectory: /of/registry\n  {more}"
+        )
+    }
+
+    /// The keys of all objects.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let root = self.directory.path().join(NAME);
+        let (mut open, mut keys) = (vec![root.clone()], Vec::new());
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                let entries = fs::read_dir(&path).expect("a directory");
+                open.extend(entries.map(|entry| entry.expect("an entry").path()));
+            } else {
+                let key = path.strip_prefix(&root).expect("it is below");
+                keys.push(key.to_string_lossy().into_owned());
+            }
+        }
+        keys.sort();
+        keys
+    }
+
+    /// The file that is an object.
+    pub(crate) fn path(&self, key: &str) -> PathBuf {
+        self.directory.path().join(NAME).join(key)
+    }
+
+    /// How many uploads in parts were begun and neither completed nor given up.
+    pub(crate) fn open_parts(&self) -> usize {
+        let entries = fs::read_dir(self.directory.path()).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(".upload-")).count()
+    }
+
+    /// From now on requests that begin so ("PUT /images/") are answered 503, so many of them.
+    pub(crate) fn refuse(&self, beginning: &'static str, times: usize) {
+        self.orders().refused = Some((beginning, times));
+    }
+
+    /// All is well again.
+    pub(crate) fn mend(&self) {
+        self.orders().refused = None;
+    }
+
+    /// Requests that came since the last call, by method and target.
+    pub(crate) fn came(&self) -> Vec<String> {
+        std::mem::take(&mut self.orders().came)
+    }
+
+    fn orders(&self) -> std::sync::MutexGuard<'_, Orders> {
+        self.orders.lock().expect("nobody panicked with it")
+    }
+}
+
+async fn listen(listener: TcpListener, service: S3Service, orders: Arc<Mutex<Orders>>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            return;
+        };
+        tokio::spawn(serve(stream, service.clone(), Arc::clone(&orders)));
+    }
+}
+
+async fn serve(stream: TcpStream, service: S3Service, orders: Arc<Mutex<Orders>>) {
+    let _ = stream.set_nodelay(true);
+    let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (service, orders) = (service.clone(), Arc::clone(&orders));
+        async move {
+            let is_refused = {
+                let target = format!("{} {}", request.method(), request.uri());
+                let mut orders = orders.lock().expect("nobody panicked with it");
+                orders.came.push(target.clone());
+                match &mut orders.refused {
+                    Some((beginning, times)) if 0 < *times && target.starts_with(*beginning) => {
+                        *times -= 1;
+                        true
+                    }
+                    _ => false,
+                }
+            };
+            let refused = || {
+                let mut answer = Response::new(Either::Left(Empty::<Bytes>::new()));
+                *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                answer
+            };
+            if is_refused {
+                return Ok::<_, Infallible>(refused());
+            }
+            Ok(match service.call(request.map(s3s::Body::from)).await {
+                Ok(answer) => answer.map(Either::Right),
+                Err(_) => refused(),
+            })
+        }
+    });
+    let _ = Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+}
