@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::bucket::Bucket;
 use crate::harness::database;
@@ -173,14 +173,7 @@ fn collected_blobs_leave_the_bucket() {
     assert_eq!(held, 4, "config, layer, and two objects of one blob");
     let path = format!("/v2/acme/web/manifests/{image}");
     assert_eq!(server.client.send("DELETE", &path, &[], b"").status, 202);
-    for _ in 0..2_000 {
-        if bucket.keys().is_empty() {
-            return;
-        }
-        server.advance(Duration::from_mins(2));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("{:?} stay", bucket.keys());
+    wait_until(&server, Duration::from_mins(2), || bucket.keys().is_empty());
 }
 
 #[test]
@@ -247,11 +240,9 @@ fn a_missing_object_is_healed_by_a_push() {
     let path = format!("/v2/acme/web/blobs/{digest}");
     assert_eq!(server.client.get(&path).status, 404);
     // Whoever asks before it pushes is told the truth from then on.
-    let until = std::time::Instant::now() + Duration::from_secs(20);
-    while server.client.send("HEAD", &path, &[], b"").status != 404 {
-        assert!(std::time::Instant::now() < until, "nobody took note");
-        std::thread::yield_now();
-    }
+    wait_until(&server, Duration::ZERO, || {
+        server.client.send("HEAD", &path, &[], b"").status == 404
+    });
     push_blob(&server.client, "acme/web", "content");
     assert_eq!(server.client.get(&path).body, b"content");
 }
@@ -282,4 +273,62 @@ fn images_are_described_and_pulled() {
     let path = "/v2/acme/web/manifests/v1";
     assert_eq!(server.client.get(path).text(), image);
     assert_eq!(server.client.get("/ui/r/acme/web/-/tags").status, 200);
+}
+
+/// Lets time pass until something holds.
+fn wait_until(server: &Server, step: Duration, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "it never holds");
+        server.advance(step);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_scrub_finds_objects_that_are_damaged_or_missing() {
+    let bucket = Bucket::start();
+    let more = format!("{STREAMED}\nlayerhouse: {{collection: {{enabled: false}}}}");
+    let mut server = Server::configured(&bucket.configuration(&more));
+    server.may_complain();
+    let client = server.client;
+    let damaged = push_blob(&client, "acme/web", content(2_000_000));
+    fs::write(bucket.path(&bucket.keys()[0]), content(1_999_999)).unwrap();
+    let known = bucket.keys();
+    let missing = push_blob(&client, "acme/web", "missing");
+    for key in bucket.keys() {
+        if !known.contains(&key) {
+            fs::remove_file(bucket.path(&key)).unwrap();
+        }
+    }
+    let sound = push_blob(&client, "acme/web", "sound");
+    let head = |digest: &str| {
+        let path = format!("/v2/acme/web/blobs/{digest}");
+        client.send("HEAD", &path, &[], b"").status
+    };
+    assert_eq!((head(&damaged), head(&missing)), (200, 200));
+    wait_until(&server, Duration::from_hours(2), || {
+        (head(&damaged), head(&missing)) == (404, 404)
+    });
+    assert_eq!(head(&sound), 200);
+    push_blob(&client, "acme/web", content(2_000_000));
+    push_blob(&client, "acme/web", "missing");
+    assert_eq!((head(&damaged), head(&missing)), (200, 200));
+}
+
+#[test]
+fn objects_that_no_row_knows_are_removed() {
+    let bucket = Bucket::start();
+    let server = Server::configured(&bucket.configuration(STREAMED));
+    push_image(&server.client, "acme/web", "v1", "layer");
+    let known = bucket.keys();
+    // To the server's clock the store's files are of last year.
+    let stray = bucket.path("of/registry/layerhouse/blobs/stray");
+    fs::write(&stray, "left by a crash").unwrap();
+    let apart = bucket.path("of/registry/layerhouse/other");
+    fs::write(&apart, "not ours").unwrap();
+    wait_until(&server, Duration::from_mins(30), || !stray.exists());
+    assert!(apart.exists());
+    fs::remove_file(apart).unwrap();
+    assert_eq!(bucket.keys(), known);
 }
