@@ -86,5 +86,8 @@ fn a_database_moves_there_and_back() {
     let tags = server
         .client
         .send("GET", "/v2/acme/web/tags/list", &[], b"");
-    assert_eq!(tags.text(), r#"{"name":"acme/web","tags":["v1","v2"]}"#);
+    assert_eq!(
+        tags.text(),
+        "{\"name\":\"acme/web\",\"tags\":[\"v1\",\"v2\"]}\n"
+    );
 }

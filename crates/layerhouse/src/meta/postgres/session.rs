@@ -48,7 +48,7 @@ impl Session {
             let statement = self.prepare(sql)?;
             self.client
                 .borrow_mut()
-                .execute(&statement, &references(values))
+                .execute(&statement, &references(&statement, values))
         };
         let changed = run().map_err(|error| self.fault("changing the database", &error))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
@@ -64,7 +64,7 @@ impl Session {
             let statement = self.prepare(sql)?;
             self.client
                 .borrow_mut()
-                .query(&statement, &references(values))
+                .query(&statement, &references(&statement, values))
         };
         run().map_err(|error| self.fault("reading the database", &error))
     }
@@ -108,8 +108,10 @@ impl Session {
     }
 }
 
-fn references<'a>(values: &'a [Value<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    values.iter().map(|value| value as _).collect()
+/// As many as the statement has: some that belong together are given more than they ask for.
+fn references<'a>(statement: &Statement, values: &'a [Value<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    let asked_for = values.iter().take(statement.params().len());
+    asked_for.map(|value| value as _).collect()
 }
 
 /// Sorts an error of the server, or of the way to it, by what an operator can do about it.
