@@ -295,12 +295,18 @@ impl Store {
         }
     }
 
-    /// What a server is to know this directory by, `fresh` if it never was known to one.
+    /// What a server is to know this directory by, `fresh` if it never was known to one; written down, so that what
+    /// breaks off is known by the same the next time.
     ///
     /// # Errors
-    /// The directory cannot be read.
+    /// The directory cannot be read or written.
     pub(crate) fn known_as(&self, fresh: u128) -> Result<String, Fault> {
-        Ok(known_as(self.database_mark()?.as_deref(), fresh))
+        let marked = self.database_mark()?;
+        let known_as = known_as(marked.as_deref(), fresh);
+        if marked.is_none() {
+            self.mark_database("", &known_as)?;
+        }
+        Ok(known_as)
     }
 
     /// From now on the database is a server's; the file that it was stays under another name.
@@ -308,9 +314,12 @@ impl Store {
     /// # Errors
     /// The directory cannot be written.
     pub(crate) fn leave_database(&self, place: &str, known_as: &str) -> Result<(), Fault> {
+        // In this order: with the mark the file is not looked at any more.
+        self.mark_database(place, known_as)?;
         let (from, to) = (self.layout.database(), self.layout.database_left());
-        fs::rename(from, to).map_err(|error| Fault::io("setting the database aside", error))?;
-        self.mark_database(place, known_as)
+        fs::rename(from, to)
+            .and_then(|()| sync_directory(&self.layout.own()))
+            .map_err(|error| Fault::io("setting the database aside", error))
     }
 
     /// From now on the database is the file that arrived.

@@ -269,7 +269,7 @@ impl Database {
             Source::Embedded(readers) => Box::new(SqliteWriter::for_many(readers.path())?),
             Source::Served(served) => {
                 let seen = Arc::clone(&served.seen);
-                Box::new(PostgresWriter::new(served.connector.clone(), seen))
+                Box::new(PostgresWriter::for_many(served.connector.clone(), seen))
             }
         };
         Ok(Bulk {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use layerhouse::{Direction, StartError, migrate};
 
 use crate::harness::database;
+use crate::harness::files::quick_directory;
 use crate::harness::images::{digest, push_image};
+use crate::harness::process::Process;
 use crate::harness::server::Server;
 
 /// A database that cannot be reached is a 503 that says when to come back, soon; when it is there again, all goes
@@ -90,4 +92,41 @@ fn a_database_moves_there_and_back() {
         tags.text(),
         "{\"name\":\"acme/web\",\"tags\":[\"v1\",\"v2\"]}\n"
     );
+}
+
+/// What breaks off in the middle is gone on with, by another process as well.
+#[test]
+fn a_move_that_breaks_off_goes_on() {
+    if !database::is_served() {
+        return;
+    }
+    let directory = quick_directory();
+    let root = directory.path().join("root");
+    let process = Process::start(&root, &[]);
+    push_image(&process.client, "acme/web", "v1", "layer");
+    process.terminate();
+    let place = database::place_of(&root).expect("a place");
+    let change = |sql| {
+        let file = rusqlite::Connection::open(root.join("layerhouse/layerhouse.db")).unwrap();
+        file.execute_batch(sql).unwrap();
+    };
+    // A row that no other engine could have.
+    change("UPDATE tag_events SET happened_at = 'never'");
+    for _ in 0..2 {
+        migrate(&root, &place, Direction::ToServer).unwrap_err();
+        let report = layerhouse::verify(&root, None).unwrap();
+        assert!(report.findings.is_empty(), "{report}");
+    }
+    change("UPDATE tag_events SET happened_at = 1");
+    migrate(&root, &place, Direction::ToServer).unwrap();
+    let report = layerhouse::verify(&root, Some(&place)).unwrap();
+    assert!(report.findings.is_empty(), "{report}");
+    // Nobody begins anew beside it by mistake.
+    let refused = Process::try_start(&root, &[]).err().expect("it is refused");
+    assert!(
+        refused.log.contains("no layerhouse.database is configured"),
+        "{}",
+        refused.log
+    );
+    database::remove(&root);
 }

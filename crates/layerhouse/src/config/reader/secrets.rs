@@ -42,14 +42,51 @@ pub(super) fn is_secret(key: &str) -> bool {
             || WORDS.iter().any(|word| key.contains(word)))
 }
 
-/// A URL without the password in it.
+/// A URL without the password in it, whether it stands before the host or, as databases have it, among the
+/// parameters.
 pub(super) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
+    if let Some((address, parameters)) = rest.split_once('?') {
+        let parameters = parameters.split('&').map(|parameter| {
+            let name = parameter.split('=').next().unwrap_or(parameter);
+            if is_secret(name) {
+                format!("{name}={HIDDEN}")
+            } else {
+                parameter.to_owned()
+            }
+        });
+        let parameters: Vec<String> = parameters.collect();
+        let address = without_password(&format!("{scheme}://{address}"));
+        return format!("{address}?{}", parameters.join("&"));
+    }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     match authority.rsplit_once('@') {
         Some((user, _)) => format!("{scheme}://{HIDDEN}{}", &rest[user.len()..]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_urls_are_hidden_wherever_they_stand() {
+        for (url, shown) in [
+            ("postgres://h/d", "postgres://h/d"),
+            (
+                "postgres://me:secret@h/d?a=b",
+                "postgres://<hidden>@h/d?a=b",
+            ),
+            (
+                "postgres://h/d?user=me&password=se%40cret&a=b",
+                "postgres://h/d?user=me&password=<hidden>&a=b",
+            ),
+            ("secret", "secret"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 }

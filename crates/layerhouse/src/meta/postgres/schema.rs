@@ -34,6 +34,7 @@ fn own_text(number: usize) -> Option<&'static str> {
 /// # Errors
 /// A step fails, or a newer release was here.
 pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault> {
+    session.be_patient()?;
     // Two that come first at once are in each other's way: the second finds it made.
     if session.simple(BEGINNING).is_err() {
         session.simple(BEGINNING)?;

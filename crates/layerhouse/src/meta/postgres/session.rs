@@ -38,6 +38,15 @@ impl Session {
         !self.is_broken() && self.simple("").is_ok()
     }
 
+    /// Takes the bounds off that keep a hung process from holding up others: for the work of a start.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(in crate::meta) fn be_patient(&self) -> Result<(), Fault> {
+        let settings = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+        self.simple(settings).map(drop)
+    }
+
     /// The number of rows that a statement changed.
     pub(in crate::meta) fn execute(
         &self,

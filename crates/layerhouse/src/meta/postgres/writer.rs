@@ -23,6 +23,7 @@ pub(in crate::meta) struct PostgresWriter {
     number: i64,
     /// The last commit that this process knows of.
     seen: Arc<AtomicI64>,
+    is_patient: bool,
 }
 
 impl PostgresWriter {
@@ -33,6 +34,15 @@ impl PostgresWriter {
             waiting: String::new(),
             number: 0,
             seen,
+            is_patient: false,
+        }
+    }
+
+    /// One that writes many rows at once, and may read files between two of them.
+    pub(in crate::meta) fn for_many(connector: Connector, seen: Arc<AtomicI64>) -> Self {
+        Self {
+            is_patient: true,
+            ..Self::new(connector, seen)
         }
     }
 
@@ -67,7 +77,11 @@ impl Writer for PostgresWriter {
             .is_none_or(|session| !session.answers())
         {
             self.session = None;
-            self.session = Some(self.connector.connect()?);
+            let session = self.connector.connect()?;
+            if self.is_patient {
+                session.be_patient()?;
+            }
+            self.session = Some(session);
         }
         self.waiting = match durability {
             Durability::PowerCut => format!("BEGIN; {TURN}"),
