@@ -117,7 +117,7 @@ impl Store {
             );
             return Err(Fault::plain(FaultKind::Other, what).into());
         }
-        mark_bucket(&layout, bucket)?;
+        check_bucket(&layout, bucket)?;
         let objects = bucket.map(Objects::open).transpose()?;
         make_directories(&layout.repositories())
             .and_then(|()| make_prefixes(&layout))
@@ -257,6 +257,26 @@ impl Store {
         }
     }
 
+    /// Writes down which bucket has the blobs of this directory, once it was looked at.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn keep_bucket(&self) -> Result<(), Fault> {
+        let (path, Some(objects)) = (self.layout.bucket(), &self.objects) else {
+            return Ok(());
+        };
+        if path.exists() {
+            return Ok(());
+        }
+        File::create(&path)
+            .and_then(|mut file| {
+                writeln!(file, "{}", objects.place())?;
+                file.sync_all()
+            })
+            .and_then(|()| sync_directory(&self.layout.own()))
+            .map_err(|error| Fault::io("noting the bucket", error))
+    }
+
     /// Whether the database that is configured belongs to this directory: `elsewhere` where a server keeps it,
     /// else a file here. One that was begun beside another would know nothing of what is there. What that
     /// server is to know this directory by, `fresh` if it is new there.
@@ -309,11 +329,21 @@ impl Store {
         Ok(known_as)
     }
 
+    /// Whether the directory was told already that its database is there.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(crate) fn is_database_at(&self, place: &str) -> Result<bool, Fault> {
+        let marked = self.database_mark()?;
+        Ok(marked.is_some_and(|marked| marked.lines().next() == Some(place)))
+    }
+
     /// From now on the database is a server's; the file that it was stays under another name.
     ///
     /// # Errors
     /// The directory cannot be written.
     pub(crate) fn leave_database(&self, place: &str, known_as: &str) -> Result<(), Fault> {
+        check_folded(&self.layout.database())?;
         // In this order: with the mark the file is not looked at any more.
         self.mark_database(place, known_as)?;
         let (from, to) = (self.layout.database(), self.layout.database_left());
@@ -328,6 +358,7 @@ impl Store {
     /// The directory cannot be written.
     pub(crate) fn take_database(&self) -> Result<(), Fault> {
         let (from, to) = (self.layout.database_arriving(), self.layout.database());
+        check_folded(&from)?;
         File::open(&from)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&from, to))
@@ -430,7 +461,7 @@ impl Drop for Store {
 
 /// Whoever serves a directory whose blobs are in a bucket as one of files would find none of them, and a
 /// collection or a rebuild would believe it. So the directory says which bucket it is.
-fn mark_bucket(layout: &Layout, bucket: Option<&Bucket>) -> Result<(), OpenError> {
+fn check_bucket(layout: &Layout, bucket: Option<&Bucket>) -> Result<(), OpenError> {
     let path = layout.bucket();
     let fault = |error| Fault::io(format!("looking at {}", path.display()), error);
     let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());
@@ -441,7 +472,7 @@ fn mark_bucket(layout: &Layout, bucket: Option<&Bucket>) -> Result<(), OpenError
     };
     let root = layout.root().display();
     match (marked, bucket.map(Bucket::place)) {
-        (None, None) => Ok(()),
+        (None, _) => Ok(()),
         (Some(marked), Some(place)) if marked == place => Ok(()),
         (Some(marked), Some(place)) => refuse(format!(
             "the blobs of {root} are in {marked}, and not in {place}: name that in storage.s3; if all objects \
@@ -452,13 +483,6 @@ fn mark_bucket(layout: &Layout, bucket: Option<&Bucket>) -> Result<(), OpenError
             "the blobs of {root} are objects in {marked}: name the configuration that has storage.s3; what \
              takes none (rebuild, backup) works on directories of files alone"
         )),
-        (None, Some(place)) => File::create(&path)
-            .and_then(|mut file| {
-                writeln!(file, "{place}")?;
-                file.sync_all()
-            })
-            .and_then(|()| sync_directory(&layout.own()))
-            .map_err(|error| fault(error).into()),
     }
 }
 
@@ -494,6 +518,23 @@ fn take_lock(layout: &Layout) -> Result<File, OpenError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
+}
+
+/// Whether a database is in its one file, and nothing of it in the log beside.
+fn check_folded(database: &Path) -> Result<(), Fault> {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    match fs::metadata(&log) {
+        Ok(found) if 0 < found.len() => {
+            let what = format!(
+                "{} could not be folded into the database, which is not whole without it: is the disk full? Free \
+                 some space and do it again",
+                Path::new(&log).display()
+            );
+            Err(Fault::plain(FaultKind::Other, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The second line of what was noted, or a new name.

@@ -1,5 +1,5 @@
-//! All rows of one database in another, whichever engines they are: copied so that what breaks off can be done
-//! again, then compared.
+//! All rows of one database in another, whichever engines they are, instead of those that are there: copied, then
+//! compared.
 
 use super::database::{Bulk, Database};
 use super::transaction::{Row, Transaction, Value};
@@ -10,7 +10,7 @@ const ROWS: i64 = 100;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
 /// each engine's own. `image_queue` and `repository_counts` come last, for triggers write them as others come.
-pub(super) const TABLES: [&str; 41] = [
+pub(super) const TABLES: [&str; 42] = [
     "repositories",
     "blobs",
     "repository_blobs",
@@ -50,6 +50,7 @@ pub(super) const TABLES: [&str; 41] = [
     "version_progress",
     "storage_samples",
     "object_removals",
+    "buckets",
     "image_queue",
     "repository_counts",
 ];
@@ -88,7 +89,7 @@ impl Kept {
         Ok(match kind {
             Kind::Int => row.optional_int(column)?.map_or(Self::Null, Self::Int),
             Kind::Text => row.optional_text(column)?.map_or(Self::Null, Self::Text),
-            Kind::Bytes => Self::Bytes(row.bytes(column)?),
+            Kind::Bytes => row.optional_bytes(column)?.map_or(Self::Null, Self::Bytes),
         })
     }
 
@@ -106,17 +107,25 @@ impl Kept {
 /// schema says what columns there are. Blocks for as long as it takes.
 ///
 /// # Errors
-/// One of the databases failed; copied rows stay, and the same call goes on. They differ after all.
+/// One of the databases failed; the same call begins anew. They differ after all.
 pub(crate) fn copy(from: &Database, to: &Database, described: &Database) -> Result<u64, Fault> {
     let tables = described.read(|tx| {
         let named = TABLES.iter().map(|name| Table::describe(tx, name));
         named.collect::<Result<Vec<_>, Fault>>()
     })?;
     let mut bulk = to.bulk()?;
+    // What an attempt left that broke off: rows may be gone by now that it copied.
+    let empty = |bulk: &mut Bulk, table: &Table| {
+        let sql = format!("DELETE FROM {}", table.name).leak();
+        bulk.change(|tx| tx.execute(sql, &[])).map(drop)
+    };
+    for table in tables.iter().rev() {
+        empty(&mut bulk, table)?;
+    }
+    bulk.commit()?;
     for table in &tables {
         if matches!(table.name, "image_queue" | "repository_counts") {
-            let sql = format!("DELETE FROM {}", table.name).leak();
-            bulk.change(|tx| tx.execute(sql, &[]))?;
+            empty(&mut bulk, table)?;
         }
         table.copy(from, &mut bulk)?;
         bulk.commit()?;
@@ -345,14 +354,12 @@ mod tests {
             // Two repositories, a manifest, a tag.
             assert_eq!(copy(&from, &to, &from).expect("it is copied"), 4);
         }
+        // What is there and not here goes.
         let extra = to.bulk().and_then(|bulk| {
             bulk.finish(|tx| tx.execute("INSERT INTO removals (digest) VALUES ('x')", &[]))
         });
         extra.expect("it can be written");
-        let said = copy(&from, &to, &from)
-            .expect_err("there is more")
-            .to_string();
-        assert!(said.contains("the table removals differs"), "{said}");
+        assert_eq!(copy(&from, &to, &from).expect("it is copied"), 4);
         from.close();
         to.close();
     }

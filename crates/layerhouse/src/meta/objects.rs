@@ -102,6 +102,20 @@ pub(crate) fn end_removal(tx: &Transaction<'_>, key: &str) -> Result<(), Fault> 
     .map(|_| ())
 }
 
+/// Has an object removed when it is `due` that no row knows; unless one does by now, or the upload that writes it is open.
+pub(crate) fn remove_left_over(
+    tx: &Transaction<'_>,
+    key: &str,
+    due: Timestamp,
+) -> Result<(), Fault> {
+    let upload = key.rsplit('/').next().unwrap_or(key);
+    let is_open = tx.exists("SELECT 1 FROM uploads WHERE id = $1", &[upload.into()])?;
+    if is_open || is_accounted(tx, key)? {
+        return Ok(());
+    }
+    remove_later(tx, key, due)
+}
+
 /// Whether a blob is this object, or it is to go.
 pub(crate) fn is_accounted(tx: &Transaction<'_>, key: &str) -> Result<bool, Fault> {
     tx.exists(
@@ -109,6 +123,17 @@ pub(crate) fn is_accounted(tx: &Transaction<'_>, key: &str) -> Result<bool, Faul
          UNION ALL SELECT 1 FROM object_removals WHERE object_key = $1",
         &[key.into()],
     )
+}
+
+/// The id that stands in the bucket of this database; `None` while it has none.
+pub(crate) fn bucket(tx: &Transaction<'_>) -> Result<Option<String>, Fault> {
+    tx.query_one("SELECT id FROM buckets", &[], |row| row.text(0))
+}
+
+/// From now on this database has the bucket with this id.
+pub(crate) fn set_bucket(tx: &Transaction<'_>, id: &str) -> Result<(), Fault> {
+    tx.execute("INSERT INTO buckets (id) VALUES ($1)", &[id.into()])
+        .map(drop)
 }
 
 /// Whether any blob is an object.

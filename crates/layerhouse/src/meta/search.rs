@@ -213,10 +213,11 @@ pub(crate) const POPULARITY_MAX: u16 = (1 << (1 + 2 * DOUBLINGS_BITS)) - 1;
 /// There is room for so many repositories of one popularity.
 const POSITION_BITS: u32 = 40;
 
-/// Calls `look` for what an expression finds, what is popular first, until it has enough.
+/// Calls `look` for what an expression finds, what is popular first and at most so many, until it has enough.
 pub(crate) fn each(
     tx: &Transaction<'_>,
     expression: &Expression<'_>,
+    most: usize,
     mut look: impl FnMut(Candidate) -> Result<ControlFlow<()>, Fault>,
 ) -> Result<(), Fault> {
     let (is_text, engine) = (expression.field == Field::Text, tx.engine());
@@ -224,28 +225,28 @@ pub(crate) fn each(
         Engine::Sqlite(_) if is_text => (
             "SELECT search_documents.position, repository_id, name FROM search_texts
          CROSS JOIN search_documents ON search_documents.position = search_texts.rowid
-         WHERE search_texts MATCH $1 ORDER BY search_texts.rowid",
+         WHERE search_texts MATCH $1 ORDER BY search_texts.rowid LIMIT $2",
             FTS5,
         ),
         Engine::Sqlite(_) => (
             "SELECT search_documents.position, repository_id, name FROM search_names
          CROSS JOIN search_documents ON search_documents.position = search_names.rowid
-         WHERE search_names MATCH $1 ORDER BY search_names.rowid",
+         WHERE search_names MATCH $1 ORDER BY search_names.rowid LIMIT $2",
             FTS5,
         ),
         Engine::Postgres(_) if is_text => (
             "SELECT position, repository_id, name FROM search_documents
-             WHERE texts @@ CAST($1::text AS tsquery) ORDER BY position",
+             WHERE texts @@ CAST($1::text AS tsquery) ORDER BY position LIMIT $2",
             TSQUERY,
         ),
         Engine::Postgres(_) => (
             "SELECT position, repository_id, name FROM search_documents
-             WHERE names @@ CAST($1::text AS tsquery) ORDER BY position",
+             WHERE names @@ CAST($1::text AS tsquery) ORDER BY position LIMIT $2",
             TSQUERY,
         ),
     };
     let text = expression.text(&language);
-    tx.each_until(sql, &[text.as_str().into()], |row| {
+    tx.each_until(sql, &[text.as_str().into(), super::limit(most)], |row| {
         look(Candidate {
             position: Position(row.int(0)?),
             repository: RepositoryId(row.int(1)?),
@@ -263,7 +264,7 @@ pub(crate) fn has_any(tx: &Transaction<'_>, classes: &[Class]) -> Result<bool, F
         namespaces: &[],
     };
     let mut is_there = false;
-    each(tx, &expression, |_| {
+    each(tx, &expression, 1, |_| {
         is_there = true;
         Ok(ControlFlow::Break(()))
     })?;

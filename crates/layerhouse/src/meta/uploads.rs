@@ -81,6 +81,27 @@ pub(crate) fn claim(
     Ok(rows == 1)
 }
 
+/// Keeps `writer` the one who writes to a session, if it still is; whether it is. One that gave it back does not get it
+/// again by a word that it said before.
+pub(crate) fn renew(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    writer: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "UPDATE uploads SET writer_until = $4, touched_at = $3 WHERE id = $1 AND writer = $2",
+        &[
+            id.as_str().into(),
+            writer.into(),
+            now.0.into(),
+            until.0.into(),
+        ],
+    )?;
+    Ok(rows == 1)
+}
+
 /// How far a session is that the caller writes to.
 pub(crate) fn progress(tx: &Transaction<'_>, id: &UploadId) -> Result<Option<Progress>, Fault> {
     tx.query_one(

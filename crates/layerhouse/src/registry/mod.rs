@@ -215,6 +215,7 @@ impl Registry {
             copying: mirror::Copying::default(),
         };
         registry.check_objects()?;
+        registry.store.keep_bucket()?;
         registry.adopt()?;
         registry.recover()?;
         Ok(registry)

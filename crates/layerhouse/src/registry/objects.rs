@@ -13,8 +13,9 @@ use super::receive::Writer;
 use super::sessions::{Owner, Session};
 use super::uploads::PushChunkError;
 use super::{Registry, blocking};
+use crate::blobs::objects::Objects;
 use crate::blobs::objects::stage::Saved;
-use crate::clock::Clock;
+use crate::clock::{Clock, Random};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::database::{Database, Durability};
@@ -71,7 +72,7 @@ impl Claim {
                 let (id, writer, now) = (id.clone(), writer.clone(), clock.now());
                 let renewed = database
                     .write_lasting(Durability::ProcessDeath, move |tx| {
-                        meta::uploads::claim(tx, &id, &writer, now, now.after(CLAIM))
+                        meta::uploads::renew(tx, &id, &writer, now, now.after(CLAIM))
                     })
                     .await;
                 match renewed {
@@ -83,6 +84,45 @@ impl Claim {
             }
         });
         renewing.abort_handle()
+    }
+}
+
+/// Whether the bucket and the database are each other's, before anything is taken for missing or left over; a new
+/// database takes an empty bucket. Blocks.
+///
+/// # Errors
+/// They are not, or the store does not answer.
+pub(super) fn check_bucket(
+    database: &Database,
+    random: &Random,
+    objects: &Objects,
+) -> Result<(), Fault> {
+    let place = objects.place();
+    let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what));
+    let ours = database.read(meta::objects::bucket)?;
+    match (ours, objects.mark()?) {
+        (Some(ours), Some(found)) if ours == found => Ok(()),
+        (Some(ours), None) if !database.read(meta::objects::has_any)? => objects.set_mark(&ours),
+        (Some(_), _) => refuse(format!(
+            "{place} is not the bucket that the database knows (its object layerhouse/registry says so, or is \
+             missing): name the right one in storage.s3"
+        )),
+        (None, Some(_)) => refuse(format!(
+            "{place} is the bucket of another database, which knows what its objects are: name that database, or \
+             another rootdirectory"
+        )),
+        (None, None) if objects.has_any()? => refuse(format!(
+            "{place} has objects that the database does not know: name the database that does, or another \
+             rootdirectory"
+        )),
+        (None, None) => {
+            let id = random.uuid();
+            // The row first: a bucket that is marked and unknown would be refused.
+            database
+                .bulk()?
+                .finish(|tx| meta::objects::set_bucket(tx, &id))?;
+            objects.set_mark(&id)
+        }
     }
 }
 
@@ -102,6 +142,13 @@ impl Registry {
         };
         let is_empty = self.database.read(meta::repositories::count)? == 0;
         objects.check(is_empty)?;
+        match check_bucket(&self.database, &self.random, objects) {
+            // It may answer when somebody asks; nothing is judged or removed before it did.
+            Err(fault) if fault.kind() == FaultKind::Unavailable => {
+                tracing::error!(%fault, "whose bucket it is is not known");
+            }
+            checked => checked?,
+        }
         if self.database.file().is_none() {
             // Others may write right now; who died is not believed for longer than a minute.
             return Ok(());
@@ -279,7 +326,9 @@ impl Registry {
         };
         let (database, now) = (self.database.clone(), self.clock.now());
         let old = now.before(LEFT_OVER_AGE);
+        let random = self.random.clone();
         let found = blocking(move || {
+            check_bucket(&database, &random, &objects)?;
             let mut found = HashSet::new();
             objects.each(|object| {
                 if object.written_at < old
@@ -297,9 +346,11 @@ impl Registry {
             tracing::info!(objects = count, "objects that no row knows are removed");
             self.database
                 .write(move |tx| {
+                    // Later, so that a row that comes after all still takes it back.
+                    let due = now.after(REPLACED_KEPT);
                     found
                         .iter()
-                        .try_for_each(|key| meta::objects::remove_later(tx, key, now))
+                        .try_for_each(|key| meta::objects::remove_left_over(tx, key, due))
                 })
                 .await?;
         }

@@ -144,6 +144,9 @@ pub fn rebuild(
     let store = Store::open(root, Steps::default(), Health::default(), 0, 0)?;
     // To look must not keep an older release from going on with the database.
     let (steps, health) = (Steps::default(), Health::default());
+    if database.is_none() {
+        store.check_database(None, 0)?;
+    }
     let database = match (database, is_dry_run) {
         (None, true) => Database::open_current(&layout.database(), steps, health)?,
         (None, false) => Database::open(&layout.database(), steps, health)?,

@@ -265,6 +265,61 @@ fn a_directory_knows_its_bucket() {
     assert_eq!(other.keys(), Vec::<String>::new());
 }
 
+/// Who comes with another database, and be it an empty one, would take all objects for left over.
+#[test]
+fn a_bucket_knows_its_database() {
+    let bucket = Bucket::start();
+    let server = Server::configured(&bucket.configuration(STREAMED));
+    push_blob(&server.client, "acme/web", "content");
+    let mut other = Server::start();
+    let refusal = other.refusal(&bucket.configuration(STREAMED));
+    assert!(
+        refusal.contains("the bucket of another database"),
+        "{refusal}"
+    );
+    // Nothing came of that.
+    other.restart();
+    let mark = bucket.path("of/registry/layerhouse/registry");
+    fs::remove_file(&mark).unwrap();
+    let refusal = other.refusal(&bucket.configuration(STREAMED));
+    assert!(
+        refusal.contains("objects that the database does not know"),
+        "{refusal}"
+    );
+    other.restart();
+    fs::write(&mark, "of another").unwrap();
+    let mut server = server;
+    let refusal = server.refusal(&bucket.configuration(STREAMED));
+    assert!(
+        refusal.contains("not the bucket that the database knows"),
+        "{refusal}"
+    );
+    server.leave_unverified();
+}
+
+/// A bucket that answers, and is another or empty, has no objects that are missing.
+#[test]
+fn nothing_is_missing_in_a_bucket_that_is_another() {
+    let bucket = Bucket::start();
+    let mut server = Server::configured(&bucket.configuration(STREAMED));
+    server.may_complain();
+    let digest = push_blob(&server.client, "acme/web", "content");
+    let mark = bucket.path("of/registry/layerhouse/registry");
+    let object = bucket.path(&bucket.keys()[0]);
+    let (away, said) = (object.with_extension("away"), fs::read(&mark).unwrap());
+    fs::rename(&object, &away).unwrap();
+    fs::remove_file(&mark).unwrap();
+    let path = format!("/v2/acme/web/blobs/{digest}");
+    for _ in 0..3 {
+        assert_eq!(server.client.get(&path).status, 404);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    fs::rename(&away, &object).unwrap();
+    fs::write(&mark, said).unwrap();
+    assert_eq!(server.client.get(&path).body, b"content");
+    assert_eq!(server.client.send("HEAD", &path, &[], b"").status, 200);
+}
+
 #[test]
 fn images_are_described_and_pulled() {
     let bucket = Bucket::start();

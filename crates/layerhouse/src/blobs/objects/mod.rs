@@ -39,6 +39,8 @@ const RETRY_MAX: Duration = Duration::from_secs(15);
 const RETRIES_MAX: usize = 4;
 /// What we keep under the root that the operator named.
 const OWN: &str = "layerhouse/blobs";
+/// What says whose bucket this is.
+const MARK: &str = "layerhouse/registry";
 /// Where a registry:2 keeps what it knows.
 const OF_REGISTRY: &str = "docker/registry/v2/repositories";
 
@@ -131,12 +133,64 @@ impl Objects {
         }
     }
 
-    /// Whether the store answers.
+    /// The id that stands in the bucket; `None` if it has none.
     ///
     /// # Errors
-    /// It does not, or refuses us.
+    /// The store does not answer, or refuses us.
+    pub(crate) fn mark(&self) -> Result<Option<String>, Fault> {
+        let path = self.path(MARK);
+        let read = self.wait(async {
+            match self.store.get(&path).await {
+                Ok(found) => found.bytes().await.map(Some),
+                Err(Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        let read = read.map_err(|error| unreachable("looking whose bucket it is", error))?;
+        Ok(read.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+    }
+
+    /// Whether the store answers, and has a bucket of ours.
+    ///
+    /// # Errors
+    /// It does not, or refuses us; the bucket is gone, or was never looked at because the store did not answer.
     pub(crate) fn probe(&self) -> Result<(), Fault> {
-        self.size_bytes(&self.key("probe")).map(drop)
+        if self.mark()?.is_some() {
+            return Ok(());
+        }
+        let what = format!(
+            "{} has no object layerhouse/registry: it is gone or another one, or the store did not answer at the \
+             start; a start looks again",
+            self.place()
+        );
+        Err(Fault::plain(FaultKind::Unavailable, what))
+    }
+
+    /// Writes the id that stands in the bucket.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub(crate) fn set_mark(&self, id: &str) -> Result<(), Fault> {
+        let key: String = self.path(MARK).into();
+        self.put(&key, vec![Bytes::from(format!("{id}\n"))])
+    }
+
+    /// Whether there is any object that we, or another like us, wrote.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub(crate) fn has_any(&self) -> Result<bool, Fault> {
+        let own = self.path(OWN);
+        match self.wait(async { self.store.list(Some(&own)).next().await }) {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => Err(unreachable("listing objects", error)),
+        }
+    }
+
+    /// The bucket, as a person names it.
+    pub(crate) fn place(&self) -> String {
+        self.bucket.place()
     }
 
     /// Whether pulls are sent to the store itself.

@@ -61,8 +61,8 @@ pub(super) fn without_password(text: &str) -> String {
         let address = without_password(&format!("{scheme}://{address}"));
         return format!("{address}?{}", parameters.join("&"));
     }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
+    // A password may have a slash in it that should have been encoded: what is hidden goes to the last @.
+    match rest.rsplit_once('@') {
         Some((user, _)) => format!("{scheme}://{HIDDEN}{}", &rest[user.len()..]),
         None => text.to_owned(),
     }

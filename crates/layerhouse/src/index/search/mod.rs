@@ -316,7 +316,7 @@ impl<'a> Search<'a> {
         let mut room = FOUND_MAX;
         let mut enough_at = None;
         let own = expression.classes.first().and_then(|class| class.as_str());
-        search::each(self.tx, expression, |candidate| {
+        search::each(self.tx, expression, usize::MAX, |candidate| {
             let Candidate {
                 repository,
                 name,

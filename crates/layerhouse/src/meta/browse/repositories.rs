@@ -11,6 +11,7 @@ use super::tags::Facts;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 use crate::meta::blobs::bytes;
+use crate::meta::limit;
 use crate::meta::repositories::{RepositoryId, within};
 use crate::meta::transaction::Transaction;
 
@@ -198,10 +199,11 @@ pub(crate) struct Pushed {
     pub(crate) actor: String,
 }
 
-/// Calls `look` for moves of tags that are still true, the last first, until it has enough; `look` is also told of
+/// Calls `look` for moves of tags that are still true, the last first and at most so many, until it has enough; `look` is also told of
 /// what is not true any more, so that it can count. A tag may come twice that moved away and back.
 pub(crate) fn each_pushed(
     tx: &Transaction<'_>,
+    most: usize,
     mut look: impl FnMut(Option<(Pushed, Option<String>)>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
     tx.each_until(
@@ -211,8 +213,8 @@ pub(crate) fn each_pushed(
          JOIN repositories ON repositories.id = tag_events.repository_id
          LEFT JOIN tags ON tags.repository_id = tag_events.repository_id
                        AND tags.name = tag_events.tag
-         ORDER BY tag_events.id DESC",
-        &[],
+         ORDER BY tag_events.id DESC LIMIT $1",
+        &[limit(most)],
         |row| {
             if row.optional_int(0)?.unwrap_or(0) == 0 {
                 return Ok(look(None));

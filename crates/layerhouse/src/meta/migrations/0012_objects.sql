@@ -16,6 +16,12 @@ ALTER TABLE uploads ADD COLUMN touched_at BIGINT;
 ALTER TABLE uploads ADD COLUMN writer TEXT;
 ALTER TABLE uploads ADD COLUMN writer_until BIGINT;
 
+-- The one bucket that has the objects, and the id that stands in it as well: another bucket, or another database, is
+-- told by it before anything is taken for missing or left over.
+CREATE TABLE buckets (
+    id TEXT NOT NULL PRIMARY KEY
+);
+
 -- Objects whose rows are gone, and that are to go: what a crash leaves here is removed later.
 CREATE TABLE object_removals (
     object_key TEXT   NOT NULL PRIMARY KEY,

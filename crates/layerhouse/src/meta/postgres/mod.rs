@@ -73,6 +73,8 @@ impl Place {
                     return Err("sslmode=verify-ca is not known here: write verify-full".to_owned());
                 }
                 ("sslrootcert", path) => {
+                    // Or somebody between could say that the server has no TLS.
+                    kept.push("sslmode=require");
                     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
                     file = Some(decoded.into_owned());
                 }

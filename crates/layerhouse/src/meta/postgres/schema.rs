@@ -84,7 +84,8 @@ pub(in crate::meta) fn claim(
     }
     let what = format!(
         "the database {} belongs to another data directory, which has the bytes of what is in it: name that \
-         directory (storage.filesystem.rootdirectory), or another database",
+         directory, or another database. If that directory is lost and its blobs are in a bucket or were brought \
+         here, have the database forget it: UPDATE commits SET directory = NULL",
         place.shown()
     );
     Err(Fault::plain(FaultKind::Other, what))

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::kind::{Kind, is_image_config};
 use crate::clock::Timestamp;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::browse::images::{self as rows, Queued};
 use crate::meta::browse::tags::Facts;
@@ -158,7 +158,7 @@ impl Registry {
             learned.awaits = Some(config.digest.clone());
             return Ok(learned);
         }
-        let config = self.read_config(&config.digest);
+        let config = self.read_config(&config.digest)?;
         learned.facts.created_at = config.created.as_deref().and_then(time);
         // What only looks like an image says of no platform what somebody could run there.
         if kind == Kind::Image {
@@ -169,13 +169,18 @@ impl Registry {
     }
 
     /// A config of an image; nothing, if it cannot be read, which is told where it is pulled.
-    fn read_config(&self, digest: &Digest) -> Config {
-        let content = self.read_checked(digest).unwrap_or_else(|fault| {
-            tracing::warn!(%fault, %digest, "the config of an image could not be read");
-            None
-        });
+    /// A store that does not answer may do so later.
+    fn read_config(&self, digest: &Digest) -> Result<Config, Fault> {
+        let content = match self.read_checked(digest) {
+            Err(fault) if fault.kind() == FaultKind::Unavailable => return Err(fault),
+            Err(fault) => {
+                tracing::warn!(%fault, %digest, "the config of an image could not be read");
+                None
+            }
+            Ok(content) => content,
+        };
         let content = content.unwrap_or_default();
-        serde_json::from_slice(&content).unwrap_or_default()
+        Ok(serde_json::from_slice(&content).unwrap_or_default())
     }
 
     fn read_index(

@@ -297,7 +297,8 @@ impl Registry {
             }
         };
         if 0 < count {
-            self.database.read(|tx| rows::each_pushed(tx, look))?;
+            self.database
+                .read(|tx| rows::each_pushed(tx, MOVES_MAX, look))?;
         }
         Ok(found)
     }

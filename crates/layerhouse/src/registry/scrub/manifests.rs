@@ -216,7 +216,7 @@ fn look(store: &Store, manifest: DueManifest) -> Looked {
                 reading = Some(next);
                 continue;
             }
-            Reading::Missing => copy = Copy::Missing,
+            Reading::Missing(_) => copy = Copy::Missing,
             Reading::Whole { actual, .. } if actual == *digest => {
                 let content = (!is_sound).then(|| store.manifest_copy(digest));
                 copy = Copy::Sound(content.flatten().filter(|content| hashes(content, digest)));

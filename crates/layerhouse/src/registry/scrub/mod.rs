@@ -17,6 +17,7 @@ use layerhouse_oci::digest::Digest;
 use pace::Pace;
 
 use super::objects::DAMAGED_KEPT;
+use super::objects::check_bucket;
 use super::{Registry, blocking};
 use crate::blobs::Store;
 use crate::blobs::read::FileVersion;
@@ -74,7 +75,8 @@ pub(super) enum Verdict {
 /// How far a file is.
 enum Reading {
     More(Box<Reread>),
-    Missing,
+    /// With the key of the object that it was to be.
+    Missing(Option<String>),
     Changed,
     Whole {
         actual: Digest,
@@ -224,7 +226,7 @@ impl Registry {
             let read = self.read_again(digest, pace, speed, hashed_bytes).await?;
             let (actual, version, size_bytes) = match read {
                 Err(said) => return Ok(Verdict::Unreadable(said)),
-                Ok(Reading::Missing) => return self.judge_missing(blob).await,
+                Ok(Reading::Missing(key)) => return self.judge_missing(blob, key).await,
                 Ok(Reading::Changed | Reading::More(_)) => continue,
                 Ok(Reading::Whole {
                     actual,
@@ -305,18 +307,39 @@ impl Registry {
             }
             match found {
                 Reading::More(more) => reading = Some(more),
-                Reading::Missing | Reading::Changed | Reading::Whole { .. } => {
+                Reading::Missing(_) | Reading::Changed | Reading::Whole { .. } => {
                     return Ok(Ok(found));
                 }
             }
         }
     }
 
-    /// The row has no file.
-    async fn judge_missing(&self, blob: &DueBlob) -> Result<Verdict, Fault> {
+    /// The row has no file, or no object of this key.
+    async fn judge_missing(
+        &self,
+        blob: &DueBlob,
+        missing: Option<String>,
+    ) -> Result<Verdict, Fault> {
         let digest = &blob.digest;
         let _lease = self.leases.take(digest).await;
-        if let Some(key) = self.object_key(digest)? {
+        let key = self.object_key(digest)?;
+        if key != missing {
+            // Somebody pushed it meanwhile.
+            return Ok(Verdict::Gone);
+        }
+        if let Some(key) = key {
+            // A bucket that is gone, or another one, has no objects either.
+            let (database, random) = (self.database.clone(), self.random.clone());
+            let objects = self.store.objects().cloned();
+            let checked =
+                blocking(move || objects.map(|objects| check_bucket(&database, &random, &objects)));
+            if let Some(Err(fault)) = checked.await? {
+                return if fault.kind() == FaultKind::Other {
+                    Ok(Verdict::Unreadable(fault.to_string()))
+                } else {
+                    Err(fault)
+                };
+            }
             let verdict = self.withdraw(digest, Version::Object(key)).await?;
             return Ok(verdict.unwrap_or(Verdict::Gone));
         }
@@ -422,7 +445,7 @@ fn read_slice(
         Some(reading) => reading,
         None => match store.reread(digest)? {
             Some(reading) => Box::new(reading),
-            None => return Ok((0, Reading::Missing)),
+            None => return Ok((0, Reading::Missing(None))),
         },
     };
     let mut bytes = 0;

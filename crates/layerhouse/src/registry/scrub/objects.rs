@@ -26,14 +26,14 @@ impl Registry {
         hashed_bytes: &mut u64,
     ) -> Result<Result<Reading, String>, Fault> {
         let Some(objects) = self.store.objects().cloned() else {
-            return Ok(Ok(Reading::Missing));
+            return Ok(Ok(Reading::Missing(Some(key))));
         };
         let asked = (Arc::clone(&objects), key.clone());
         let Some(size_bytes) = blocking(move || asked.0.size_bytes(&asked.1)).await?? else {
-            return Ok(Ok(Reading::Missing));
+            return Ok(Ok(Reading::Missing(Some(key))));
         };
         let Some(mut reader) = objects.open_range(&key, 0..size_bytes).await? else {
-            return Ok(Ok(Reading::Missing));
+            return Ok(Ok(Reading::Missing(Some(key))));
         };
         let mut hasher = Hasher::new(digest.algorithm());
         loop {

@@ -72,7 +72,7 @@ impl Bucket {
         )
     }
 
-    /// The keys of all objects.
+    /// The keys of all objects that are bytes of blobs.
     pub(crate) fn keys(&self) -> Vec<String> {
         let root = self.directory.path().join(NAME);
         let (mut open, mut keys) = (vec![root.clone()], Vec::new());
@@ -82,7 +82,10 @@ impl Bucket {
                 open.extend(entries.map(|entry| entry.expect("an entry").path()));
             } else {
                 let key = path.strip_prefix(&root).expect("it is below");
-                keys.push(key.to_string_lossy().into_owned());
+                let key = key.to_string_lossy().into_owned();
+                if !key.ends_with("layerhouse/registry") {
+                    keys.push(key);
+                }
             }
         }
         keys.sort();

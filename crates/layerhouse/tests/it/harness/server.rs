@@ -181,6 +181,16 @@ impl Server {
         })
     }
 
+    /// What a start says that is refused, with another configuration, in YAML, below `version: 0.1`; the server is stopped.
+    pub(crate) fn refusal(&mut self, configuration: &str) -> String {
+        self.stop();
+        let other = format!("version: 0.1\n{configuration}\n");
+        let own = std::mem::replace(&mut self.configuration, other);
+        let refused = self.try_start().expect_err("it is refused");
+        self.configuration = own;
+        refused.to_string()
+    }
+
     fn load(&self) -> Config {
         load(
             self.directory.path(),
