@@ -1,7 +1,9 @@
 //! Publishing: staged, verified and synced bytes get their digest for a name; and the way back.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use layerhouse_oci::digest::Digest;
 use rustix::io::Errno;
@@ -106,7 +108,7 @@ impl Store {
     /// could not be removed. Blocks.
     ///
     /// # Errors
-    /// A planned failure of a test.
+    /// The disk failed: it is not known whether they are gone.
     pub(crate) fn remove_collected(&self, digests: &[Digest]) -> Result<Vec<Digest>, Fault> {
         let mut left = Vec::new();
         for digest in digests {
@@ -115,6 +117,20 @@ impl Store {
             if !self.unpublish(digest) {
                 left.push(digest.clone());
             }
+        }
+        // Before it is forgotten that they are to go: a flush of the database's log may be of its bytes alone, and
+        // a power cut after it would bring the files back that nobody knows of any more.
+        let changed: BTreeSet<PathBuf> = digests
+            .iter()
+            .map(|digest| {
+                let directory = self.layout().blob_directory(digest);
+                let above = directory.parent().map(Path::to_owned);
+                above.filter(|_| !directory.exists()).unwrap_or(directory)
+            })
+            .collect();
+        for directory in changed {
+            sync_directory(&directory)
+                .map_err(|error| self.note(Fault::io("syncing after a removal", error)))?;
         }
         Ok(left)
     }
