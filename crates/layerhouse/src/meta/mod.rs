@@ -4,7 +4,7 @@
 //! One SQL text serves every engine, so statements keep to what SQLite and PostgreSQL share: `$n`
 //! parameters, ids and times from the application, `ON CONFLICT`, `RETURNING`, keyset paging.
 //! Operations are plain functions that wait for nothing but the database: SQLite runs a read in 5 µs
-//! where it stands, and an engine behind a socket would run the same function on a blocking thread.
+//! where it stands, and what asks a server lets another thread do the work of this one meanwhile (`database.rs`).
 
 pub(crate) mod accounts;
 pub(crate) mod adoptions;

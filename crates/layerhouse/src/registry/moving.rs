@@ -21,7 +21,7 @@ pub enum Direction {
 }
 
 /// Moves all rows between the database of a directory that no server uses and one on a server; how many.
-/// What breaks off goes on when it is called again: until the end the directory uses the database that it had.
+/// What breaks off begins anew when it is called again: until the end the directory uses the database that it had.
 ///
 /// # Errors
 /// The directory is used, there is nothing to move, a database failed, or what was copied is not the same.
