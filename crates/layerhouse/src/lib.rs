@@ -22,6 +22,7 @@ mod registry;
 mod server;
 mod size;
 mod steps;
+mod trust;
 
 pub use api::console::client::Reply;
 pub use api::sockets::Address;

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::ClientConfig;
+
+use crate::trust;
 
 /// How connections are verified; made once.
 #[derive(Clone)]
@@ -69,27 +68,7 @@ impl Trust {
     /// # Errors
     /// A sentence: there is no certificate, or one that cannot be used.
     pub(crate) fn new(authorities: Option<&[u8]>) -> Result<Self, String> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        let Some(pem) = authorities else {
-            let builder = builder
-                .with_platform_verifier()
-                .map_err(|error| error.to_string())?;
-            return Ok(Self(Arc::new(builder.with_no_client_auth())));
-        };
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
-            let added = roots.add(certificate);
-            added.map_err(|error| format!("an authority cannot be used: {error}"))?;
-        }
-        if roots.is_empty() {
-            return Err("it has no certificate (PEM, BEGIN CERTIFICATE)".to_owned());
-        }
-        let config = builder.with_root_certificates(roots).with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        trust::verifying(authorities).map(|config| Self(Arc::new(config)))
     }
 }
 

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use postgres::Client;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::session::{Session, database_fault};
-use super::{Place, Trust};
+use super::session::Session;
+use super::{Place, Trust, words};
 use crate::fault::{Fault, FaultKind};
+use crate::trust;
 
 /// No statement takes longer, or somebody waits for nothing.
 const STATEMENT_SECONDS_MAX: u32 = 60;
@@ -48,7 +47,7 @@ impl Connector {
         let fault = |error: postgres::Error| {
             let doing = format!("connecting to the database {}", self.place.shown());
             // Whatever it says: who asks here can only wait until somebody mended it.
-            Fault::new(FaultKind::Unavailable, doing, database_fault("", &error))
+            Fault::new(FaultKind::Unavailable, doing, words(&error))
         };
         let mut client: Client = self.place.config.connect(self.tls.clone()).map_err(fault)?;
         // One that was begun and not ended would keep all replicas from writing.
@@ -62,42 +61,22 @@ impl Connector {
 }
 
 fn tls(trust: &Trust) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let authorities = match trust {
+    match trust {
         Trust::Any => {
-            let any = Arc::new(Any(provider));
-            let builder = builder.dangerous().with_custom_certificate_verifier(any);
-            return Ok(builder.with_no_client_auth());
+            let provider = rustls::crypto::aws_lc_rs::default_provider();
+            let any = Arc::new(Any(provider.signature_verification_algorithms));
+            let builder = trust::builder()?.dangerous();
+            let builder = builder.with_custom_certificate_verifier(any);
+            Ok(builder.with_no_client_auth())
         }
-        Trust::Verified(None) => {
-            let builder = builder
-                .with_platform_verifier()
-                .map_err(|error| error.to_string())?;
-            return Ok(builder.with_no_client_auth());
-        }
-        Trust::Verified(Some(authorities)) => authorities,
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authorities) {
-        let certificate =
-            certificate.map_err(|error| format!("sslrootcert is not PEM: {error}"))?;
-        roots
-            .add(certificate)
-            .map_err(|error| format!("an authority of sslrootcert cannot be used: {error}"))?;
+        Trust::Verified(authorities) => trust::verifying(authorities.as_deref())
+            .map_err(|error| format!("sslrootcert: {error}")),
     }
-    if roots.is_empty() {
-        return Err("sslrootcert has no certificate (PEM, BEGIN CERTIFICATE)".to_owned());
-    }
-    let builder = builder.with_root_certificates(roots);
-    Ok(builder.with_no_client_auth())
 }
 
 /// Believes any certificate, as `sslmode=prefer` and `require` do: nobody listens, but somebody else may answer.
 #[derive(Debug)]
-struct Any(Arc<CryptoProvider>);
+struct Any(WebPkiSupportedAlgorithms);
 
 impl ServerCertVerifier for Any {
     fn verify_server_cert(
@@ -117,8 +96,7 @@ impl ServerCertVerifier for Any {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0)
     }
 
     fn verify_tls13_signature(
@@ -127,11 +105,10 @@ impl ServerCertVerifier for Any {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.0.supported_schemes()
     }
 }

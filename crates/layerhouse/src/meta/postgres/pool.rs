@@ -11,7 +11,7 @@ use crate::fault::{Fault, FaultKind};
 /// Who waits longer for a connection is told to come back.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// A connection that nobody used for so long is asked whether it still stands.
-const TRUSTED: Duration = Duration::from_secs(1);
+pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 /// After a server did not answer, nobody tries to connect for so long: a hundred who wait for time-outs would
 /// hold a hundred threads.
 const REST: Duration = Duration::from_millis(500);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::connect::Connector;
+use super::pool::TRUSTED;
 use super::session::Session;
+use crate::clock::{Clock, Moment};
 use crate::fault::{Fault, FaultKind};
 use crate::meta::database::{Durability, Writer};
 use crate::meta::transaction::{Engine, Transaction};
@@ -24,11 +26,18 @@ pub(in crate::meta) struct PostgresWriter {
     /// The last commit that this process knows of.
     seen: Arc<AtomicI64>,
     is_patient: bool,
+    /// What waits for a network does not wait for a test's clock.
+    clock: Clock,
+    /// When the last transaction began.
+    used: Moment,
 }
 
 impl PostgresWriter {
     pub(in crate::meta) fn new(connector: Connector, seen: Arc<AtomicI64>) -> Self {
+        let clock = Clock::system();
         Self {
+            used: clock.moment(),
+            clock,
             connector,
             session: None,
             waiting: String::new(),
@@ -70,12 +79,13 @@ impl Writer for PostgresWriter {
     }
 
     fn begin(&mut self, durability: Durability) -> Result<(), Fault> {
-        // One that stood idle may have been ended by the server, by a failover, or by a wall between.
-        if self
-            .session
-            .as_ref()
-            .is_none_or(|session| !session.answers())
-        {
+        // One that stood idle may have been ended by the server, by a failover, or by a wall between. To ask before
+        // each transaction would cost all who wait another way to the server.
+        let now = self.clock.moment();
+        let is_trusted = now.since(self.used) < TRUSTED;
+        self.used = now;
+        let stands = |session: &Session| !session.is_broken() && (is_trusted || session.answers());
+        if !self.session.as_ref().is_some_and(stands) {
             self.session = None;
             let session = self.connector.connect()?;
             if self.is_patient {
