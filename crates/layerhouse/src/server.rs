@@ -175,9 +175,14 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     });
     let (stop_jobs, jobs_are_stopping) = watch::channel(false);
     let mut jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
+    let (leading, until) = (Arc::clone(&registry), jobs_are_stopping.clone());
+    jobs.spawn(async move { leading.keep_lead(until).await });
     let mut setup_code = None;
     if let Some(index) = api.index() {
-        setup_code = index.setup_code().await.map_err(OpenError::from)?;
+        setup_code = index
+            .setup_code(!registry.is_shared())
+            .await
+            .map_err(OpenError::from)?;
         let directory = index.directory().clone();
         jobs.spawn(jobs::accounts::run(directory, jobs_are_stopping.clone()));
         jobs::index_repositories::start(&mut jobs, &registry, &index, &jobs_are_stopping);
@@ -421,6 +426,7 @@ impl Running {
         // Those that a client asked for end as soon as those of the jobs, whether the client waited or not.
         self.registry.collection_over().await;
         self.registry.retention_over().await;
+        self.registry.give_lead_back().await;
         // What the jobs did last changed link files, too.
         if let Err(fault) = self.registry.write_last_links().await {
             tracing::warn!(%fault, "link files could not be written; they are kept for later");

@@ -230,10 +230,12 @@ impl Directory {
         &self.accounts.uses
     }
 
-    /// Another number after every change of accounts, rights, tokens and visibility: what was decided after
-    /// this was asked for holds for as long as it stays the same.
+    /// Another number after every change of accounts, rights, tokens and visibility, and whenever another process
+    /// changed anything: what was decided after this was asked for holds for as long as it stays the same.
     pub(crate) fn generation(&self) -> u64 {
-        self.accounts.generation.load(Ordering::Acquire)
+        let ours = self.accounts.generation.load(Ordering::Acquire);
+        // Both only grow.
+        ours.wrapping_add(self.accounts.database.elsewhere())
     }
 
     /// Something changed; to be said after the commit and before it is answered.

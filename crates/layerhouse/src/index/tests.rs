@@ -230,7 +230,7 @@ async fn every_change_is_written_down_once() {
             done
         }};
     }
-    let code = told!(index.setup_code(), "server setup.code server").expect("a code");
+    let code = told!(index.setup_code(true), "server setup.code server").expect("a code");
     told!(bench.sign_up("root", Some(code)), "root user.create root");
     told!(bench.sign_up("ann", None), "ann user.create ann");
     told!(bench.try_user("bob", true), "console user.create bob");
@@ -406,8 +406,8 @@ async fn who_signs_up_takes_over_no_repositories() {
 #[tokio::test]
 async fn sec_s16_the_setup_code_is_random_and_good_once() {
     let bench = Bench::new();
-    let first = bench.index.setup_code().await.expect("it writes");
-    let second = bench.index.setup_code().await.expect("it writes");
+    let first = bench.index.setup_code(true).await.expect("it writes");
+    let second = bench.index.setup_code(true).await.expect("it writes");
     let (first, second) = (first.expect("a code"), second.expect("a code"));
     assert_ne!(first, second, "each start has its own");
     // That of an earlier start is over, and so is a guess; without one, nobody signs up.
@@ -425,7 +425,7 @@ async fn sec_s16_the_setup_code_is_random_and_good_once() {
     let admins = [both.0, both.1].into_iter().filter_map(Result::ok);
     let admins: Vec<_> = admins.map(|user| user.is_admin).collect();
     assert_eq!(admins, [true]);
-    assert_eq!(bench.index.setup_code().await.expect("it reads"), None);
+    assert_eq!(bench.index.setup_code(true).await.expect("it reads"), None);
     let refused = bench.sign_up("mallory", Some(second)).await;
     assert!(matches!(refused, Err(SignUpError::Code)));
 }
@@ -434,7 +434,7 @@ async fn sec_s16_the_setup_code_is_random_and_good_once() {
 #[tokio::test]
 async fn sec_s16_the_setup_code_makes_no_second_administrator() {
     let bench = Bench::new();
-    let code = bench.index.setup_code().await.expect("it writes");
+    let code = bench.index.setup_code(true).await.expect("it writes");
     bench.try_user("root", true).await.expect("a user");
     let refused = bench.sign_up("eve", code).await;
     assert!(matches!(refused, Err(SignUpError::Code)));

@@ -205,7 +205,7 @@ impl Index {
                 check_admins(tx, &user.name)?;
             }
             if is_active_admin {
-                invitations::delete_setup(tx)?;
+                invitations::delete_setup(tx, Timestamp(i64::MAX))?;
             }
             Ok(User::from(user))
         })
@@ -291,7 +291,7 @@ pub(super) fn create(
     namespaces::create(tx, name.as_str(), NamespaceKind::User, Some(id), now)?;
     if is_admin {
         // It makes the first administrator, and no second.
-        invitations::delete_setup(tx)?;
+        invitations::delete_setup(tx, Timestamp(i64::MAX))?;
     }
     by_id(tx, id, name.as_str()).map(User::from)
 }

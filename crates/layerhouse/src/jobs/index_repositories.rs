@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::lead;
 use crate::fault::Fault;
 use crate::index::Index;
 use crate::registry::Registry;
@@ -27,7 +28,9 @@ pub(crate) fn start(
 ) {
     let with = || (Arc::clone(registry), index.clone(), stop.clone());
     let (of, what, until) = with();
-    jobs.spawn(follow(of, what, until));
+    jobs.spawn(lead::run(of, until, move |registry, stop| {
+        follow(registry, what.clone(), stop)
+    }));
     let (of, what, until) = with();
     jobs.spawn(write_counts(of, what, until));
 }

@@ -5,6 +5,7 @@ pub(crate) mod checks;
 mod collection;
 mod images;
 pub(crate) mod index_repositories;
+mod lead;
 mod mirror;
 mod notifications;
 mod retention;
@@ -38,22 +39,9 @@ pub(crate) fn start(
     let mut jobs = JoinSet::new();
     jobs.spawn(write_links(Arc::clone(registry), stop.clone()));
     jobs.spawn(purge_uploads(Arc::clone(registry), stop.clone()));
-    if registry.collects() {
-        jobs.spawn(collection::run(Arc::clone(registry), stop.clone()));
-    }
-    jobs.spawn(retention::note_pulls(Arc::clone(registry), stop.clone()));
-    jobs.spawn(retention::run(Arc::clone(registry), stop.clone()));
-    jobs.spawn(images::learn(Arc::clone(registry), stop.clone()));
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
-    jobs.spawn(mirror::evict(Arc::clone(registry), stop.clone()));
-    jobs.spawn(mirror::fetch(Arc::clone(registry), stop.clone()));
-    jobs.spawn(scrub::run(Arc::clone(registry), stop.clone()));
-    jobs.spawn(storage::sample(Arc::clone(registry), stop.clone()));
+    jobs.spawn(retention::note_pulls(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
-        Arc::clone(registry),
-        stop.clone(),
-    ));
-    jobs.spawn(notifications::bound_outbox(
         Arc::clone(registry),
         stop.clone(),
     ));
@@ -62,6 +50,26 @@ pub(crate) fn start(
         wanted.clone(),
         stop.clone(),
     ));
+    // One of several processes does these.
+    let with = || (Arc::clone(registry), stop.clone());
+    if registry.collects() {
+        let (of, until) = with();
+        jobs.spawn(lead::run(of, until, collection::run));
+    }
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, retention::run));
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, images::learn));
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, mirror::evict));
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, mirror::fetch));
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, scrub::run));
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, storage::sample));
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, notifications::bound_outbox));
     jobs
 }
 

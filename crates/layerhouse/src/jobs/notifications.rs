@@ -34,6 +34,8 @@ const SAID_AGAIN_AFTER: Duration = Duration::from_mins(1);
 const PULLS_PAUSE: Duration = Duration::from_millis(50);
 /// Between two looks at how much the outbox holds.
 const BOUND_INTERVAL: Duration = Duration::from_mins(1);
+/// Between two looks at what other processes wrote.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Looks at which events were too old before they are dropped.
 const OLD_LOOKS_MIN: u32 = 60;
 
@@ -116,10 +118,13 @@ pub(super) async fn deliver(
     mut stop: watch::Receiver<bool>,
 ) {
     let outbound = Arc::new(Outbound::default());
+    let mut leads = registry.leads();
     while let Some(notifications) = configure(&registry, &mut wanted, &mut stop).await {
         let (end, is_ending) = watch::channel(false);
         let mut deliveries = JoinSet::new();
-        for endpoint in notifications.endpoints {
+        // Another process tells them.
+        let is_led = *leads.borrow_and_update();
+        for endpoint in notifications.endpoints.into_iter().filter(|_| is_led) {
             let delivery = Delivery {
                 registry: Arc::clone(&registry),
                 outbound: Arc::clone(&outbound),
@@ -134,6 +139,7 @@ pub(super) async fn deliver(
         let is_stopping = tokio::select! {
             // Without a sender, the server is gone.
             is_changed = wanted.changed() => is_changed.is_err(),
+            is_changed = leads.changed() => is_changed.is_err(),
             () = stopping(&mut stop) => true,
         };
         end.send_replace(true);
@@ -205,6 +211,9 @@ impl Delivery {
             let news = async {
                 match pause {
                     Some(pause) => self.registry.clock().sleep(pause).await,
+                    None if self.registry.is_shared() => {
+                        let _ = tokio::time::timeout(LOOK_INTERVAL, written.changed()).await;
+                    }
                     None => drop(written.changed().await),
                 }
             };

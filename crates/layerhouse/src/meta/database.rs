@@ -8,7 +8,7 @@
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as threads};
 use std::thread::JoinHandle;
 
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::postgres::Place;
 use super::postgres::connect::Connector;
 use super::postgres::pool::Pool;
+use super::postgres::schema::Owner;
 use super::postgres::watch::{self, Seen};
 use super::postgres::writer::PostgresWriter;
 use super::postgres::{self, schema};
@@ -88,7 +89,7 @@ enum Source {
 struct Served {
     pool: Arc<Pool>,
     connector: Connector,
-    seen: Arc<AtomicI64>,
+    seen: Seen,
     watch: Mutex<Option<Watch>>,
 }
 
@@ -178,21 +179,19 @@ impl Database {
         Self::start(source, writer, Arc::default(), steps, health)
     }
 
-    /// Connects to a server and brings the schema up to date, for the data directory that it is to know as
-    /// `directory`. Blocks.
+    /// Connects to a server and brings the schema up to date, for whoever has the bytes. Blocks.
     ///
     /// # Errors
-    /// The server does not answer or refuses, what is there belongs to a newer release, or to another
-    /// directory.
+    /// The server does not answer or refuses, what is there belongs to a newer release, or to another owner.
     pub(crate) fn connect(
         place: &Place,
-        directory: &str,
+        owner: &Owner,
         steps: Steps,
         health: Health,
     ) -> Result<Self, Fault> {
         Self::served(place, steps, health, |session, place| {
             schema::run(session, place)?;
-            schema::claim(session, place, directory)
+            schema::claim(session, place, owner)
         })
     }
 
@@ -226,11 +225,11 @@ impl Database {
             .name("database watch".to_owned())
             .spawn(move || watch::watch(&of_watch, &seen_by_watch, &stopped))
             .map_err(|error| Fault::io("starting to watch the database", error))?;
-        let writer = PostgresWriter::new(connector.clone(), Arc::clone(&seen.commit));
+        let writer = PostgresWriter::new(connector.clone(), seen.clone());
         let source = Source::Served(Box::new(Served {
             pool,
             connector,
-            seen: Arc::clone(&seen.commit),
+            seen: seen.clone(),
             watch: Mutex::new(Some(Watch { stop, thread })),
         }));
         Self::start(source, writer, seen.generation, steps, health)
@@ -268,7 +267,7 @@ impl Database {
         let writer: Box<dyn Writer> = match &self.0.source {
             Source::Embedded(readers) => Box::new(SqliteWriter::for_many(readers.path())?),
             Source::Served(served) => {
-                let seen = Arc::clone(&served.seen);
+                let seen = served.seen.clone();
                 Box::new(PostgresWriter::for_many(served.connector.clone(), seen))
             }
         };
@@ -292,6 +291,27 @@ impl Database {
     /// commit, for half a second more at most.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
+    }
+
+    /// A number that is another one within half a second after every commit of another process: for what is
+    /// remembered over commits of this one, which says itself when it changes that.
+    pub(crate) fn elsewhere(&self) -> u64 {
+        match &self.0.source {
+            Source::Embedded(_) => 0,
+            Source::Served(served) => served.seen.elsewhere.load(Ordering::Acquire),
+        }
+    }
+
+    /// Lets other processes use this database, with directories of their own, unless bytes of it are in the directory
+    /// of this one. The caller saw that the bucket is the one that belongs to it. Blocks.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(crate) fn share(&self, directory: &str) -> Result<(), Fault> {
+        match &self.0.source {
+            Source::Embedded(_) => Ok(()),
+            Source::Served(served) => schema::share(&served.connector.connect()?, directory),
+        }
     }
 
     /// Runs `look` on a reader, here and now: in an embedded database a lookup is 5 µs, a hop to another

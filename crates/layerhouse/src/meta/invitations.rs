@@ -99,8 +99,11 @@ pub(crate) fn delete(tx: &Transaction<'_>, id: InvitationId) -> Result<bool, Fau
     Ok(0 < removed)
 }
 
-/// Removes the codes that make a first administrator.
-pub(crate) fn delete_setup(tx: &Transaction<'_>) -> Result<(), Fault> {
-    tx.execute("DELETE FROM invitations WHERE is_setup = 1", &[])
-        .map(|_| ())
+/// Removes the codes that make a first administrator and were made `until` then.
+pub(crate) fn delete_setup(tx: &Transaction<'_>, until: Timestamp) -> Result<(), Fault> {
+    tx.execute(
+        "DELETE FROM invitations WHERE is_setup = 1 AND created_at <= $1",
+        &[until.0.into()],
+    )
+    .map(|_| ())
 }

@@ -20,6 +20,7 @@ pub(crate) mod events;
 pub(crate) mod grants;
 pub(crate) mod history;
 pub(crate) mod invitations;
+pub(crate) mod job_leases;
 pub(crate) mod links;
 pub(crate) mod manifests;
 pub(crate) mod measured;

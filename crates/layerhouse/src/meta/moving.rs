@@ -10,7 +10,7 @@ const ROWS: i64 = 100;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
 /// each engine's own. `image_queue` and `repository_counts` come last, for triggers write them as others come.
-pub(super) const TABLES: [&str; 42] = [
+pub(super) const TABLES: [&str; 43] = [
     "repositories",
     "blobs",
     "repository_blobs",
@@ -51,6 +51,7 @@ pub(super) const TABLES: [&str; 42] = [
     "storage_samples",
     "object_removals",
     "buckets",
+    "job_leases",
     "image_queue",
     "repository_counts",
 ];

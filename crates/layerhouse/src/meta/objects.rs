@@ -130,10 +130,13 @@ pub(crate) fn bucket(tx: &Transaction<'_>) -> Result<Option<String>, Fault> {
     tx.query_one("SELECT id FROM buckets", &[], |row| row.text(0))
 }
 
-/// From now on this database has the bucket with this id.
-pub(crate) fn set_bucket(tx: &Transaction<'_>, id: &str) -> Result<(), Fault> {
-    tx.execute("INSERT INTO buckets (id) VALUES ($1)", &[id.into()])
-        .map(drop)
+/// From now on this database has a bucket with an id; `new`, unless it has one already.
+pub(crate) fn give_bucket(tx: &Transaction<'_>, new: &str) -> Result<String, Fault> {
+    if let Some(id) = bucket(tx)? {
+        return Ok(id);
+    }
+    tx.execute("INSERT INTO buckets (id) VALUES ($1)", &[new.into()])?;
+    Ok(new.to_owned())
 }
 
 /// Whether any blob is an object.

@@ -84,6 +84,45 @@ pub(crate) fn links(
     )
 }
 
+/// The size in bytes of a blob in a repository, and whether its link waits to be reviewed; `None` if it is not linked.
+pub(crate) fn size_and_queued(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<(u64, bool)>, Fault> {
+    tx.query_one(
+        "SELECT blobs.size, repository_blobs.review_since IS NOT NULL
+         FROM repository_blobs
+         JOIN repositories ON repositories.id = repository_blobs.repository_id
+         JOIN blobs ON blobs.digest = repository_blobs.digest
+         WHERE repositories.name = $1 AND repository_blobs.digest = $2
+           AND repository_blobs.removed_at IS NULL",
+        &[repository.as_str().into(), digest.as_str().into()],
+        |row| Ok((bytes(row.int(0)?), row.int(1)? != 0)),
+    )
+}
+
+/// A client was told now that the repository has the blob; whether it has.
+pub(crate) fn promise(
+    tx: &Transaction<'_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "UPDATE repository_blobs
+         SET linked_at = CASE WHEN linked_at < $3 THEN $3 ELSE linked_at END
+         WHERE digest = $2 AND repository_id = (SELECT id FROM repositories WHERE name = $1)
+           AND removed_at IS NULL",
+        &[
+            repository.as_str().into(),
+            digest.as_str().into(),
+            now.0.into(),
+        ],
+    )?;
+    Ok(rows == 1)
+}
+
 /// Links that are in no queue and that only manifests need which were deleted at `gone` or before: they are
 /// queued when those go. By repository and digest, at most `rows`.
 pub(crate) fn links_of_gone(

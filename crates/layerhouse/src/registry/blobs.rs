@@ -142,6 +142,9 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Option<u64>, Fault> {
         let repository = pull.repository();
+        if self.is_shared() {
+            return self.promise_to_all(repository, digest).await;
+        }
         // There is room for so many promises: none is for what is not there.
         if self.linked_size(repository, digest)?.is_none() {
             return Ok(None);
@@ -151,6 +154,44 @@ impl Registry {
             let _lease = self.leases.take(digest).await;
         }
         match self.linked_size(repository, digest)? {
+            Some(size_bytes) if self.is_whole(digest, size_bytes)? => Ok(Some(size_bytes)),
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`Registry::blob_size`], where another process may collect: what waits to be reviewed is promised in its row.
+    async fn promise_to_all(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Fault> {
+        let key = Key::blob(repository, digest);
+        let generation = self.database.generation();
+        let size_bytes = match self.cache.blob_size(generation, &key) {
+            Some(size_bytes) => Some(size_bytes),
+            None => {
+                let (name, digest, now) = (repository.clone(), digest.clone(), self.clock.now());
+                let found = self
+                    .database
+                    .read(|tx| meta::reviews::size_and_queued(tx, &name, &digest))?;
+                match found {
+                    None => None,
+                    // It would have to be queued first, and waits then.
+                    Some((size_bytes, false)) => {
+                        self.cache.keep_blob_size(generation, key, size_bytes);
+                        Some(size_bytes)
+                    }
+                    Some((size_bytes, true)) => {
+                        let is_promised = self
+                            .database
+                            .write(move |tx| meta::reviews::promise(tx, &name, &digest, now))
+                            .await?;
+                        is_promised.then_some(size_bytes)
+                    }
+                }
+            }
+        };
+        match size_bytes {
             Some(size_bytes) if self.is_whole(digest, size_bytes)? => Ok(Some(size_bytes)),
             _ => Ok(None),
         }
@@ -167,13 +208,16 @@ impl Registry {
         if let Some(size_bytes) = self.cache.blob_size(generation, &key) {
             return Ok(Some(size_bytes));
         }
-        let size_bytes = self
+        let found = self
             .database
-            .read(|tx| meta::blobs::size_in(tx, repository.as_str(), digest))?;
-        if let Some(size_bytes) = size_bytes {
+            .read(|tx| meta::reviews::size_and_queued(tx, repository, digest))?;
+        // What is queued is remembered where nobody has to be promised it in a row.
+        if let Some((size_bytes, is_queued)) = found
+            && !(is_queued && self.is_shared())
+        {
             self.cache.keep_blob_size(generation, key, size_bytes);
         }
-        Ok(size_bytes)
+        Ok(found.map(|(size_bytes, _)| size_bytes))
     }
 
     /// Whether there is a published file that is as long as it was; it is not opened. Of an object the row is

@@ -16,6 +16,7 @@ mod given_up;
 pub(crate) mod history;
 #[cfg(test)]
 mod house;
+mod lead;
 mod leases;
 pub(crate) mod links;
 pub(crate) mod manifest_rules;
@@ -59,6 +60,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::database::Database;
 use crate::meta::postgres::Place;
+use crate::meta::postgres::schema::Owner;
 use crate::metrics::{ScrubNumbers, StorageActions};
 use crate::steps::Steps;
 
@@ -123,6 +125,7 @@ pub(crate) struct Registry {
     cache: cache::Cache,
     names: browse::names::Names,
     leases: leases::Leases,
+    lead: lead::Lead,
     promises: promises::Promises,
     collector: collection::Collector,
     sessions: Arc<sessions::Sessions>,
@@ -184,10 +187,15 @@ impl Registry {
             store.check_database(database.map(Place::shown).as_deref(), random.bits())?;
         let database = match database {
             None => Database::open(&store.layout().database(), steps, health)?,
-            Some(place) => Database::connect(place, &known_as, steps, health)?,
+            Some(place) => {
+                let owner = Owner::new(known_as.clone(), bucket.is_some());
+                Database::connect(place, &owner, steps, health)?
+            }
         };
         let promises = promises::Promises::new(limits.collection.promise, clock.moment());
+        let is_alone = bucket.is_none() || database.file().is_some();
         let registry = Self {
+            lead: lead::Lead::new(random.uuid(), is_alone),
             promises,
             collector: collection::Collector::default(),
             store: Arc::new(store),
@@ -214,7 +222,7 @@ impl Registry {
             mirror: ArcSwapOption::default(),
             copying: mirror::Copying::default(),
         };
-        registry.check_objects()?;
+        registry.check_objects(&known_as)?;
         registry.store.keep_bucket()?;
         registry.adopt()?;
         registry.recover()?;

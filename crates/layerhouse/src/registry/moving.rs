@@ -11,6 +11,7 @@ use crate::health::Health;
 use crate::meta::database::Database;
 use crate::meta::moving;
 use crate::meta::postgres::Place;
+use crate::meta::postgres::schema::Owner;
 use crate::steps::Steps;
 
 /// Where to.
@@ -63,7 +64,8 @@ fn migrate_with(
                 return Ok(0);
             }
             let from = Database::open(&layout.database(), steps.clone(), health.clone())?;
-            let moved = Database::connect(place, &known_as, steps, health).and_then(|to| {
+            let owner = Owner::new(known_as.clone(), bucket.is_some());
+            let moved = Database::connect(place, &owner, steps, health).and_then(|to| {
                 let moved = moving::copy(&from, &to, &from);
                 to.close();
                 moved

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::upload_id::UploadId;
 use tokio::task::AbortHandle;
 
@@ -27,6 +28,8 @@ const CLAIM: Duration = Duration::from_mins(1);
 pub(super) const REPLACED_KEPT: Duration = Duration::from_hours(1);
 /// A damaged object is kept for so long, for a human to look at.
 pub(super) const DAMAGED_KEPT: Duration = Duration::from_hours(7 * 24);
+/// A session is a row long before that.
+const RECORDED_WITHIN: Duration = Duration::from_mins(1);
 /// An object without a row that is younger may get one.
 const LEFT_OVER_AGE: Duration = Duration::from_hours(24);
 /// Removed with one request: what S3 takes.
@@ -99,8 +102,10 @@ pub(super) fn check_bucket(
 ) -> Result<(), Fault> {
     let place = objects.place();
     let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what));
+    // The mark first: it comes after the row, and another process may make both right now.
+    let found = objects.mark()?;
     let ours = database.read(meta::objects::bucket)?;
-    match (ours, objects.mark()?) {
+    match (ours, found) {
         (Some(ours), Some(found)) if ours == found => Ok(()),
         (Some(ours), None) if !database.read(meta::objects::has_any)? => objects.set_mark(&ours),
         (Some(_), _) => refuse(format!(
@@ -116,22 +121,23 @@ pub(super) fn check_bucket(
              rootdirectory"
         )),
         (None, None) => {
-            let id = random.uuid();
+            let new = random.uuid();
             // The row first: a bucket that is marked and unknown would be refused.
-            database
+            let id = database
                 .bulk()?
-                .finish(|tx| meta::objects::set_bucket(tx, &id))?;
+                .finish(|tx| meta::objects::give_bucket(tx, &new))?;
             objects.set_mark(&id)
         }
     }
 }
 
 impl Registry {
-    /// Looks whether rows and configuration speak of the same store, before anything is read or changed.
+    /// Looks whether rows and configuration speak of the same store, before anything is read or changed; if so, other
+    /// processes may use both. `directory` is what the database knows ours as.
     ///
     /// # Errors
     /// They do not, or the bucket is none that can be used.
-    pub(super) fn check_objects(&self) -> Result<(), Fault> {
+    pub(super) fn check_objects(&self, directory: &str) -> Result<(), Fault> {
         let Some(objects) = self.store.objects() else {
             if self.database.read(meta::objects::has_any)? {
                 let what = "the database has blobs that are objects of a bucket, and no bucket is configured: \
@@ -147,7 +153,7 @@ impl Registry {
             Err(fault) if fault.kind() == FaultKind::Unavailable => {
                 tracing::error!(%fault, "whose bucket it is is not known");
             }
-            checked => checked?,
+            checked => checked.and_then(|()| self.database.share(directory))?,
         }
         if self.database.file().is_none() {
             // Others may write right now; who died is not believed for longer than a minute.
@@ -193,12 +199,37 @@ impl Registry {
         session
     }
 
-    /// Takes up the sessions that other processes opened.
+    /// Takes up the sessions that other processes opened, and forgets those that they ended.
     pub(super) fn take_up_all(&self) -> Result<(), Fault> {
+        // Those that are opened from here on have no row yet.
+        let before = self.sessions.all();
+        let mut open = HashSet::new();
         for upload in self.database.read(meta::uploads::all)? {
             self.take_up(&upload.id)?;
+            open.insert(upload.id);
+        }
+        for session in before {
+            // Whoever writes has one without a row, or ends it.
+            let is_idle = RECORDED_WITHIN <= session.idle(self.clock.moment());
+            if is_idle && !open.contains(&session.id) && session.try_write().is_some() {
+                self.sessions.remove(&session.id);
+            }
         }
         Ok(())
+    }
+
+    /// The repositories that somebody pushes to, wherever. A blob that is sent to another process in one request
+    /// is not among them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn pushed_to(&self) -> Result<HashSet<RepositoryName>, Fault> {
+        let mut repositories = self.sessions.repositories();
+        if self.is_shared() {
+            let uploads = self.database.read(meta::uploads::all)?;
+            repositories.extend(uploads.into_iter().map(|upload| upload.repository));
+        }
+        Ok(repositories)
     }
 
     /// Makes a request the one that writes to an upload, and tells it how far that is.

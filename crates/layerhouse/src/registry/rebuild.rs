@@ -21,6 +21,7 @@ use crate::meta;
 use crate::meta::adoptions::Adopted;
 use crate::meta::database::Database;
 use crate::meta::postgres::Place;
+use crate::meta::postgres::schema::Owner;
 use crate::steps::Steps;
 
 /// As whom the tags are moved that registry:2 moved.
@@ -153,7 +154,7 @@ pub fn rebuild(
         (Some(place), true) => Database::connect_current(place, steps, health)?,
         (Some(place), false) => {
             let known_as = store.check_database(Some(&place.shown()), Random::system().bits())?;
-            Database::connect(place, &known_as, steps, health)?
+            Database::connect(place, &Owner::Directory(known_as), steps, health)?
         }
     };
     let report = compare(&store, &database, kind);

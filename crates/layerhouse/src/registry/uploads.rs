@@ -577,16 +577,19 @@ impl Registry {
     pub(crate) async fn purge_uploads(&self) -> usize {
         let now = self.clock.moment();
         let mut purged = 0;
-        let Some(purging) = self.limits.purging else {
-            return 0;
-        };
-        let age_max = self.limits.upload_age_max.min(purging.age);
         if self.store.objects().is_some()
             && let Err(fault) = self.take_up_all()
         {
             tracing::warn!(%fault, "abandoned uploads are purged later");
             return 0;
         }
+        let Some(purging) = self.limits.purging else {
+            return 0;
+        };
+        if !*self.leads().borrow() {
+            return 0;
+        }
+        let age_max = self.limits.upload_age_max.min(purging.age);
         for session in self.sessions.all() {
             let is_old = age_max <= session.age(now);
             let is_idle = self.limits.upload_idle_max <= session.idle(now);

@@ -39,6 +39,7 @@ mod pulls;
 mod races;
 mod referrers;
 mod refusals;
+mod replicas;
 mod sampling;
 mod scrub;
 mod served;

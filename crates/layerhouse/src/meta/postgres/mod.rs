@@ -6,7 +6,7 @@
 
 pub(super) mod connect;
 pub(super) mod pool;
-pub(super) mod schema;
+pub(crate) mod schema;
 pub(super) mod session;
 #[cfg(test)]
 pub(super) mod tests;

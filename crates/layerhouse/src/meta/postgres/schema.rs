@@ -64,23 +64,64 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
     }
 }
 
-/// Takes the database for a data directory, unless it is another's: two would each lack the other's bytes.
+/// Who has the bytes of what is written in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The data directory that is known as this.
+    Directory(String),
+    /// A bucket, or, of what came before there was one, the data directory that is known as this.
+    Bucket { or_directory: String },
+}
+
+impl Owner {
+    /// Of a data directory that is known as this, and whether its blobs are in a bucket.
+    pub(crate) fn new(directory: String, has_bucket: bool) -> Self {
+        if has_bucket {
+            let or_directory = directory;
+            Self::Bucket { or_directory }
+        } else {
+            Self::Directory(directory)
+        }
+    }
+}
+
+/// What stands in the place of a directory when all bytes are in a bucket: any process that has it may come.
+const BUCKET: &str = "bucket";
+
+/// Takes the database for its owner, unless it is another's: two directories would each lack the bytes of the other.
 ///
 /// # Errors
 /// It is another's.
-pub(in crate::meta) fn claim(
-    session: &Session,
-    place: &Place,
-    directory: &str,
-) -> Result<(), Fault> {
-    let values = [directory.into()];
-    session.execute(
-        "UPDATE commits SET directory = $1 WHERE directory IS NULL",
-        &values,
+pub(in crate::meta) fn claim(session: &Session, place: &Place, owner: &Owner) -> Result<(), Fault> {
+    let (directory, shared) = match owner {
+        Owner::Directory(directory) => {
+            session.execute(
+                "UPDATE commits SET directory = $1 WHERE directory IS NULL",
+                &[directory.as_str().into()],
+            )?;
+            (directory, directory.as_str())
+        }
+        // Taken when it is known that the bucket is the right one.
+        Owner::Bucket { or_directory } => (or_directory, BUCKET),
+    };
+    let is_ours = session.query(
+        "SELECT 1 FROM commits WHERE directory IS NULL OR directory IN ($1, $2)",
+        &[directory.as_str().into(), shared.into()],
     )?;
-    let is_ours = session.query("SELECT 1 FROM commits WHERE directory = $1", &values)?;
     if !is_ours.is_empty() {
         return Ok(());
+    }
+    let is_of_bucket = session.query(
+        "SELECT 1 FROM commits WHERE directory = $1",
+        &[BUCKET.into()],
+    )?;
+    if !is_of_bucket.is_empty() {
+        let what = format!(
+            "the bytes of what is in the database {} are objects of a bucket: configure that, in storage.s3, or name \
+             another database",
+            place.shown()
+        );
+        return Err(Fault::plain(FaultKind::Other, what));
     }
     let what = format!(
         "the database {} belongs to another data directory, which has the bytes of what is in it: name that \
@@ -89,6 +130,21 @@ pub(in crate::meta) fn claim(
         place.shown()
     );
     Err(Fault::plain(FaultKind::Other, what))
+}
+
+/// Lets any process that has the bucket use the database; one with files in a directory is for that alone.
+///
+/// # Errors
+/// The server does not answer.
+pub(in crate::meta) fn share(session: &Session, directory: &str) -> Result<(), Fault> {
+    session
+        .execute(
+            "UPDATE commits SET directory = CASE
+                 WHEN EXISTS (SELECT 1 FROM blobs WHERE object_key IS NULL) THEN $1 ELSE $2 END
+             WHERE directory IS NULL OR directory = $1",
+            &[directory.into(), BUCKET.into()],
+        )
+        .map(drop)
 }
 
 /// Refuses a database that has steps to take, and takes none.

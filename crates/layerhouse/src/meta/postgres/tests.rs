@@ -7,6 +7,7 @@ use tokio::runtime::Runtime;
 
 use super::Place;
 use super::connect::Connector;
+use super::schema::Owner;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::database::Database;
@@ -49,7 +50,8 @@ impl Prepared {
 
     pub(in crate::meta) fn connect(&self) -> Result<Database, Fault> {
         let (steps, health) = (Steps::default(), Health::default());
-        Database::connect(&self.place(), "one", steps, health)
+        let owner = Owner::Directory("one".to_owned());
+        Database::connect(&self.place(), &owner, steps, health)
     }
 }
 
@@ -243,7 +245,7 @@ fn a_database_belongs_to_one_directory() {
     prepared.connect().expect("it connects").close();
     let other = Database::connect(
         &prepared.place(),
-        "two",
+        &Owner::Directory("two".to_owned()),
         Steps::default(),
         Health::default(),
     );

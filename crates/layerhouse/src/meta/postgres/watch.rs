@@ -19,6 +19,8 @@ pub(in crate::meta) struct Seen {
     pub(in crate::meta) commit: Arc<AtomicI64>,
     /// Another number after each.
     pub(in crate::meta) generation: Arc<AtomicU64>,
+    /// Another number after each of other processes; seldom, after one of ours.
+    pub(in crate::meta) elsewhere: Arc<AtomicU64>,
 }
 
 /// Looks until `stopped` ends. While the server does not answer, nothing that is remembered counts: who can
@@ -39,6 +41,7 @@ pub(in crate::meta) fn watch(pool: &Pool, seen: &Seen, stopped: &Receiver<()>) {
             }
         };
         if !is_same {
+            seen.elsewhere.fetch_add(1, Ordering::Release);
             seen.generation.fetch_add(1, Ordering::Release);
         }
     }

@@ -1,12 +1,12 @@
 //! The connection of the writer. What begins and ends transactions is sent together with what follows it, for
 //! each message is a way to the server and back, and all other replicas wait meanwhile.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::connect::Connector;
 use super::pool::TRUSTED;
 use super::session::Session;
+use super::watch::Seen;
 use crate::clock::{Clock, Moment};
 use crate::fault::{Fault, FaultKind};
 use crate::meta::database::{Durability, Writer};
@@ -23,8 +23,8 @@ pub(in crate::meta) struct PostgresWriter {
     waiting: String,
     /// The commit that is being made, by its number.
     number: i64,
-    /// The last commit that this process knows of.
-    seen: Arc<AtomicI64>,
+    /// The commits that this process knows of.
+    seen: Seen,
     is_patient: bool,
     /// What waits for a network does not wait for a test's clock.
     clock: Clock,
@@ -33,7 +33,7 @@ pub(in crate::meta) struct PostgresWriter {
 }
 
 impl PostgresWriter {
-    pub(in crate::meta) fn new(connector: Connector, seen: Arc<AtomicI64>) -> Self {
+    pub(in crate::meta) fn new(connector: Connector, seen: Seen) -> Self {
         let clock = Clock::system();
         Self {
             used: clock.moment(),
@@ -48,7 +48,7 @@ impl PostgresWriter {
     }
 
     /// One that writes many rows at once, and may read files between two of them.
-    pub(in crate::meta) fn for_many(connector: Connector, seen: Arc<AtomicI64>) -> Self {
+    pub(in crate::meta) fn for_many(connector: Connector, seen: Seen) -> Self {
         Self {
             is_patient: true,
             ..Self::new(connector, seen)
@@ -124,7 +124,11 @@ impl Writer for PostgresWriter {
         }
         self.waiting.push_str("COMMIT");
         self.send()?;
-        self.seen.store(self.number, Ordering::Release);
+        let before = self.seen.commit.swap(self.number, Ordering::AcqRel);
+        if self.number != before + 1 {
+            // Somebody else was between, and the watch may not have looked.
+            self.seen.elsewhere.fetch_add(1, Ordering::Release);
+        }
         Ok(())
     }
 

@@ -234,6 +234,10 @@ impl Registry {
     /// The rules of a collection.
     fn rules(&self, how: How) -> Collecting {
         let mut rules = self.limits.collection;
+        if self.is_shared() {
+            // What is in no queue is promised without a word: it waits for as long once it is in one.
+            rules.grace = rules.grace.max(rules.promise);
+        }
         if how.is_now {
             rules.grace = Duration::ZERO;
             rules.promise = Duration::ZERO;
@@ -250,10 +254,13 @@ impl Registry {
             return Kept::default();
         }
         let moment = self.clock.moment();
-        Kept {
-            is_promised: self
+        // Promises of several processes are in the links themselves.
+        let is_promised = !self.is_shared()
+            && self
                 .promises
-                .is_given(&link.repository, &link.digest, moment),
+                .is_given(&link.repository, &link.digest, moment);
+        Kept {
+            is_promised,
             has_uploads: pushed_to.contains(&link.repository),
         }
     }
@@ -273,12 +280,17 @@ impl Registry {
         let Some(last) = page.last().cloned() else {
             return Ok(None);
         };
+        // The window was their grace, too; but nobody wrote down what was promised meanwhile of what was in no queue.
+        let mut since = now.before(rules.grace);
+        if self.is_shared() {
+            since = since.after(rules.promise);
+        }
         let forgotten = self
             .database
             .write_lasting(Durability::ProcessDeath, move |tx| {
                 let mut forgotten = 0;
                 for deleted in &page {
-                    forgotten += u64::from(forget(tx, deleted, rules, now)?);
+                    forgotten += u64::from(forget(tx, deleted, rules, (now, since))?);
                 }
                 Ok::<_, Fault>(forgotten)
             })
@@ -305,7 +317,8 @@ impl Registry {
             return Ok(None);
         };
         collected.reviewed += page.len() as u64;
-        let pushed_to = self.sessions.repositories();
+        let pushed_to = self.pushed_to()?;
+        let is_shared = self.is_shared();
         let mut leaving = self.promises.leaving();
         let mut leases = HashMap::new();
         let mut decided = Vec::new();
@@ -322,6 +335,7 @@ impl Registry {
                 }
                 let (repository, digest) = (&link.repository, &link.digest);
                 if !how.is_now
+                    && !is_shared
                     && !self
                         .promises
                         .take_back(&mut leaving, repository, digest, moment)
@@ -549,12 +563,12 @@ impl<Over: Fn() -> bool> Pace<Over> {
 }
 
 /// Forgets one deleted manifest, if its time is over; what came with it and is needed by nothing is deleted
-/// with it, and what it needed is reviewed.
+/// with it, and what it needed is reviewed, as if it had waited `since` then.
 fn forget(
     tx: &meta::transaction::Transaction<'_>,
     deleted: &DeletedManifest,
     rules: Collecting,
-    now: Timestamp,
+    (now, since): (Timestamp, Timestamp),
 ) -> Result<bool, Fault> {
     let (id, digest) = (deleted.repository_id, &deleted.digest);
     // It may have come back, or have been deleted again since it was listed.
@@ -586,8 +600,7 @@ fn forget(
     for orphan in orphans {
         super::deletion::discard(tx, &deleted.repository, id, &orphan.digest, deed)?;
     }
-    // The window was their grace, too.
-    meta::deleted::queue_needs(tx, id, digest, now.before(rules.grace))?;
+    meta::deleted::queue_needs(tx, id, digest, since)?;
     meta::deleted::purge(tx, id, digest)
 }
 
@@ -604,7 +617,8 @@ fn settle_link(
         return Ok(false);
     };
     let verdict = match verdict {
-        // Promises and uploads were looked at, and nobody could give one since.
+        // Promises and uploads were looked at, and nobody could give one since; those of several processes are in the
+        // link as it is now.
         Verdict::Goes | Verdict::Stays => verdict::of_link(&current, Kept::default(), rules, now),
         Verdict::Waits { .. } => verdict,
     };

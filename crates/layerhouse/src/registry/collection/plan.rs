@@ -92,7 +92,7 @@ impl Registry {
             rules,
             now,
             gone: now.before(rules.undelete),
-            pushed_to: self.sessions.repositories(),
+            pushed_to: self.pushed_to()?,
             listed_max,
             plan: Plan::default(),
         };

@@ -77,6 +77,13 @@ pub(crate) fn change(root: &Path, statements: &str) {
     database.execute_batch(statements).expect("statements");
 }
 
+/// The first column of rows of the server with this directory, as text.
+pub(crate) fn texts(root: &Path, query: &str) -> Vec<String> {
+    let url = url_of(root).expect("a PostgreSQL");
+    let rows = connect(&url).query(query, &[]).expect("a query");
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 /// `layerhouse rebuild`, where the facts of this directory are.
 pub(crate) fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
     layerhouse::rebuild(root, place_of(root).as_ref(), kind)

@@ -28,6 +28,8 @@ const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
 /// A running server; when it is dropped, its data directory is proved sound.
 pub(crate) struct Server {
     directory: TempDir,
+    /// The root whose database it has, where that is another's.
+    replica_of: Option<PathBuf>,
     transport: Transport,
     /// Its certificate, where it speaks TLS.
     certificate: Option<TempDir>,
@@ -61,6 +63,32 @@ impl Server {
             Transport::Plain => TempDir::new().expect("a temporary directory"),
             Transport::Tls | Transport::Http2 => quick_directory(),
         };
+        // One sequence over all restarts: ids that came back would meet their own sessions.
+        let world = (Clock::manual(BEGINNING), Random::seeded(7));
+        let configuration = format!("version: 0.1\n{configuration}\n");
+        Self::begin(directory, None, transport, world, configuration)
+    }
+
+    /// Another process of the same registry, as far as a test can tell: its own directory, the same database, bucket
+    /// and clock. It must go before this one.
+    pub(crate) fn replica(&self, seed: u64) -> Self {
+        let world = (self.clock.clone(), Random::seeded(seed));
+        Self::begin(
+            quick_directory(),
+            Some(self.root()),
+            self.transport,
+            world,
+            self.configuration.clone(),
+        )
+    }
+
+    fn begin(
+        directory: TempDir,
+        replica_of: Option<PathBuf>,
+        transport: Transport,
+        (clock, random): (Clock, Random),
+        configuration: String,
+    ) -> Self {
         let complaints = Complaints::default();
         let log = log_to(&complaints);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -70,10 +98,6 @@ impl Server {
             .enable_all()
             .build()
             .expect("threads for a runtime");
-        let clock = Clock::manual(BEGINNING);
-        // One sequence over all restarts: ids that came back would meet their own sessions.
-        let random = Random::seeded(7);
-        let configuration = format!("version: 0.1\n{configuration}\n");
         let certificate = transport.has_tls().then(|| {
             let directory = TempDir::new().expect("a temporary directory");
             transport::certificate().write(directory.path());
@@ -81,6 +105,7 @@ impl Server {
         });
         let mut server = Self {
             directory,
+            replica_of,
             transport,
             certificate,
             configuration,
@@ -194,6 +219,7 @@ impl Server {
     fn load(&self) -> Config {
         load(
             self.directory.path(),
+            self.replica_of.as_deref(),
             self.certificate.as_ref().map(TempDir::path),
             &self.configuration,
         )
@@ -239,6 +265,10 @@ impl Drop for Server {
                 complaints.is_empty(),
                 "it logged what it should not have to:\n{complaints}"
             );
+        }
+        // What others write right now is proved when the last one goes.
+        if self.replica_of.is_some() {
+            return;
         }
         if self.verifies && !std::thread::panicking() {
             let report = survey(&self.load());
@@ -293,7 +323,12 @@ fn log_to(complaints: &Complaints) -> Dispatch {
     Dispatch::new(log.with_writer(move || complaints.clone()).finish())
 }
 
-fn load(directory: &Path, certificate: Option<&Path>, configuration: &str) -> Config {
+fn load(
+    directory: &Path,
+    replica_of: Option<&Path>,
+    certificate: Option<&Path>,
+    configuration: &str,
+) -> Config {
     let file = directory.join("config.yml");
     fs::write(&file, configuration).expect("the directory can be written");
     let arguments = Arguments {
@@ -313,7 +348,8 @@ fn load(directory: &Path, certificate: Option<&Path>, configuration: &str) -> Co
     if let Some((name, value)) = variables_of_all() {
         set(name, value.as_ref());
     }
-    if let Some(url) = database::url_of(&directory.join("root")) {
+    let root = directory.join("root");
+    if let Some(url) = database::url_of(replica_of.unwrap_or(&root)) {
         set("LAYERHOUSE_DATABASE", url.as_ref());
     }
     if let Some(directory) = certificate {
