@@ -20,6 +20,7 @@ use crate::api::{self, Api, Settings, debug, listen, rate};
 use crate::auth::authenticator::{AuthError, Authenticator};
 use crate::auth::credentials::Secret;
 use crate::auth::directory::Directory;
+use crate::auth::sealing::Sealing;
 use crate::blobs::OpenError;
 use crate::checks::Checks;
 use crate::clock::{Clock, Random};
@@ -128,32 +129,14 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         environment.clock.clone(),
         environment.random.clone(),
     );
-    let authenticator =
-        tokio::task::spawn_blocking(move || Authenticator::open(&of, &clock, &random)).await??;
+    let authenticator = tokio::task::spawn_blocking(move || {
+        Authenticator::open(&of, &clock, &random, &Sealing::new(&random))
+    })
+    .await??;
     let registry = open_registry(config, &environment).await?;
     let Environment { clock, random } = environment;
-    let authenticator = match &config.index {
-        None => authenticator,
-        Some(index) => {
-            let hidden = Arc::clone(&registry);
-            tokio::task::spawn_blocking(move || hidden.hide_database())
-                .await?
-                .map_err(OpenError::from)?;
-            registry
-                .name_official_repositories()
-                .await
-                .map_err(OpenError::from)?;
-            let database = registry.database().clone();
-            let (clock, index) = (clock.clone(), index.clone());
-            let directory = Directory::new(database, clock, random, index.clone());
-            authenticator.with_index(&index, directory)?
-        }
-    };
-    if let Some(index) = authenticator.indexed() {
-        // Made at the first start, and not while somebody waits for a token.
-        let made = index.issuer().keys().current().await;
-        made.map_err(OpenError::from)?;
-    }
+    let world = (clock.clone(), random);
+    let authenticator = with_accounts(config, &registry, authenticator, world).await?;
     let settings = Settings::new(config, Arc::new(authenticator), None);
     registry.use_mirror(prepare_mirror(&registry, config)?);
     registry.show_copies().await.map_err(OpenError::from)?;
@@ -218,6 +201,42 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         notifications,
         setup_code,
     })
+}
+
+/// The authenticator with accounts, if there are any, and with keys that other processes have, too, if there may be some.
+async fn with_accounts(
+    config: &Config,
+    registry: &Arc<Registry>,
+    authenticator: Authenticator,
+    (clock, random): (Clock, Random),
+) -> Result<Authenticator, StartError> {
+    if registry.is_shared() {
+        // What one process seals, a client may bring to another.
+        let key = registry.sealing_key().await.map_err(OpenError::from)?;
+        authenticator.sealing().share(key);
+    }
+    let authenticator = match &config.index {
+        None => authenticator,
+        Some(index) => {
+            let hidden = Arc::clone(registry);
+            tokio::task::spawn_blocking(move || hidden.hide_database())
+                .await?
+                .map_err(OpenError::from)?;
+            registry
+                .name_official_repositories()
+                .await
+                .map_err(OpenError::from)?;
+            let database = registry.database().clone();
+            let directory = Directory::new(database, clock, random, index.clone());
+            authenticator.with_index(index, directory)?
+        }
+    };
+    if let Some(index) = authenticator.indexed() {
+        // Made at the first start, and not while somebody waits for a token.
+        let made = index.issuer().keys().current().await;
+        made.map_err(OpenError::from)?;
+    }
+    Ok(authenticator)
 }
 
 /// The mirror that is configured, if one is.
@@ -320,8 +339,12 @@ pub fn check(config: &Config, environment: &Environment) -> (Vec<String>, Vec<St
         Auth::Htpasswd { path, .. } => path.exists(),
     };
     if is_there
-        && let Err(error) =
-            Authenticator::open(&config.auth, &environment.clock, &environment.random)
+        && let Err(error) = Authenticator::open(
+            &config.auth,
+            &environment.clock,
+            &environment.random,
+            &Sealing::new(&environment.random),
+        )
     {
         checked.problems.push(error.to_string());
     }

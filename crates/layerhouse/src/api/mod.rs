@@ -201,7 +201,8 @@ impl Api {
         if before.is_of(&config.auth, config.index.as_ref()) {
             return Ok(new(before));
         }
-        let opened = Authenticator::open(&config.auth, clock, self.registry.random())?;
+        let random = self.registry.random();
+        let opened = Authenticator::open(&config.auth, clock, random, before.sealing())?;
         let directory = before.indexed().map(Indexed::directory);
         let authenticator = match (&config.index, directory) {
             (Some(index), Some(directory)) => {

@@ -12,6 +12,7 @@ use super::htpasswd::passes::Holder;
 use super::indexed::{Found, Indexed};
 use super::needs::{Need, Wanted};
 use super::passwords::{Busy, Passwords};
+use super::sealing::Sealing;
 use super::sign_in::{SignIn, SignInError};
 use super::sources::Sources;
 use super::token::Tokens;
@@ -55,6 +56,7 @@ pub(crate) struct Authenticator {
     config: Auth,
     index: Option<Index>,
     means: Means,
+    sealing: Sealing,
 }
 
 enum Means {
@@ -70,13 +72,18 @@ impl Authenticator {
     ///
     /// # Errors
     /// One of them is wrong or, for tokens, missing.
-    pub(crate) fn open(config: &Auth, clock: &Clock, random: &Random) -> Result<Self, AuthError> {
+    pub(crate) fn open(
+        config: &Auth,
+        clock: &Clock,
+        random: &Random,
+        sealing: &Sealing,
+    ) -> Result<Self, AuthError> {
         let error = |kind| move |problem| AuthError { kind, problem };
         let means = match config {
             Auth::None => Means::Open,
             Auth::Silly { .. } => Means::Silly,
             Auth::Htpasswd { path, .. } => {
-                let htpasswd = Htpasswd::open(path, clock, random);
+                let htpasswd = Htpasswd::open(path, clock, random, sealing);
                 Means::Htpasswd(Box::new(htpasswd.map_err(error("auth.htpasswd"))?))
             }
             Auth::Token(config) => {
@@ -87,6 +94,7 @@ impl Authenticator {
             config: config.clone(),
             index: None,
             means,
+            sealing: sealing.clone(),
         })
     }
 
@@ -101,7 +109,12 @@ impl Authenticator {
             Means::Htpasswd(htpasswd) => (Some(Arc::from(htpasswd)), None),
             Means::Token(tokens) => (None, Some(tokens)),
         };
-        let sources = Sources::open(&index.sources, directory.clock(), directory.random());
+        let sources = Sources::open(
+            &index.sources,
+            directory.clock(),
+            directory.random(),
+            &self.sealing,
+        );
         let sources = sources.map_err(|problem| AuthError {
             kind: "layerhouse.index",
             problem,
@@ -111,6 +124,7 @@ impl Authenticator {
             config: self.config,
             index: Some(index.clone()),
             means: Means::Indexed(Box::new(Indexed::new(sign_in, foreign))),
+            sealing: self.sealing,
         })
     }
 
@@ -120,6 +134,11 @@ impl Authenticator {
             Means::Indexed(indexed) => Some(indexed),
             Means::Open | Means::Silly | Means::Htpasswd(_) | Means::Token(_) => None,
         }
+    }
+
+    /// What seals what its clients keep.
+    pub(crate) fn sealing(&self) -> &Sealing {
+        &self.sealing
     }
 
     /// What it was opened with.

@@ -16,6 +16,7 @@ pub(crate) mod passwords;
 pub(crate) mod permits;
 pub(crate) mod principal;
 pub(crate) mod rights;
+pub(crate) mod sealing;
 pub(crate) mod sign_in;
 pub(crate) mod sources;
 pub(crate) mod token;

@@ -69,7 +69,8 @@ pub(crate) struct Mismatch {
 }
 
 impl Stage {
-    /// Opens an upload's file, or makes it, and goes on at the end of what it holds.
+    /// Opens an upload's file, or makes it, and goes on at the end of what it holds. `writer` is who claims an upload
+    /// into an object, if one must.
     ///
     /// Bytes that it holds already are hashed (1.7 GB/s), for after a restart the file is the only
     /// truth about how far the upload came: after a power cut it may be shorter than what the client
@@ -80,11 +81,12 @@ impl Stage {
     pub(crate) fn open(
         store: &Arc<Store>,
         upload: &UploadId,
+        writer: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Self, Fault> {
         let hasher = Hasher::new(algorithm);
         if let Some(objects) = store.objects() {
-            let stage = ObjectStage::new(objects, upload);
+            let stage = ObjectStage::new(objects, upload, writer);
             return Ok(Self::over(store, upload, stage, hasher));
         }
         let mut file = open_file(store, upload)?;
@@ -105,11 +107,12 @@ impl Stage {
     pub(crate) fn resume(
         store: &Arc<Store>,
         upload: &UploadId,
+        writer: Option<&str>,
         saved: Saved,
     ) -> Result<Self, Fault> {
         let missing = || Fault::plain(FaultKind::Other, "there is no object store");
         let objects = store.objects().ok_or_else(missing)?;
-        let (stage, hasher) = ObjectStage::resume(objects, saved)?;
+        let (stage, hasher) = ObjectStage::resume(objects, upload, writer, saved)?;
         Ok(Self::over(store, upload, stage, hasher))
     }
 
@@ -309,7 +312,7 @@ impl Stage {
                 Place::File(file) => file
                     .sync_all()
                     .map_err(|error| Fault::io("syncing staged bytes", error)),
-                Place::Object(stage) => stage.complete(),
+                Place::Object(stage) => stage.publish(&self.hasher),
             })
             .map_err(|fault| self.store.note(fault))
     }

@@ -93,7 +93,13 @@ impl Bench {
         let database = Database::open(&path, Steps::default(), Health::default());
         let (clock, random) = (Clock::manual(NOW), Random::seeded(7));
         let settings = settings(sign_up);
-        let sources = Sources::open(&settings.sources, &clock, &random).expect("there are none");
+        let sources = Sources::open(
+            &settings.sources,
+            &clock,
+            &random,
+            &crate::auth::sealing::Sealing::new(&random),
+        )
+        .expect("there are none");
         let accounts = Directory::new(
             database.expect("it opens"),
             clock.clone(),

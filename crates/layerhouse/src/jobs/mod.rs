@@ -38,7 +38,6 @@ pub(crate) fn start(
 ) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(write_links(Arc::clone(registry), stop.clone()));
-    jobs.spawn(purge_uploads(Arc::clone(registry), stop.clone()));
     jobs.spawn(hold_reserve(Arc::clone(registry), stop.clone()));
     jobs.spawn(retention::note_pulls(Arc::clone(registry), stop.clone()));
     jobs.spawn(notifications::write_pulls(
@@ -52,6 +51,8 @@ pub(crate) fn start(
     ));
     // One of several processes does these.
     let with = || (Arc::clone(registry), stop.clone());
+    let (of, until) = with();
+    jobs.spawn(lead::run(of, until, purge_uploads));
     if registry.collects() {
         let (of, until) = with();
         jobs.spawn(lead::run(of, until, collection::run));

@@ -36,6 +36,8 @@ const PULLS_PAUSE: Duration = Duration::from_millis(50);
 const BOUND_INTERVAL: Duration = Duration::from_mins(1);
 /// Between two looks at what other processes wrote.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Looks after which who leads drops the endpoints of others.
+const AGREED_LOOKS: u32 = 10;
 /// Looks at which events were too old before they are dropped.
 const OLD_LOOKS_MIN: u32 = 60;
 
@@ -98,7 +100,14 @@ async fn stopping(stop: &mut watch::Receiver<bool>) {
 /// clock that was wrong for a moment costs no events.
 pub(super) async fn bound_outbox(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
     let mut old_looks = 0;
-    loop {
+    for look in 0_u32.. {
+        // Processes that are restarted one after the other have another configuration each for a while.
+        if look == AGREED_LOOKS
+            && registry.is_shared()
+            && let Err(fault) = registry.drop_other_endpoints().await
+        {
+            tracing::warn!(%fault, "endpoints that are told no more are kept");
+        }
         match registry.bound_outbox(OLD_LOOKS_MIN <= old_looks).await {
             Ok(true) => old_looks = OLD_LOOKS_MIN.min(old_looks + 1),
             Ok(false) => old_looks = 0,

@@ -8,6 +8,8 @@ use tokio::sync::watch;
 use crate::registry::Registry;
 use crate::registry::scrub::Round;
 
+/// Between two looks for what was asked of another process.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// After a round that failed.
 const RETRY_PAUSE: Duration = Duration::from_mins(1);
 
@@ -29,6 +31,8 @@ pub(super) async fn run(registry: Arc<Registry>, mut stop: watch::Receiver<bool>
         };
         let wait = async {
             match pause {
+                // Whoever asks another process writes it down.
+                _ if registry.is_shared() => tokio::time::sleep(LOOK_INTERVAL).await,
                 Some(pause) => registry.clock().sleep(pause).await,
                 None => std::future::pending().await,
             }

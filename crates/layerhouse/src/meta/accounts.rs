@@ -151,7 +151,7 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> Result<AccountId, Fault> {
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM accounts", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO accounts (id, name, kind, source, subject, password, is_admin, full_name, email,
                                created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -173,7 +173,7 @@ pub(crate) fn create(
 
 /// Sets what people may change about an account.
 pub(crate) fn update(tx: &Transaction<'_>, account: &Account) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE accounts SET is_admin = $2, is_disabled = $3, full_name = $4, email = $5 WHERE id = $1",
         &[
             account.id.0.into(),
@@ -183,7 +183,6 @@ pub(crate) fn update(tx: &Transaction<'_>, account: &Account) -> Result<(), Faul
             account.email.as_str().into(),
         ],
     )
-    .map(|_| ())
 }
 
 /// Sets the hash of a password.
@@ -192,26 +191,23 @@ pub(crate) fn set_password(
     id: AccountId,
     password: &str,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE accounts SET password = $2 WHERE id = $1",
         &[id.0.into(), password.into()],
     )
-    .map(|_| ())
 }
 
 /// Takes note of a sign-in.
 pub(crate) fn signed_in(tx: &Transaction<'_>, id: AccountId, now: Timestamp) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE accounts SET signed_in_at = $2 WHERE id = $1",
         &[id.0.into(), now.0.into()],
     )
-    .map(|_| ())
 }
 
 /// Removes an account with its tokens, roles and stars.
 pub(crate) fn delete(tx: &Transaction<'_>, id: AccountId) -> Result<(), Fault> {
-    tx.execute("DELETE FROM accounts WHERE id = $1", &[id.0.into()])
-        .map(|_| ())
+    tx.run("DELETE FROM accounts WHERE id = $1", &[id.0.into()])
 }
 
 /// How many users are administrators and not disabled.

@@ -35,7 +35,7 @@ pub(crate) fn has_skipped(tx: &Transaction<'_>) -> Result<bool, Fault> {
 /// Records that it was.
 pub(crate) fn finish(tx: &Transaction<'_>, adopted: Adopted, now: Timestamp) -> Result<(), Fault> {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX).into();
-    tx.execute(
+    tx.run(
         "INSERT INTO adoptions (finished_at, manifests, tags, skipped) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING",
         &[
@@ -124,8 +124,7 @@ pub(crate) fn unlink(
 
 /// The tree was read again, and this time whole: what was left out before was not.
 pub(crate) fn complete(tx: &Transaction<'_>) -> Result<(), Fault> {
-    tx.execute("UPDATE adoptions SET skipped = 0 WHERE skipped > 0", &[])
-        .map(|_| ())
+    tx.run("UPDATE adoptions SET skipped = 0 WHERE skipped > 0", &[])
 }
 
 /// A tag of the repository that points at this manifest, if one does.
@@ -161,14 +160,14 @@ pub(crate) fn begin_absence(
     digest: &Digest,
 ) -> Result<(), Fault> {
     let values = [repository.0.into(), digest.as_str().into()];
-    tx.execute(
+    tx.run(
         "INSERT INTO absent_children (repository_id, manifest, digest)
          SELECT repository_id, manifest, digest FROM manifest_children
          WHERE repository_id = $1 AND digest = $2
          ON CONFLICT DO NOTHING",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "DELETE FROM manifest_children WHERE repository_id = $1 AND digest = $2",
         &values,
     )?;
@@ -199,7 +198,7 @@ pub(crate) fn unlinked_blobs(tx: &Transaction<'_>) -> Result<Vec<Digest>, Fault>
 
 /// Forgets bytes that no repository links and that are not there any more.
 pub(crate) fn forget_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM blobs WHERE digest = $1",
         &[digest.as_str().into()],
     )?;

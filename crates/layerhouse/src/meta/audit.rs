@@ -38,7 +38,7 @@ pub(crate) struct NewEvent<'a> {
 /// Writes a change down, in its transaction.
 pub(crate) fn add(tx: &Transaction<'_>, event: &NewEvent<'_>, now: Timestamp) -> Result<(), Fault> {
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM audit_events", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO audit_events (id, happened_at, actor, action, subject, address, detail)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
@@ -51,7 +51,6 @@ pub(crate) fn add(tx: &Transaction<'_>, event: &NewEvent<'_>, now: Timestamp) ->
             event.detail.into(),
         ],
     )
-    .map(|_| ())
 }
 
 fn read(row: &Row<'_>) -> Result<AuditEvent, Fault> {

@@ -26,11 +26,10 @@ pub(crate) fn put(
         return Ok(());
     }
     resize(tx, digest, size_bytes)?;
-    tx.execute(
+    tx.run(
         "UPDATE blobs SET verified_at = $2, damaged_at = NULL WHERE digest = $1",
         &[digest.as_str().into(), now.0.into()],
     )
-    .map(|_| ())
 }
 
 /// Makes the blob exist in a repository; whether it was not linked there before.
@@ -54,7 +53,7 @@ pub(crate) fn link(
         return Ok(true);
     }
     let was_there = is_linked(tx, repository, digest)?;
-    tx.execute(
+    tx.run(
         "UPDATE repository_blobs SET linked_at = $3, removed_at = NULL
          WHERE repository_id = $1 AND digest = $2",
         &values,
@@ -87,11 +86,11 @@ pub(crate) fn hide_all(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let values = [repository.0.into(), now.0.into()];
-    tx.execute(
+    tx.run(
         "UPDATE repository_blobs SET removed_at = $2 WHERE repository_id = $1 AND removed_at IS NULL",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "UPDATE repository_blobs SET review_since = $2
          WHERE repository_id = $1 AND review_since IS NULL AND NOT EXISTS
              (SELECT 1 FROM deleted_manifest_blobs AS needs
@@ -144,16 +143,15 @@ pub(super) fn resize(tx: &Transaction<'_>, digest: &Digest, size_bytes: u64) -> 
         return Ok(());
     };
     let values = [digest.as_str().into(), more.into()];
-    tx.execute(
+    tx.run(
         "UPDATE repositories SET linked_bytes = linked_bytes + $2
          WHERE id IN (SELECT repository_id FROM repository_blobs WHERE digest = $1)",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "UPDATE blobs SET size = size + $2 WHERE digest = $1",
         &values,
     )
-    .map(|_| ())
 }
 
 /// The size of a blob that was just linked belongs to what its repository holds.
@@ -162,13 +160,12 @@ pub(super) fn count_bytes(
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE repositories
          SET linked_bytes = linked_bytes + (SELECT size FROM blobs WHERE blobs.digest = $2)
          WHERE id = $1",
         &[repository.0.into(), digest.as_str().into()],
     )
-    .map(|_| ())
 }
 
 /// Removes a link; whether there was one. The caller made sure that no manifest needs it, deleted ones
@@ -185,13 +182,13 @@ pub(crate) fn unlink(
         &values,
     )?;
     if rows == 1 {
-        tx.execute(
+        tx.run(
             "UPDATE repositories
              SET linked_bytes = linked_bytes - (SELECT size FROM blobs WHERE blobs.digest = $2)
              WHERE id = $1",
             &values,
         )?;
-        tx.execute(
+        tx.run(
             "UPDATE blobs SET review_since = $2 WHERE digest = $1 AND NOT EXISTS
                  (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)",
             &[digest.as_str().into(), since.0.into()],

@@ -62,7 +62,7 @@ pub(crate) fn add_pushes(
     pushes: i64,
     last: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO repository_counts (repository_id, pushes, last_pushed_at) VALUES ($1, $2, $3)
          ON CONFLICT (repository_id)
          DO UPDATE SET pushes = repository_counts.pushes + excluded.pushes,

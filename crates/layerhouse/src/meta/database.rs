@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as threads};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +26,7 @@ use super::postgres::{self, schema};
 use super::sqlite::{Readers, SqliteWriter};
 use super::transaction::{Engine, Transaction};
 use super::{migrations, sqlite};
+use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::steps::Steps;
@@ -190,6 +192,7 @@ impl Database {
         health: Health,
     ) -> Result<Self, Fault> {
         Self::served(place, steps, health, |session, place| {
+            schema::admit(session, place, owner)?;
             schema::run(session, place)?;
             schema::claim(session, place, owner)
         })
@@ -216,11 +219,12 @@ impl Database {
         let connector = Connector::new(place)?;
         let session = connector.connect()?;
         prepare(&session, place)?;
+        let seen = Seen::new();
+        seen.look(&session)?;
         drop(session);
-        let seen = Seen::default();
         let pool = Arc::new(Pool::new(connector.clone()));
         let (stop, stopped) = threads::channel();
-        let (of_watch, seen_by_watch) = (Arc::clone(&pool), seen.clone());
+        let (of_watch, seen_by_watch) = (connector.clone(), seen.clone());
         let thread = std::thread::Builder::new()
             .name("database watch".to_owned())
             .spawn(move || watch::watch(&of_watch, &seen_by_watch, &stopped))
@@ -232,7 +236,8 @@ impl Database {
             seen: seen.clone(),
             watch: Mutex::new(Some(Watch { stop, thread })),
         }));
-        Self::start(source, writer, seen.generation, steps, health)
+        let generation = Arc::clone(&seen.generation);
+        Self::start(source, writer, generation, steps, health)
     }
 
     fn start(
@@ -290,7 +295,19 @@ impl Database {
     /// was read after this was asked for is true for as long as it stays the same; of what other replicas
     /// commit, for half a second more at most.
     pub(crate) fn generation(&self) -> u64 {
-        self.0.generation.load(Ordering::Acquire)
+        match &self.0.source {
+            Source::Embedded(_) => self.0.generation.load(Ordering::Acquire),
+            Source::Served(served) => served.seen.generation(),
+        }
+    }
+
+    /// What time it is on the server, which all processes ask, and how far this machine's clock is from that; `None`
+    /// for an embedded database, which nobody else asks.
+    pub(crate) fn server_time(&self) -> Option<(Timestamp, Duration)> {
+        match &self.0.source {
+            Source::Embedded(_) => None,
+            Source::Served(served) => Some(served.seen.server_time()),
+        }
     }
 
     /// A number that is another one within half a second after every commit of another process: for what is
@@ -298,7 +315,7 @@ impl Database {
     pub(crate) fn elsewhere(&self) -> u64 {
         match &self.0.source {
             Source::Embedded(_) => 0,
-            Source::Served(served) => served.seen.elsewhere.load(Ordering::Acquire),
+            Source::Served(served) => served.seen.elsewhere(),
         }
     }
 
@@ -306,11 +323,23 @@ impl Database {
     /// of this one. The caller saw that the bucket is the one that belongs to it. Blocks.
     ///
     /// # Errors
-    /// The server does not answer.
+    /// It is another directory's by now, or the server does not answer.
     pub(crate) fn share(&self, directory: &str) -> Result<(), Fault> {
+        let Source::Served(served) = &self.0.source else {
+            return Ok(());
+        };
+        let connector = &served.connector;
+        schema::share(&connector.connect()?, connector.place(), directory)
+    }
+
+    /// Gives the database to a directory, whoever had it. Blocks.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(crate) fn give(&self, directory: &str) -> Result<(), Fault> {
         match &self.0.source {
             Source::Embedded(_) => Ok(()),
-            Source::Served(served) => schema::share(&served.connector.connect()?, directory),
+            Source::Served(served) => schema::give(&served.connector.connect()?, directory),
         }
     }
 
@@ -367,7 +396,12 @@ impl Database {
         let (sender, receiver) = oneshot::channel();
         let run: Run = Box::new(move |tx| {
             let result = match tx {
-                Ok(tx) => catch_unwind(AssertUnwindSafe(|| change(tx))).unwrap_or_else(|_| {
+                Ok(tx) => catch_unwind(AssertUnwindSafe(|| {
+                    let changed = change(tx)?;
+                    tx.settle()?;
+                    Ok(changed)
+                }))
+                .unwrap_or_else(|_| {
                     let doing = "a database operation panicked";
                     Err(Fault::plain(FaultKind::Other, doing).into())
                 }),
@@ -398,6 +432,35 @@ impl Database {
             .map_err(|_| stopping())?;
         drop(writer);
         receiver.await.map_err(|_| stopping())?
+    }
+
+    /// Runs statements that need not follow what others write, each by itself: those of rows that are compared and set
+    /// one at a time, and that nothing else is decided by. A crash may take the last of them back. On a server nobody
+    /// waits for them and they wait for nobody, and what is remembered stays.
+    ///
+    /// # Errors
+    /// Those of `change`; what it did before stands.
+    pub(crate) async fn write_apart<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+    {
+        let Source::Served(served) = &self.0.source else {
+            return self.write_lasting(Durability::ProcessDeath, change).await;
+        };
+        let pool = Arc::clone(&served.pool);
+        let changed = tokio::task::spawn_blocking(move || {
+            pool.with(|session| {
+                let tx = Transaction::new(Engine::Postgres(session));
+                let changed = change(&tx).inspect_err(|_| session.forget())?;
+                tx.settle()?;
+                Ok(changed)
+            })
+        });
+        let changed = changed.await;
+        changed.map_err(|error| Fault::new(FaultKind::Other, "changing the database", error))?
     }
 
     /// Finishes what waits and closes the database: an embedded one with its log folded into its file.

@@ -87,13 +87,13 @@ pub(crate) fn discard(
     if rows == 0 {
         return Ok(false);
     }
-    tx.execute(
+    tx.run(
         "INSERT INTO deleted_manifest_blobs (repository_id, manifest, digest)
          SELECT repository_id, manifest, digest FROM manifest_blobs
          WHERE repository_id = $1 AND manifest = $2",
         &values[..2],
     )?;
-    tx.execute(
+    tx.run(
         "INSERT INTO deleted_manifest_children (repository_id, manifest, digest)
          SELECT repository_id, manifest, digest FROM manifest_children
          WHERE repository_id = $1 AND manifest = $2",
@@ -123,22 +123,22 @@ pub(crate) fn discard_all(
         &values,
     )?;
     let id = [values[0]];
-    tx.execute(
+    tx.run(
         "INSERT INTO deleted_manifest_blobs (repository_id, manifest, digest)
          SELECT repository_id, manifest, digest FROM manifest_blobs WHERE repository_id = $1",
         &id,
     )?;
-    tx.execute(
+    tx.run(
         "INSERT INTO deleted_manifest_children (repository_id, manifest, digest)
          SELECT repository_id, manifest, digest FROM manifest_children WHERE repository_id = $1",
         &id,
     )?;
     // Before the manifests, for a child may stand before its index.
-    tx.execute(
+    tx.run(
         "DELETE FROM manifest_children WHERE repository_id = $1",
         &id,
     )?;
-    tx.execute("DELETE FROM manifests WHERE repository_id = $1", &id)?;
+    tx.run("DELETE FROM manifests WHERE repository_id = $1", &id)?;
     Ok(rows)
 }
 
@@ -188,7 +188,7 @@ pub(crate) fn purge(
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<bool, Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM manifest_pulls WHERE repository_id = $1 AND digest = $2",
         &[repository.0.into(), digest.as_str().into()],
     )?;
@@ -284,12 +284,11 @@ pub(crate) fn queue_needs(
     digest: &Digest,
     since: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE repository_blobs SET review_since = $3 WHERE repository_id = $1 AND digest IN
              (SELECT digest FROM deleted_manifest_blobs WHERE repository_id = $1 AND manifest = $2)",
         &[repository.0.into(), digest.as_str().into(), since.0.into()],
     )
-    .map(|_| ())
 }
 
 /// A manifest that came with another one: an image of an index, or a referrer.

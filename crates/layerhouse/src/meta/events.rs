@@ -53,7 +53,7 @@ pub(crate) struct Lost {
 /// Writes an event behind all others.
 pub(crate) fn append(tx: &Transaction<'_>, event: &NewEvent<'_>) -> Result<(), Fault> {
     let last = last(tx)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO events (id, happened_at, bytes_before, repository, action, media_type, body)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
@@ -111,20 +111,24 @@ pub(crate) fn endpoints(tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
     )
 }
 
-/// From now on these are told, and no others: a new one of what happens next, one that was told
-/// before from where it stopped.
-pub(crate) fn set_endpoints(tx: &Transaction<'_>, names: &[String]) -> Result<(), Fault> {
+/// From now on these are told: a new one of what happens next, one that was told before from where it stopped.
+pub(crate) fn add_endpoints(tx: &Transaction<'_>, names: &[String]) -> Result<(), Fault> {
     let end = last(tx)?.id;
     for name in names {
-        tx.execute(
+        tx.run(
             "INSERT INTO event_endpoints (name, passed) VALUES ($1, $2)
              ON CONFLICT (name) DO NOTHING",
             &[name.as_str().into(), end.into()],
         )?;
     }
+    Ok(())
+}
+
+/// Others than these are told no more.
+pub(crate) fn remove_other_endpoints(tx: &Transaction<'_>, names: &[String]) -> Result<(), Fault> {
     for name in endpoints(tx)? {
         if !names.contains(&name) {
-            tx.execute(
+            tx.run(
                 "DELETE FROM event_endpoints WHERE name = $1",
                 &[name.as_str().into()],
             )?;
@@ -181,7 +185,7 @@ pub(crate) fn count_after(tx: &Transaction<'_>, passed: EventId) -> Result<u64, 
 
 /// An endpoint has, or does not want, every event up to this one.
 pub(crate) fn pass(tx: &Transaction<'_>, endpoint: &str, up_to: EventId) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE event_endpoints SET passed = $2 WHERE name = $1 AND passed < $2",
         &[endpoint.into(), up_to.0.into()],
     )?;
@@ -240,7 +244,7 @@ pub(crate) fn remove_beyond(
             Ok(())
         },
     )?;
-    tx.execute(
+    tx.run(
         "UPDATE event_endpoints SET passed = $1 WHERE passed < $1",
         &[cut.into()],
     )?;
@@ -310,7 +314,7 @@ mod tests {
         let mut bulk = database.bulk().expect("nobody else writes");
         bulk.change(|tx| {
             let names: Vec<_> = endpoints.iter().map(|name| (*name).to_owned()).collect();
-            set_endpoints(tx, &names)?;
+            add_endpoints(tx, &names)?;
             fill(tx, count);
             test(tx);
             Ok(())
@@ -370,13 +374,13 @@ mod tests {
     #[test]
     fn an_endpoint_is_told_from_when_it_came_until_it_goes() {
         with_outbox(&["a"], 2, |tx| {
-            set_endpoints(tx, &["a".to_owned(), "b".to_owned()]).unwrap();
+            add_endpoints(tx, &["a".to_owned(), "b".to_owned()]).unwrap();
             fill(tx, 1);
             assert_eq!((ids(tx, "a"), ids(tx, "b")), (vec![1, 2, 3], vec![3]));
-            set_endpoints(tx, &["b".to_owned()]).unwrap();
+            remove_other_endpoints(tx, &["b".to_owned()]).unwrap();
             assert_eq!(passed(tx, "a").unwrap(), None);
             assert_eq!(remove_passed(tx, 100).unwrap(), 2);
-            set_endpoints(tx, &[]).unwrap();
+            remove_other_endpoints(tx, &[]).unwrap();
             assert_eq!(remove_passed(tx, 100).unwrap(), 1);
         });
     }

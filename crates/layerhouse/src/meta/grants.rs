@@ -137,14 +137,14 @@ pub(crate) fn set(
         )?,
     };
     if let Some(id) = same {
-        tx.execute(
+        tx.run(
             "UPDATE grants SET role = $2 WHERE id = $1",
             &[id.into(), role.into()],
         )?;
         return Ok(GrantId(id));
     }
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM grants", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO grants (id, namespace_id, team_id, account_id, pattern, role, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
@@ -162,6 +162,5 @@ pub(crate) fn set(
 
 /// Removes a grant.
 pub(crate) fn delete(tx: &Transaction<'_>, id: GrantId) -> Result<(), Fault> {
-    tx.execute("DELETE FROM grants WHERE id = $1", &[id.0.into()])
-        .map(|_| ())
+    tx.run("DELETE FROM grants WHERE id = $1", &[id.0.into()])
 }

@@ -49,7 +49,7 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> Result<InvitationId, Fault> {
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM invitations", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO invitations (id, hash, email, is_setup, created_by, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
@@ -101,9 +101,8 @@ pub(crate) fn delete(tx: &Transaction<'_>, id: InvitationId) -> Result<bool, Fau
 
 /// Removes the codes that make a first administrator and were made `until` then.
 pub(crate) fn delete_setup(tx: &Transaction<'_>, until: Timestamp) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM invitations WHERE is_setup = 1 AND created_at <= $1",
         &[until.0.into()],
     )
-    .map(|_| ())
 }

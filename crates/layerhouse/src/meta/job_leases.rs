@@ -1,5 +1,6 @@
-//! Which process does what only one is to do at a time. Nothing is decided by it that would be wrong if two did it
-//! for a while: every transaction looks again.
+//! What several processes share beside the registry itself: which of them does what only one is to do at a time, and the
+//! key of their seals. Nothing is decided by a lease that would be
+//! wrong if two had it for a while: every transaction looks again.
 
 use super::transaction::Transaction;
 use crate::fault::Fault;
@@ -62,9 +63,20 @@ pub(crate) fn renew(tx: &Transaction<'_>, name: &str, holder: &str) -> Result<bo
 
 /// Gives the lease back, if `holder` has it.
 pub(crate) fn release(tx: &Transaction<'_>, name: &str, holder: &str) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM job_leases WHERE name = $1 AND holder = $2",
         &[name.into(), holder.into()],
     )
-    .map(|_| ())
+}
+
+/// The key that seals what clients keep: `new`, if there was none.
+pub(crate) fn sealing_key(tx: &Transaction<'_>, new: &[u8]) -> Result<Vec<u8>, Fault> {
+    tx.run(
+        "INSERT INTO sealing_keys (id, key) VALUES (1, $1) ON CONFLICT (id) DO NOTHING",
+        &[new.into()],
+    )?;
+    let found = tx.query_one("SELECT key FROM sealing_keys WHERE id = 1", &[], |row| {
+        row.bytes(0)
+    })?;
+    Ok(found.unwrap_or_default())
 }

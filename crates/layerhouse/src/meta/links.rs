@@ -56,7 +56,7 @@ pub(crate) fn mark_stale(
     repository: &RepositoryName,
     link: &Link,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO stale_links (repository, kind, name, change) VALUES ($1, $2, $3, 1)
          ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
         &[
@@ -75,7 +75,7 @@ pub(crate) fn mark_tags_stale(
     id: RepositoryId,
     manifest: &Digest,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO stale_links (repository, kind, name, change)
          SELECT $1, 'tag', name, 1 FROM tags WHERE repository_id = $2 AND digest = $3
          ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
@@ -95,19 +95,19 @@ pub(crate) fn mark_all_stale(
     id: RepositoryId,
 ) -> Result<(), Fault> {
     let values = [repository.as_str().into(), id.0.into()];
-    tx.execute(
+    tx.run(
         "INSERT INTO stale_links (repository, kind, name, change)
          SELECT $1, 'layer', digest, 1 FROM repository_blobs WHERE repository_id = $2
          ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "INSERT INTO stale_links (repository, kind, name, change)
          SELECT $1, 'manifest', digest, 1 FROM manifests WHERE repository_id = $2
          ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "INSERT INTO stale_links (repository, kind, name, change)
          SELECT $1, 'tag', name, 1 FROM tags WHERE repository_id = $2
          ON CONFLICT (repository, kind, name) DO UPDATE SET change = stale_links.change + 1",
@@ -210,9 +210,14 @@ pub(crate) fn state(
     })
 }
 
+/// No link is stale, for there are no link files. How many were.
+pub(crate) fn forget_stale(tx: &Transaction<'_>) -> Result<usize, Fault> {
+    tx.execute("DELETE FROM stale_links", &[])
+}
+
 /// The file is as the rows were; keeps the mark if they changed again since.
 pub(crate) fn mark_written(tx: &Transaction<'_>, written: &StaleLink) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM stale_links
          WHERE repository = $1 AND kind = $2 AND name = $3 AND change = $4",
         &[

@@ -39,7 +39,7 @@ pub(crate) fn put(
     manifest: &NewManifest,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO manifests (repository_id, digest, media_type, size, content, subject,
                                 artifact_type, annotations, pushed_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -68,7 +68,7 @@ pub(crate) fn need_blob(
     manifest: &Digest,
     blob: &Digest,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO manifest_blobs (repository_id, manifest, digest) VALUES ($1, $2, $3)
          ON CONFLICT DO NOTHING",
         &[
@@ -87,7 +87,7 @@ pub(crate) fn need_child(
     manifest: &Digest,
     child: &Digest,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO manifest_children (repository_id, manifest, digest) VALUES ($1, $2, $3)
          ON CONFLICT DO NOTHING",
         &[
@@ -106,7 +106,7 @@ pub(crate) fn do_without_child(
     manifest: &Digest,
     child: &Digest,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO absent_children (repository_id, manifest, digest) VALUES ($1, $2, $3)
          ON CONFLICT DO NOTHING",
         &[
@@ -143,14 +143,14 @@ pub(crate) fn end_absence(
     digest: &Digest,
 ) -> Result<(), Fault> {
     let values = [repository.0.into(), digest.as_str().into()];
-    tx.execute(
+    tx.run(
         "INSERT INTO manifest_children (repository_id, manifest, digest)
          SELECT repository_id, manifest, digest FROM absent_children
          WHERE repository_id = $1 AND digest = $2
          ON CONFLICT DO NOTHING",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "DELETE FROM absent_children WHERE repository_id = $1 AND digest = $2",
         &values,
     )?;

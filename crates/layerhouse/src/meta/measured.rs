@@ -13,11 +13,11 @@ pub(crate) fn make_repository(
     visibility: &str,
     (stars, pulls): (i64, i64),
 ) -> Result<RepositoryId, Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO repositories (id, name, created_at, visibility) VALUES ($1, $2, 0, $3)",
         &[id.into(), name.into(), visibility.into()],
     )?;
-    tx.execute(
+    tx.run(
         "INSERT INTO repository_counts (repository_id, pulls, stars) VALUES ($1, $2, $3)",
         &[id.into(), pulls.into(), stars.into()],
     )?;
@@ -31,18 +31,18 @@ pub(crate) fn make_member(
     namespaces: &[String],
 ) -> Result<AccountId, Fault> {
     let name = format!("user{account}");
-    tx.execute(
+    tx.run(
         "INSERT INTO accounts (id, name, kind, source, created_at) VALUES ($1, $2, 'user', 'local', 0)",
         &[account.into(), name.as_str().into()],
     )?;
     for (number, namespace) in (0..).zip(namespaces) {
         let id = (account << 32) + number;
-        tx.execute(
+        tx.run(
             "INSERT INTO namespaces (id, name, kind, created_at) VALUES ($1, $2, 'organization', 0)
              ON CONFLICT DO NOTHING",
             &[id.into(), namespace.as_str().into()],
         )?;
-        tx.execute(
+        tx.run(
             "INSERT INTO members (namespace_id, account_id, role, added_at)
              SELECT id, $1, 'reader', 0 FROM namespaces WHERE name = $2",
             &[account.into(), namespace.as_str().into()],
@@ -53,7 +53,7 @@ pub(crate) fn make_member(
 
 /// Everything that was queued is known from now on: images of many sizes for one platform or two.
 pub(crate) fn learn_all(tx: &Transaction<'_>) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO image_facts (repository_id, digest, kind, image_bytes, largest_bytes, platforms,
                                   created_at)
          SELECT repository_id, digest, 'image', ABS(RANDOM() % 1000000000), 1000000,
@@ -61,7 +61,7 @@ pub(crate) fn learn_all(tx: &Transaction<'_>) -> Result<(), Fault> {
          FROM image_queue",
         &[],
     )?;
-    tx.execute("DELETE FROM image_queue", &[])?;
+    tx.run("DELETE FROM image_queue", &[])?;
     Ok(())
 }
 

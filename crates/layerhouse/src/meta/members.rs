@@ -61,7 +61,7 @@ pub(crate) fn set(
     role: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO members (namespace_id, account_id, role, added_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (namespace_id, account_id) DO UPDATE SET role = excluded.role",
         &[
@@ -71,7 +71,6 @@ pub(crate) fn set(
             now.0.into(),
         ],
     )
-    .map(|_| ())
 }
 
 /// Takes an account's role in a namespace away; whether it had one.

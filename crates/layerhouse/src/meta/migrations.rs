@@ -22,7 +22,7 @@ pub(super) const STEPS: [&str; 13] = [
     include_str!("migrations/0010_browse.sql"),
     include_str!("migrations/0011_storage_samples.sql"),
     include_str!("migrations/0012_objects.sql"),
-    include_str!("migrations/0013_job_leases.sql"),
+    include_str!("migrations/0013_replicas.sql"),
 ];
 
 /// The commit of a step. No literal at its place, for only the start of a newer release on an older

@@ -91,7 +91,7 @@ pub(crate) fn do_without_blob(
     blob: &Digest,
     size_bytes: u64,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO absent_blobs (repository_id, manifest, digest, size) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING",
         &[
@@ -101,7 +101,6 @@ pub(crate) fn do_without_blob(
             size(size_bytes).into(),
         ],
     )
-    .map(|_| ())
 }
 
 /// Whether it is recorded that a manifest does without a blob for now.
@@ -135,18 +134,17 @@ pub(super) fn end_blob_absence(
     if !is_missed {
         return Ok(());
     }
-    tx.execute(
+    tx.run(
         "INSERT INTO manifest_blobs (repository_id, manifest, digest)
          SELECT repository_id, manifest, digest FROM absent_blobs
          WHERE repository_id = $1 AND digest = $2
          ON CONFLICT DO NOTHING",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "DELETE FROM absent_blobs WHERE repository_id = $1 AND digest = $2",
         &values,
     )
-    .map(|_| ())
 }
 
 /// How long a manifest of the repository says that a blob is which is not there yet.
@@ -257,14 +255,14 @@ pub(crate) fn evict(
     since: Timestamp,
 ) -> Result<bool, Fault> {
     let values = [repository.0.into(), digest.as_str().into(), since.0.into()];
-    tx.execute(
+    tx.run(
         "UPDATE repository_blobs
          SET review_since = $3, linked_at = CASE WHEN linked_at < $3 THEN linked_at ELSE $3 END
          WHERE repository_id = $1 AND digest IN
              (SELECT digest FROM manifest_blobs WHERE repository_id = $1 AND manifest = $2)",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "DELETE FROM manifest_pulls WHERE repository_id = $1 AND digest = $2",
         &values[..2],
     )?;

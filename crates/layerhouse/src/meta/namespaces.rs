@@ -90,12 +90,12 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> Result<NamespaceId, Fault> {
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM namespaces", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO namespaces (id, name, kind, created_at) VALUES ($1, $2, $3, $4)",
         &[id.into(), name.into(), kind.as_str().into(), now.0.into()],
     )?;
     if let Some(owner) = owner {
-        tx.execute(
+        tx.run(
             "INSERT INTO members (namespace_id, account_id, role, added_at)
              VALUES ($1, $2, 'owner', $3)",
             &[id.into(), owner.0.into(), now.0.into()],
@@ -106,7 +106,7 @@ pub(crate) fn create(
 
 /// Sets what its owners may change about a namespace.
 pub(crate) fn update(tx: &Transaction<'_>, namespace: &Namespace) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE namespaces SET description = $2, default_visibility = $3 WHERE id = $1",
         &[
             namespace.id.0.into(),
@@ -114,13 +114,11 @@ pub(crate) fn update(tx: &Transaction<'_>, namespace: &Namespace) -> Result<(), 
             namespace.default_visibility.as_deref().into(),
         ],
     )
-    .map(|_| ())
 }
 
 /// Removes a namespace with its members, teams and grants.
 pub(crate) fn delete(tx: &Transaction<'_>, id: NamespaceId) -> Result<(), Fault> {
-    tx.execute("DELETE FROM namespaces WHERE id = $1", &[id.0.into()])
-        .map(|_| ())
+    tx.run("DELETE FROM namespaces WHERE id = $1", &[id.0.into()])
 }
 
 /// Whether repositories stand under a namespace's name, those that were deleted and can come back among them:

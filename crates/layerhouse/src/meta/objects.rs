@@ -26,23 +26,22 @@ pub(crate) fn point(
     due: Timestamp,
 ) -> Result<(), Fault> {
     let values = [digest.as_str().into(), key.into(), due.0.into()];
-    tx.execute(
+    tx.run(
         "INSERT INTO object_removals (object_key, due_at)
          SELECT object_key, $3 FROM blobs
          WHERE digest = $1 AND object_key IS NOT NULL AND object_key <> $2
          ON CONFLICT (object_key) DO NOTHING",
         &values,
     )?;
-    tx.execute(
+    tx.run(
         "UPDATE blobs SET object_key = $2 WHERE digest = $1",
         &values[..2],
     )?;
     // It may have been given up before what was tried then came true after all.
-    tx.execute(
+    tx.run(
         "DELETE FROM object_removals WHERE object_key = $1",
         &[key.into()],
     )
-    .map(|_| ())
 }
 
 /// The object that the blob was is not there, or not what it should be; whether it was the blob's still.
@@ -65,23 +64,21 @@ pub(crate) fn withdraw(
 
 /// The object of a blob whose row goes in this transaction is to go, too.
 pub(super) fn remove_with(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO object_removals (object_key, due_at)
          SELECT object_key, 0 FROM blobs WHERE digest = $1 AND object_key IS NOT NULL
          ON CONFLICT (object_key) DO NOTHING",
         &[digest.as_str().into()],
     )
-    .map(|_| ())
 }
 
 /// An object is to go when it is `due`.
 pub(crate) fn remove_later(tx: &Transaction<'_>, key: &str, due: Timestamp) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO object_removals (object_key, due_at) VALUES ($1, $2)
          ON CONFLICT (object_key) DO NOTHING",
         &[key.into(), due.0.into()],
     )
-    .map(|_| ())
 }
 
 /// Objects that are to go by now, at most so many.
@@ -95,11 +92,10 @@ pub(crate) fn due(tx: &Transaction<'_>, now: Timestamp, rows: usize) -> Result<V
 
 /// An object is gone.
 pub(crate) fn end_removal(tx: &Transaction<'_>, key: &str) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM object_removals WHERE object_key = $1",
         &[key.into()],
     )
-    .map(|_| ())
 }
 
 /// Has an object removed when it is `due` that no row knows; unless one does by now, or the upload that writes it is open.
@@ -108,7 +104,8 @@ pub(crate) fn remove_left_over(
     key: &str,
     due: Timestamp,
 ) -> Result<(), Fault> {
-    let upload = key.rsplit('/').next().unwrap_or(key);
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let (upload, _) = name.split_once('.').unwrap_or((name, ""));
     let is_open = tx.exists("SELECT 1 FROM uploads WHERE id = $1", &[upload.into()])?;
     if is_open || is_accounted(tx, key)? {
         return Ok(());
@@ -135,8 +132,30 @@ pub(crate) fn give_bucket(tx: &Transaction<'_>, new: &str) -> Result<String, Fau
     if let Some(id) = bucket(tx)? {
         return Ok(id);
     }
-    tx.execute("INSERT INTO buckets (id) VALUES ($1)", &[new.into()])?;
+    tx.run("INSERT INTO buckets (id) VALUES ($1)", &[new.into()])?;
     Ok(new.to_owned())
+}
+
+/// When the objects of the bucket were listed last.
+pub(crate) fn listed_at(tx: &Transaction<'_>) -> Result<Option<Timestamp>, Fault> {
+    let found = tx.query_one("SELECT listed_at FROM buckets", &[], |row| {
+        row.optional_int(0)
+    })?;
+    Ok(found.flatten().map(Timestamp))
+}
+
+/// They were listed then.
+pub(crate) fn set_listed_at(tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fault> {
+    tx.run("UPDATE buckets SET listed_at = $1", &[now.0.into()])
+}
+
+/// A blob that is a file, and good as far as is known.
+pub(crate) fn a_file(tx: &Transaction<'_>) -> Result<Option<Digest>, Fault> {
+    tx.query_one(
+        "SELECT digest FROM blobs WHERE object_key IS NULL AND damaged_at IS NULL LIMIT 1",
+        &[],
+        |row| row.parsed(0),
+    )
 }
 
 /// Whether any blob is an object.

@@ -51,7 +51,7 @@ pub(crate) fn put(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let described_by = if page.is_of_people { "people" } else { "image" };
-    tx.execute(
+    tx.run(
         "INSERT INTO repository_pages (repository_id, description, readme, labels, described_by,
                                        updated_at)
          VALUES ($1, $2, $3, $4, $5, $6)

@@ -172,13 +172,12 @@ pub(crate) fn note_pull(
     digest: &Digest,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO manifest_pulls (repository_id, digest, pulled_at)
          SELECT repository_id, digest, $3 FROM manifests WHERE repository_id = $1 AND digest = $2
          ON CONFLICT (repository_id, digest) DO UPDATE SET pulled_at = excluded.pulled_at",
         &[repository.0.into(), digest.as_str().into(), at.0.into()],
     )
-    .map(|_| ())
 }
 
 /// From now on it is known what is pulled from a repository, unless it was already.
@@ -187,12 +186,11 @@ pub(crate) fn begin_pulls(
     repository: RepositoryId,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO manifest_pulls (repository_id, digest, pulled_at) VALUES ($1, $2, $3)
          ON CONFLICT (repository_id, digest) DO NOTHING",
         &[repository.0.into(), BEGINNING.into(), now.0.into()],
     )
-    .map(|_| ())
 }
 
 /// Since when it is known what is pulled from a repository.

@@ -84,21 +84,37 @@ pub(crate) fn links(
     )
 }
 
-/// The size in bytes of a blob in a repository, and whether its link waits to be reviewed; `None` if it is not linked.
-pub(crate) fn size_and_queued(
+/// What a look at a blob in a repository says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) size_bytes: u64,
+    /// Of the object that it is; `None` for a file.
+    pub(crate) object_key: Option<String>,
+    /// Its link waits to be reviewed.
+    pub(crate) is_queued: bool,
+}
+
+/// A blob in a repository; `None` if it is not linked.
+pub(crate) fn look(
     tx: &Transaction<'_>,
     repository: &RepositoryName,
     digest: &Digest,
-) -> Result<Option<(u64, bool)>, Fault> {
+) -> Result<Option<Looked>, Fault> {
     tx.query_one(
-        "SELECT blobs.size, repository_blobs.review_since IS NOT NULL
+        "SELECT blobs.size, blobs.object_key, repository_blobs.review_since IS NOT NULL
          FROM repository_blobs
          JOIN repositories ON repositories.id = repository_blobs.repository_id
          JOIN blobs ON blobs.digest = repository_blobs.digest
          WHERE repositories.name = $1 AND repository_blobs.digest = $2
            AND repository_blobs.removed_at IS NULL",
         &[repository.as_str().into(), digest.as_str().into()],
-        |row| Ok((bytes(row.int(0)?), row.int(1)? != 0)),
+        |row| {
+            Ok(Looked {
+                size_bytes: bytes(row.int(0)?),
+                object_key: row.optional_text(1)?,
+                is_queued: row.int(2)? != 0,
+            })
+        },
     )
 }
 
@@ -277,7 +293,7 @@ pub(crate) fn set_link(
     digest: &Digest,
     since: Option<Timestamp>,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE repository_blobs SET review_since = $3 WHERE repository_id = $1 AND digest = $2",
         &[
             repository.0.into(),
@@ -285,7 +301,6 @@ pub(crate) fn set_link(
             since.map(|since| since.0).into(),
         ],
     )
-    .map(|_| ())
 }
 
 /// Blobs whose wait began at `until` or before, in that order, behind `after`, at most `rows`.
@@ -331,23 +346,21 @@ fn read_blob(row: &Row<'_>) -> Result<QueuedBlob, Fault> {
 
 /// Reviews a blob no more: something links it.
 pub(crate) fn settle_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE blobs SET review_since = NULL WHERE digest = $1",
         &[digest.as_str().into()],
     )
-    .map(|_| ())
 }
 
 /// Forgets a blob that nothing links; its file is removed next.
 pub(crate) fn remove_blob(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
     super::objects::remove_with(tx, digest)?;
     let digest = [digest.as_str().into()];
-    tx.execute("DELETE FROM blobs WHERE digest = $1", &digest)?;
-    tx.execute(
+    tx.run("DELETE FROM blobs WHERE digest = $1", &digest)?;
+    tx.run(
         "INSERT INTO removals (digest) VALUES ($1) ON CONFLICT DO NOTHING",
         &digest,
     )
-    .map(|_| ())
 }
 
 /// The files of these blobs were to be removed, and it is not known that they were.
@@ -357,11 +370,10 @@ pub(crate) fn removals(tx: &Transaction<'_>) -> Result<Vec<Digest>, Fault> {
 
 /// The file of a blob is removed.
 pub(crate) fn end_removal(tx: &Transaction<'_>, digest: &Digest) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM removals WHERE digest = $1",
         &[digest.as_str().into()],
     )
-    .map(|_| ())
 }
 
 /// Has everything reviewed, counted from `since`, that nothing needs and that is in no queue: what was read

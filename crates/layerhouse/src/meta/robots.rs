@@ -30,9 +30,8 @@ pub(crate) fn list(
 /// Removes all robots of a namespace.
 pub(crate) fn delete_all(tx: &Transaction<'_>, namespace: &str) -> Result<(), Fault> {
     let (begin, end) = (format!("{namespace}+"), format!("{namespace},"));
-    tx.execute(
+    tx.run(
         "DELETE FROM accounts WHERE kind = 'robot' AND name > $1 AND name < $2",
         &[begin.as_str().into(), end.as_str().into()],
     )
-    .map(|_| ())
 }

@@ -204,7 +204,7 @@ pub(crate) fn begin(
         return Ok(open);
     }
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM scrub_passes", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO scrub_passes (id, why, repository_id, started_at, due_before, phase,
              cursor_repository, cursor_digest, total_bytes, bytes, blobs, manifests, damaged, unreadable,
              repaired)
@@ -224,7 +224,7 @@ pub(crate) fn begin(
 /// Writes down how far a pass is, and whether it is over.
 pub(crate) fn save(tx: &Transaction<'_>, pass: &Pass) -> Result<(), Fault> {
     let counts = &pass.counts;
-    tx.execute(
+    tx.run(
         "UPDATE scrub_passes SET phase = $2, cursor_repository = $3, cursor_digest = $4, bytes = $5,
              blobs = $6, manifests = $7, damaged = $8, unreadable = $9, repaired = $10, finished_at = $11
          WHERE id = $1",
@@ -243,7 +243,7 @@ pub(crate) fn save(tx: &Transaction<'_>, pass: &Pass) -> Result<(), Fault> {
         ],
     )?;
     if pass.finished_at.is_some() {
-        tx.execute(
+        tx.run(
             "DELETE FROM scrub_passes WHERE finished_at IS NOT NULL AND id NOT IN
                  (SELECT id FROM scrub_passes ORDER BY id DESC LIMIT $1)",
             &[limit(PASSES_KEPT)],
@@ -352,7 +352,7 @@ pub(crate) fn found_sound(
 ) -> Result<(), Fault> {
     resize(tx, digest, size_bytes)?;
     // Damage that was found while it was hashed stays.
-    tx.execute(
+    tx.run(
         "UPDATE blobs SET verified_at = $2,
              damaged_at = CASE WHEN damaged_at <= $2 THEN NULL ELSE damaged_at END
          WHERE digest = $1",
@@ -368,7 +368,8 @@ pub(crate) fn found_damaged(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let rows = tx.execute(
-        "UPDATE blobs SET damaged_at = $2 WHERE digest = $1 AND damaged_at IS NULL",
+        "UPDATE blobs SET damaged_at = $2
+         WHERE digest = $1 AND damaged_at IS NULL AND object_key IS NULL",
         &[digest.as_str().into(), now.0.into()],
     )?;
     Ok(rows == 1)
@@ -401,7 +402,7 @@ pub(crate) fn forget(
     digest: &Digest,
     manifest_of: Option<RepositoryId>,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM scrub_findings WHERE digest = $1 AND repository_id = $2",
         &[
             digest.as_str().into(),
@@ -413,7 +414,7 @@ pub(crate) fn forget(
 
 /// Forgets what was found of things that are gone, or that were pushed again since.
 pub(crate) fn forget_gone(tx: &Transaction<'_>) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM scrub_findings WHERE NOT EXISTS
              (SELECT 1 FROM blobs WHERE scrub_findings.repository_id = 0
                 AND blobs.digest = scrub_findings.digest
@@ -432,7 +433,7 @@ pub(crate) fn repair_manifest(
     manifest: &DueManifest,
     content: &[u8],
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE manifests SET content = $3, size = $4 WHERE repository_id = $1 AND digest = $2",
         &[
             manifest.repository_id.0.into(),

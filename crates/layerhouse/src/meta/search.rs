@@ -322,11 +322,11 @@ pub(crate) fn put(tx: &Transaction<'_>, document: &Document) -> Result<(), Fault
                 "INSERT INTO search_names (rowid, words) VALUES ($1, $4)",
                 "INSERT INTO search_texts (rowid, words) VALUES ($1, $5)",
             ] {
-                tx.execute(sql, &values)?;
+                tx.run(sql, &values)?;
             }
         }
         Engine::Postgres(_) => {
-            tx.execute(
+            tx.run(
                 "INSERT INTO search_documents (position, repository_id, name, names, texts)
                  VALUES ($1, $2, $3, array_to_tsvector(string_to_array($4, ' ')),
                          array_to_tsvector(string_to_array($5, ' ')))",
@@ -339,7 +339,7 @@ pub(crate) fn put(tx: &Transaction<'_>, document: &Document) -> Result<(), Fault
 
 /// Lets a repository be found no more.
 pub(crate) fn remove(tx: &Transaction<'_>, repository: RepositoryId) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM search_documents WHERE repository_id = $1",
         &[repository.0.into()],
     )?;
@@ -348,7 +348,7 @@ pub(crate) fn remove(tx: &Transaction<'_>, repository: RepositoryId) -> Result<(
 
 /// Has the job look at a repository again.
 pub(crate) fn mark_stale(tx: &Transaction<'_>, repository: RepositoryId) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO search_stale (repository_id) VALUES ($1) ON CONFLICT DO NOTHING",
         &[repository.0.into()],
     )?;
@@ -366,7 +366,7 @@ pub(crate) fn stale(tx: &Transaction<'_>, limit: usize) -> Result<Vec<Repository
 
 /// It was looked at.
 pub(crate) fn unmark_stale(tx: &Transaction<'_>, repository: RepositoryId) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM search_stale WHERE repository_id = $1",
         &[repository.0.into()],
     )?;
@@ -399,7 +399,7 @@ pub(crate) fn progress(tx: &Transaction<'_>) -> Result<Progress, Fault> {
 
 /// The job came so far.
 pub(crate) fn set_progress(tx: &Transaction<'_>, progress: Progress) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE search_progress SET repository_id = $1, tag_event_id = $2",
         &[progress.repository.into(), progress.tag_event.into()],
     )?;

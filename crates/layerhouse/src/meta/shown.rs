@@ -66,9 +66,8 @@ pub(crate) fn list_official(
 
 /// Shows a repository to all, hides it, or leaves that to the configuration.
 pub(crate) fn set(tx: &Transaction<'_>, name: &str, visibility: Option<&str>) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE repositories SET visibility = $2 WHERE name = $1",
         &[name.into(), visibility.into()],
     )
-    .map(|_| ())
 }

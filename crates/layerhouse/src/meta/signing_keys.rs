@@ -51,7 +51,7 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM signing_keys", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO signing_keys (id, algorithm, private_key, certificate, created_at)
          VALUES ($1, $2, $3, $4, $5)",
         &[
@@ -62,23 +62,20 @@ pub(crate) fn create(
             now.0.into(),
         ],
     )
-    .map(|_| ())
 }
 
 /// Has a key sign no more.
 pub(crate) fn retire(tx: &Transaction<'_>, key: SigningKeyId, now: Timestamp) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE signing_keys SET retired_at = $2 WHERE id = $1",
         &[key.0.into(), now.0.into()],
     )
-    .map(|_| ())
 }
 
 /// Removes keys that were retired before `before`.
 pub(crate) fn delete_retired(tx: &Transaction<'_>, before: Timestamp) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM signing_keys WHERE retired_at < $1",
         &[before.0.into()],
     )
-    .map(|_| ())
 }

@@ -132,7 +132,7 @@ impl Snapshot {
 /// Remembers a backup.
 pub(crate) fn remember(tx: &Transaction<'_>, made: &Made) -> Result<(), Fault> {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX).into();
-    tx.execute(
+    tx.run(
         "INSERT INTO backups (taken_at, place, blobs, bytes, new_blobs, new_bytes, missing)
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
         &[
@@ -145,7 +145,7 @@ pub(crate) fn remember(tx: &Transaction<'_>, made: &Made) -> Result<(), Fault> {
             count(made.missing),
         ],
     )?;
-    tx.execute(
+    tx.run(
         "DELETE FROM backups WHERE taken_at NOT IN
              (SELECT taken_at FROM backups ORDER BY taken_at DESC LIMIT $1)",
         &[BACKUPS_KEPT.into()],
@@ -181,7 +181,7 @@ pub(crate) fn last(tx: &Transaction<'_>) -> Result<Option<Made>, Fault> {
 /// The database failed.
 pub(crate) fn settle(mut bulk: Bulk, missing: &[Digest], now: Timestamp) -> Result<(), Fault> {
     bulk.change(|tx| {
-        tx.execute("DELETE FROM uploads", &[])?;
+        tx.run("DELETE FROM uploads", &[])?;
         for name in super::adoptions::repositories(tx)? {
             if let Some(id) = super::repositories::find(tx, &name)? {
                 super::links::mark_all_stale(tx, &name, id)?;

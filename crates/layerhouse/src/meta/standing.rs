@@ -128,14 +128,14 @@ pub(crate) fn replace_teams(
     let mut is_changed = false;
     for gone in before.iter().filter(|id| !teams.contains(id)) {
         is_changed = true;
-        tx.execute(
+        tx.run(
             "DELETE FROM team_members WHERE team_id = $1 AND account_id = $2 AND source = $3",
             &[(*gone).into(), account.0.into(), source.into()],
         )?;
     }
     for new in teams.iter().filter(|id| !before.contains(id)) {
         is_changed = true;
-        tx.execute(
+        tx.run(
             "INSERT INTO team_members (team_id, account_id, source, added_at)
              VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             &[(*new).into(), account.0.into(), source.into(), now.0.into()],

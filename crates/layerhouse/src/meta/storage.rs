@@ -33,7 +33,7 @@ pub(crate) fn stored_bytes(tx: &Transaction<'_>) -> Result<(u64, u64), Fault> {
 
 /// Keeps a sample; of the same moment, the first.
 pub(crate) fn keep(tx: &Transaction<'_>, sample: &Sample) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO storage_samples
            (at, unique_bytes, logical_bytes, deleted_bytes, uploads_bytes, free_bytes)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (at) DO NOTHING",
@@ -51,7 +51,7 @@ pub(crate) fn keep(tx: &Transaction<'_>, sample: &Sample) -> Result<(), Fault> {
 
 /// Keeps of samples before `daily` the first of each day (UTC), and of those before `gone` none.
 pub(crate) fn thin(tx: &Transaction<'_>, daily: Timestamp, gone: Timestamp) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM storage_samples WHERE at < $2 OR at < $1 AND EXISTS (
            SELECT 1 FROM storage_samples AS earlier
            WHERE earlier.at < storage_samples.at

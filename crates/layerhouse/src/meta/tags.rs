@@ -65,7 +65,7 @@ pub(crate) fn move_tag(
     now: Timestamp,
 ) -> Result<Option<Digest>, Fault> {
     let before = find(tx, repository, tag)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO tags (repository_id, name, digest, moved_at, version) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (repository_id, name)
          DO UPDATE SET digest = excluded.digest, moved_at = excluded.moved_at",
@@ -103,7 +103,7 @@ pub(crate) fn remove(
     let Some(before) = find(tx, repository, tag)? else {
         return Ok(None);
     };
-    tx.execute(
+    tx.run(
         "DELETE FROM tags WHERE repository_id = $1 AND name = $2",
         &[repository.0.into(), tag.as_str().into()],
     )?;
@@ -201,7 +201,7 @@ pub(crate) fn remove_pointing_at(
     now: Timestamp,
 ) -> Result<usize, Fault> {
     let (id, digest) = (repository.0.into(), manifest.as_str().into());
-    tx.execute(
+    tx.run(
         "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)
          SELECT $3 + ROW_NUMBER() OVER (ORDER BY name), repository_id, name, digest, NULL, $4, $5
          FROM tags WHERE repository_id = $1 AND digest = $2",
@@ -227,7 +227,7 @@ pub(crate) fn remove_all(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let id = repository.0.into();
-    tx.execute(
+    tx.run(
         "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)
          SELECT $2 + ROW_NUMBER() OVER (ORDER BY name), repository_id, name, digest, NULL, $3, $4
          FROM tags WHERE repository_id = $1",
@@ -238,7 +238,7 @@ pub(crate) fn remove_all(
             now.0.into(),
         ],
     )?;
-    tx.execute("DELETE FROM tags WHERE repository_id = $1", &[id])?;
+    tx.run("DELETE FROM tags WHERE repository_id = $1", &[id])?;
     Ok(())
 }
 
@@ -385,7 +385,7 @@ pub(crate) fn record(
     actor: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO tag_events (id, repository_id, tag, from_digest, to_digest, actor, happened_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[

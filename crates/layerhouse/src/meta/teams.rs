@@ -74,7 +74,7 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> Result<TeamId, Fault> {
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM teams", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO teams (id, namespace_id, name, description, created_at)
          VALUES ($1, $2, $3, $4, $5)",
         &[
@@ -90,8 +90,7 @@ pub(crate) fn create(
 
 /// Removes a team with what was granted to it.
 pub(crate) fn delete(tx: &Transaction<'_>, id: TeamId) -> Result<(), Fault> {
-    tx.execute("DELETE FROM teams WHERE id = $1", &[id.0.into()])
-        .map(|_| ())
+    tx.run("DELETE FROM teams WHERE id = $1", &[id.0.into()])
 }
 
 /// Who is in a team after `after` in byte order of their names, at most `rows` of them; by the word of several,
@@ -125,12 +124,11 @@ pub(crate) fn add(
     account: AccountId,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO team_members (team_id, account_id, source, added_at)
          VALUES ($1, $2, 'local', $3) ON CONFLICT DO NOTHING",
         &[id.0.into(), account.0.into(), now.0.into()],
     )
-    .map(|_| ())
 }
 
 /// By whose word an account is in a team.
@@ -148,9 +146,8 @@ pub(crate) fn sources(
 
 /// Takes an account out of a team where people put it there.
 pub(crate) fn remove(tx: &Transaction<'_>, id: TeamId, account: AccountId) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM team_members WHERE team_id = $1 AND account_id = $2 AND source = 'local'",
         &[id.0.into(), account.0.into()],
     )
-    .map(|_| ())
 }

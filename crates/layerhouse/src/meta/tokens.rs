@@ -141,7 +141,7 @@ pub(crate) fn create(
     now: Timestamp,
 ) -> Result<TokenId, Fault> {
     let id = super::next_id(tx, "SELECT COALESCE(MAX(id), 0) FROM tokens", now)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO tokens (id, account_id, kind, name, hash, limits, parent, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[
@@ -167,7 +167,7 @@ pub(crate) fn touch(
     used_at: Timestamp,
     expires_at: Option<Timestamp>,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE tokens SET last_used_at = $2, expires_at = COALESCE($3, expires_at)
          WHERE id = $1 AND COALESCE(last_used_at, 0) < $2",
         &[
@@ -176,7 +176,6 @@ pub(crate) fn touch(
             expires_at.map(|expires_at| expires_at.0).into(),
         ],
     )
-    .map(|_| ())
 }
 
 /// Removes a token with those that were made with it; whether it was there.
@@ -203,11 +202,10 @@ pub(crate) fn delete_others(
     account: AccountId,
     kept: TokenId,
 ) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "DELETE FROM tokens WHERE account_id = $1 AND id <> $2",
         &[account.0.into(), kept.0.into()],
     )
-    .map(|_| ())
 }
 
 /// Removes those tokens of a kind that were used longest ago, so that an account has at most `rows`; how many.

@@ -60,13 +60,13 @@ pub(super) struct Row<'a>(Columns<'a>);
 
 enum Columns<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    Postgres(&'a postgres::Row),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
     fn get<T>(&self, column: usize) -> Result<T, Fault>
     where
-        T: rusqlite::types::FromSql + for<'b> postgres::types::FromSql<'b>,
+        T: rusqlite::types::FromSql + for<'b> tokio_postgres::types::FromSql<'b>,
     {
         const DOING: &str = "reading a column";
         match self.0 {
@@ -139,6 +139,23 @@ impl<'a> Transaction<'a> {
         match self.engine {
             Engine::Sqlite(connection) => sqlite::execute(connection, sql, values),
             Engine::Postgres(session) => session.execute(sql, values),
+        }
+    }
+
+    /// Runs a statement, of which nobody needs to know how many rows it changed. On a server it is sent with the next one,
+    /// which fails if it does.
+    pub(super) fn run(&self, sql: &'static str, values: &[Value<'_>]) -> Result<(), Fault> {
+        match self.engine {
+            Engine::Sqlite(connection) => sqlite::execute(connection, sql, values).map(drop),
+            Engine::Postgres(session) => session.execute_later(sql, values),
+        }
+    }
+
+    /// Sees that all that was run was done.
+    pub(super) fn settle(&self) -> Result<(), Fault> {
+        match self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(session) => session.flush(),
         }
     }
 

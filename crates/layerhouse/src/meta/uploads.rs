@@ -18,7 +18,7 @@ pub(crate) struct StoredUpload {
 
 /// Records a session.
 pub(crate) fn open(tx: &Transaction<'_>, upload: &StoredUpload) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "INSERT INTO uploads (id, repository, principal, started_at) VALUES ($1, $2, $3, $4)",
         &[
             upload.id.as_str().into(),
@@ -60,21 +60,23 @@ pub(crate) fn find(tx: &Transaction<'_>, id: &UploadId) -> Result<Option<Standin
     )
 }
 
-/// Makes `writer` the one who writes to a session, until then, if nobody else does; whether it is.
+/// Makes `writer` the one who writes to a session, if nobody else does; whether it is. `now` is when it was last
+/// written to; how long the claim lasts is by a clock that all have who may claim it.
 pub(crate) fn claim(
     tx: &Transaction<'_>,
     id: &UploadId,
     writer: &str,
     now: Timestamp,
-    until: Timestamp,
+    (from, until): (Timestamp, Timestamp),
 ) -> Result<bool, Fault> {
     let rows = tx.execute(
-        "UPDATE uploads SET writer = $2, writer_until = $4, touched_at = $3
-         WHERE id = $1 AND (writer IS NULL OR writer = $2 OR writer_until <= $3)",
+        "UPDATE uploads SET writer = $2, writer_until = $5, touched_at = $3
+         WHERE id = $1 AND (writer IS NULL OR writer = $2 OR writer_until <= $4)",
         &[
             id.as_str().into(),
             writer.into(),
             now.0.into(),
+            from.0.into(),
             until.0.into(),
         ],
     )?;
@@ -150,25 +152,36 @@ pub(crate) fn save(
 
 /// Lets the next one write.
 pub(crate) fn release(tx: &Transaction<'_>, id: &UploadId, writer: &str) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE uploads SET writer = NULL, writer_until = NULL WHERE id = $1 AND writer = $2",
         &[id.as_str().into(), writer.into()],
     )
-    .map(|_| ())
 }
 
 /// Nobody writes to any session: the process that did is dead.
 pub(crate) fn release_all(tx: &Transaction<'_>) -> Result<(), Fault> {
-    tx.execute(
+    tx.run(
         "UPDATE uploads SET writer = NULL, writer_until = NULL WHERE writer IS NOT NULL",
         &[],
     )
-    .map(|_| ())
+}
+
+/// Forgets a session, if `writer` still is the one who writes to it; whether it was forgotten.
+pub(crate) fn close_claimed(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    writer: &str,
+) -> Result<bool, Fault> {
+    let rows = tx.execute(
+        "DELETE FROM uploads WHERE id = $1 AND writer = $2",
+        &[id.as_str().into(), writer.into()],
+    )?;
+    Ok(rows == 1)
 }
 
 /// Forgets a session.
 pub(crate) fn close(tx: &Transaction<'_>, id: &UploadId) -> Result<(), Fault> {
-    tx.execute("DELETE FROM uploads WHERE id = $1", &[id.as_str().into()])?;
+    tx.run("DELETE FROM uploads WHERE id = $1", &[id.as_str().into()])?;
     Ok(())
 }
 
@@ -178,6 +191,41 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<StoredUpload>, Fault> {
         "SELECT id, repository, principal, started_at FROM uploads",
         &[],
         read_upload,
+    )
+}
+
+/// How many sessions are open, and the bytes that they hold.
+pub(crate) fn totals(tx: &Transaction<'_>) -> Result<(u64, u64), Fault> {
+    let found = tx.query_one(
+        "SELECT COUNT(*), COALESCE(SUM(held), 0) FROM uploads",
+        &[],
+        |row| {
+            Ok((
+                super::blobs::bytes(row.int(0)?),
+                super::blobs::bytes(row.int(1)?),
+            ))
+        },
+    )?;
+    Ok(found.unwrap_or_default())
+}
+
+/// What each session holds, in bytes.
+pub(crate) fn held(tx: &Transaction<'_>) -> Result<Vec<(UploadId, RepositoryName, u64)>, Fault> {
+    tx.query(
+        "SELECT id, repository, held FROM uploads WHERE held > 0",
+        &[],
+        |row| {
+            let held_bytes = super::blobs::bytes(row.int(2)?);
+            Ok((row.parsed(0)?, row.parsed(1)?, held_bytes))
+        },
+    )
+}
+
+/// Whether somebody pushes to a repository in more than one request.
+pub(crate) fn any_in(tx: &Transaction<'_>, repository: &RepositoryName) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM uploads WHERE repository = $1",
+        &[repository.as_str().into()],
     )
 }
 

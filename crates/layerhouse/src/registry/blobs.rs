@@ -9,7 +9,7 @@ use layerhouse_oci::digest::{Digest, Hasher};
 use layerhouse_oci::name::RepositoryName;
 use tokio::task::JoinHandle;
 
-use super::cache::Key;
+use super::cache::{Key, LinkedBlob};
 use super::events::{Action, Target, Thing};
 use super::policies::guard::Refused;
 use super::policies::quota;
@@ -43,9 +43,27 @@ enum Source {
         is_unverified: bool,
     },
     Object {
-        key: String,
+        key: Arc<str>,
         size_bytes: u64,
     },
+}
+
+/// A blob that a repository has.
+struct Linked {
+    size_bytes: u64,
+    object_key: Option<Arc<str>>,
+    /// Who is told of it must be promised it in its row.
+    is_queued: bool,
+}
+
+impl Linked {
+    fn new(blob: LinkedBlob, is_queued: bool) -> Self {
+        Self {
+            size_bytes: blob.size_bytes,
+            object_key: blob.object_key,
+            is_queued,
+        }
+    }
 }
 
 /// Why a blob was not mounted.
@@ -71,10 +89,11 @@ impl Registry {
         digest: &Digest,
         is_whole: bool,
     ) -> Result<Option<BlobContent>, Fault> {
-        let Some(size_bytes) = self.linked_size(pull.repository(), digest)? else {
+        let Some(linked) = self.linked(pull.repository(), digest)? else {
             return Ok(None);
         };
-        if let Some(key) = self.object_key(digest)? {
+        let size_bytes = linked.size_bytes;
+        if let Some(key) = linked.object_key {
             return Ok(Some(BlobContent {
                 digest: digest.clone(),
                 source: Source::Object { key, size_bytes },
@@ -165,36 +184,21 @@ impl Registry {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, Fault> {
-        let key = Key::blob(repository, digest);
-        let generation = self.database.generation();
-        let size_bytes = match self.cache.blob_size(generation, &key) {
-            Some(size_bytes) => Some(size_bytes),
-            None => {
-                let (name, digest, now) = (repository.clone(), digest.clone(), self.clock.now());
-                let found = self
-                    .database
-                    .read(|tx| meta::reviews::size_and_queued(tx, &name, &digest))?;
-                match found {
-                    None => None,
-                    // It would have to be queued first, and waits then.
-                    Some((size_bytes, false)) => {
-                        self.cache.keep_blob_size(generation, key, size_bytes);
-                        Some(size_bytes)
-                    }
-                    Some((size_bytes, true)) => {
-                        let is_promised = self
-                            .database
-                            .write(move |tx| meta::reviews::promise(tx, &name, &digest, now))
-                            .await?;
-                        is_promised.then_some(size_bytes)
-                    }
-                }
-            }
+        let Some(linked) = self.linked(repository, digest)? else {
+            return Ok(None);
         };
-        match size_bytes {
-            Some(size_bytes) if self.is_whole(digest, size_bytes)? => Ok(Some(size_bytes)),
-            _ => Ok(None),
+        if linked.is_queued {
+            let (name, digest, now) = (repository.clone(), digest.clone(), self.clock.now());
+            let promised = self
+                .database
+                .write(move |tx| meta::reviews::promise(tx, &name, &digest, now));
+            if !promised.await? {
+                return Ok(None);
+            }
         }
+        // Of what is in no queue nothing is written down: it would have to be queued first, and waits then.
+        let is_whole = linked.object_key.is_some() || self.is_whole(digest, linked.size_bytes)?;
+        Ok(is_whole.then_some(linked.size_bytes))
     }
 
     /// The size of a blob in a repository as it was pushed.
@@ -203,21 +207,36 @@ impl Registry {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, Fault> {
+        let linked = self.linked(repository, digest)?;
+        Ok(linked.map(|linked| linked.size_bytes))
+    }
+
+    fn linked(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Linked>, Fault> {
         let key = Key::blob(repository, digest);
         let generation = self.database.generation();
-        if let Some(size_bytes) = self.cache.blob_size(generation, &key) {
-            return Ok(Some(size_bytes));
+        if let Some(blob) = self.cache.blob(generation, &key) {
+            return Ok(Some(Linked::new(blob, false)));
         }
-        let found = self
+        let looked = self
             .database
-            .read(|tx| meta::reviews::size_and_queued(tx, repository, digest))?;
+            .read(|tx| meta::reviews::look(tx, repository, digest))?;
+        let Some(looked) = looked else {
+            return Ok(None);
+        };
+        let blob = LinkedBlob {
+            size_bytes: looked.size_bytes,
+            object_key: looked.object_key.map(Arc::from),
+        };
         // What is queued is remembered where nobody has to be promised it in a row.
-        if let Some((size_bytes, is_queued)) = found
-            && !(is_queued && self.is_shared())
-        {
-            self.cache.keep_blob_size(generation, key, size_bytes);
+        let is_queued = looked.is_queued && self.is_shared();
+        if !is_queued {
+            self.cache.keep_blob(generation, key, &blob);
         }
-        Ok(found.map(|(size_bytes, _)| size_bytes))
+        Ok(Some(Linked::new(blob, is_queued)))
     }
 
     /// Whether there is a published file that is as long as it was; it is not opened. Of an object the row is
@@ -294,7 +313,7 @@ impl Registry {
         };
         let reader = objects.open_range(&key, first..end).await?;
         if reader.is_none() {
-            tracing::error!(%digest, key, "a blob's object is missing; push it again to heal it");
+            tracing::error!(%digest, %key, "a blob's object is missing; push it again to heal it");
             let registry = Arc::clone(self);
             // The row says so from then on, and whoever pushes sends it.
             tokio::spawn(async move {

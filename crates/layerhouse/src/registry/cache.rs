@@ -5,6 +5,7 @@
 //! that is gone is gone from here before its removal is answered, whoever removed it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,8 +29,16 @@ const ENTRY_BYTES: usize = 256;
 enum Fact {
     /// Its content hashed to its digest.
     Manifest(Arc<StoredManifest>),
-    /// Of a blob that is linked, in bytes.
-    BlobSize(u64),
+    /// That is linked.
+    Blob(LinkedBlob),
+}
+
+/// A blob as the rows have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LinkedBlob {
+    pub(super) size_bytes: u64,
+    /// Of the object that it is; `None` for a file.
+    pub(super) object_key: Option<Arc<str>>,
 }
 
 /// What names a fact: no repository has a `:`, `@` or `#` in its name.
@@ -72,14 +81,14 @@ impl Cache {
     pub(super) fn manifest(&self, generation: u64, key: &Key) -> Option<Arc<StoredManifest>> {
         match self.shard(key).facts_of(generation)?.get(&key.0)? {
             Fact::Manifest(manifest) => Some(Arc::clone(manifest)),
-            Fact::BlobSize(_) => None,
+            Fact::Blob(_) => None,
         }
     }
 
-    /// The size in bytes of a blob as the database of this generation has it.
-    pub(super) fn blob_size(&self, generation: u64, key: &Key) -> Option<u64> {
+    /// A blob as the database of this generation has it.
+    pub(super) fn blob(&self, generation: u64, key: &Key) -> Option<LinkedBlob> {
         match self.shard(key).facts_of(generation)?.get(&key.0)? {
-            Fact::BlobSize(size_bytes) => Some(*size_bytes),
+            Fact::Blob(blob) => Some(blob.clone()),
             Fact::Manifest(_) => None,
         }
     }
@@ -93,10 +102,11 @@ impl Cache {
         }
     }
 
-    /// Keeps a blob's size, as [`Cache::keep_manifest`].
-    pub(super) fn keep_blob_size(&self, generation: u64, key: Key, size_bytes: u64) {
-        let fact = Fact::BlobSize(size_bytes);
-        self.shard(&key).keep(generation, key, fact, 0);
+    /// Keeps a blob, as [`Cache::keep_manifest`].
+    pub(super) fn keep_blob(&self, generation: u64, key: Key, blob: &LinkedBlob) {
+        let key_bytes = blob.object_key.as_ref().map_or(0, |key| key.len());
+        let fact = Fact::Blob(blob.clone());
+        self.shard(&key).keep(generation, key, fact, key_bytes);
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
@@ -123,8 +133,9 @@ impl Shard {
             self.bytes = 0;
             self.generation = generation;
         }
-        let before = self.facts.insert(key.0, fact);
-        if before.is_none() {
+        // Of two who looked before a commit was noticed that another process made, the one that is here may know more.
+        if let Entry::Vacant(place) = self.facts.entry(key.0) {
+            place.insert(fact);
             self.bytes += bytes;
         }
     }
@@ -187,10 +198,14 @@ mod tests {
         let cache = Cache::default();
         let repository: RepositoryName = "a".parse().expect("a name");
         let digest = Digest::of(Algorithm::Sha256, b"x");
-        cache.keep_blob_size(1, Key::blob(&repository, &digest), 1);
+        let linked = LinkedBlob {
+            size_bytes: 1,
+            object_key: None,
+        };
+        cache.keep_blob(1, Key::blob(&repository, &digest), &linked);
         let manifest = Key::manifest(&repository, &Reference::Digest(digest.clone()));
         assert!(cache.manifest(1, &manifest).is_none());
         let blob = Key::blob(&repository, &digest);
-        assert_eq!(cache.blob_size(1, &blob), Some(1));
+        assert_eq!(cache.blob(1, &blob), Some(linked));
     }
 }

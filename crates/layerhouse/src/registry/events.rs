@@ -104,6 +104,12 @@ impl EventPolicy {
         }
     }
 
+    /// Of the endpoints.
+    fn names(&self) -> Vec<String> {
+        let names = self.endpoints.iter().map(|endpoint| endpoint.name.clone());
+        names.collect()
+    }
+
     fn is_wanted(&self, action: Action, media_type: &str) -> bool {
         self.endpoints
             .iter()

@@ -4,25 +4,29 @@
 //! Two may believe for a moment that they lead: one that was stopped, and went on. So nothing relies on it; what is
 //! decided is decided in a transaction, and all transactions follow each other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::Registry;
+use crate::auth::sealing::{KEY_BYTES, new_key};
 use crate::clock::{Clock, Moment};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::meta;
-use crate::meta::database::Durability;
 use crate::meta::job_leases::JobLease;
 
 /// There is one lease for all jobs: they are seldom, and where they run is to be seen at one place.
-const LEASE: &str = "jobs";
+pub(super) const LEASE: &str = "jobs";
 /// How often who leads says so, and the others look.
-const RENEWAL: Duration = Duration::from_secs(3);
+pub(super) const RENEWAL: Duration = Duration::from_secs(3);
 /// Who was silent for so long does not lead any more.
-const SILENCE_MAX: Duration = Duration::from_secs(12);
-/// Who could not say so for so long stops leading by itself: before another one begins.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(12);
+/// Who could not say so for so long stops leading by itself: before another one begins, if its answer came in time.
 const DOUBT: Duration = Duration::from_secs(8);
+
+/// Who leads says what is old: not by a clock that is further from the database's.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(10);
 
 /// Whether this process leads.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ pub(super) struct Lead {
     /// What others call this process.
     name: String,
     leads: watch::Sender<bool>,
+    is_warned: AtomicBool,
 }
 
 impl Lead {
@@ -38,6 +43,7 @@ impl Lead {
         Self {
             name,
             leads: watch::Sender::new(alone),
+            is_warned: AtomicBool::new(false),
         }
     }
 }
@@ -55,6 +61,20 @@ impl Registry {
         self.store.objects().is_some() && self.database.file().is_none()
     }
 
+    /// The key that seals what clients keep, for all processes; made by the first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) async fn sealing_key(&self) -> Result<[u8; KEY_BYTES], Fault> {
+        let new = new_key(&self.random);
+        let stored = self
+            .database
+            .write(move |tx| meta::job_leases::sealing_key(tx, &new))
+            .await?;
+        let unlike = |_| Fault::plain(FaultKind::Damaged, "the key of seals is of another length");
+        stored.try_into().map_err(unlike)
+    }
+
     /// Whether this process is the one that does what one is to do.
     pub(crate) fn leads(&self) -> watch::Receiver<bool> {
         self.lead.leads.subscribe()
@@ -70,29 +90,50 @@ impl Registry {
         let mut observed = None;
         let mut renewed = clock.moment();
         loop {
-            let asked = clock.moment();
-            if *self.lead.leads.borrow() {
-                match tokio::time::timeout(DOUBT, self.renew_lead()).await {
-                    Ok(Ok(true)) => renewed = asked,
-                    Ok(Ok(false)) => self.lose_lead("another process leads"),
-                    Ok(Err(_)) | Err(_) if clock.moment().since(renewed) < DOUBT => {}
-                    Ok(Err(_)) | Err(_) => self.lose_lead("the database does not answer"),
-                }
-            } else {
-                match self.seek_lead(&mut observed, asked).await {
-                    Ok(true) => {
-                        renewed = asked;
-                        tracing::info!("this process does the jobs of all from now on");
-                        self.lead.leads.send_replace(true);
-                    }
-                    Ok(false) => {}
-                    Err(fault) => tracing::debug!(%fault, "who leads is not known"),
-                }
+            let round = self.round(&clock, &mut observed, &mut renewed);
+            tokio::select! {
+                () = round => {}
+                _ = stop.wait_for(|is_stopping| *is_stopping) => return,
             }
             tokio::select! {
                 () = tokio::time::sleep(RENEWAL) => {}
                 _ = stop.wait_for(|is_stopping| *is_stopping) => return,
             }
+        }
+    }
+
+    async fn round(&self, clock: &Clock, observed: &mut Option<Observed>, renewed: &mut Moment) {
+        let asked = clock.moment();
+        if *self.lead.leads.borrow() {
+            let left = DOUBT.saturating_sub(asked.since(*renewed));
+            match tokio::time::timeout(left, self.renew_lead()).await {
+                Ok(Ok(true)) => *renewed = asked,
+                Ok(Ok(false)) => self.lose_lead("another process leads"),
+                Ok(Err(_)) | Err(_) if clock.moment().since(*renewed) < DOUBT => {}
+                Ok(Err(_)) | Err(_) => self.lose_lead("the database does not answer"),
+            }
+            return;
+        }
+        if let Some((_, apart)) = self.database.server_time()
+            && CLOCKS_APART_MAX < apart
+        {
+            if !self.lead.is_warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    seconds = apart.as_secs(),
+                    "this machine's clock is not the database's: this process does no jobs that go by the time; set it"
+                );
+            }
+            return;
+        }
+        match tokio::time::timeout(DOUBT, self.seek_lead(observed, asked)).await {
+            // One that stood still meanwhile leads as little as one whose answer was lost.
+            Ok(Ok(true)) if clock.moment().since(asked) < DOUBT => {
+                *renewed = asked;
+                tracing::info!("this process does the jobs of all from now on");
+                self.lead.leads.send_replace(true);
+            }
+            Ok(Ok(_)) | Err(_) => {}
+            Ok(Err(fault)) => tracing::debug!(%fault, "who leads is not known"),
         }
     }
 
@@ -109,7 +150,7 @@ impl Registry {
     }
 
     fn lose_lead(&self, why: &str) {
-        tracing::warn!("this process does the jobs of all no more: {why}");
+        tracing::info!("this process does the jobs of all no more: {why}");
         self.lead.leads.send_replace(false);
     }
 
@@ -146,8 +187,6 @@ impl Registry {
         &self,
         change: impl FnOnce(&meta::transaction::Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.database
-            .write_lasting(Durability::ProcessDeath, change)
-            .await
+        self.database.write_apart(change).await
     }
 }

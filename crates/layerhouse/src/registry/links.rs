@@ -35,6 +35,11 @@ impl Registry {
     /// The disk or the database failed.
     pub(crate) async fn write_links(&self) -> Result<LinksRound, Fault> {
         let mut round = LinksRound::default();
+        if self.store.objects().is_some() {
+            // Nobody could take the rest of the directory over: registry:2's files are with its blobs.
+            round.written = self.database.write_apart(meta::links::forget_stale).await?;
+            return Ok(round);
+        }
         let mut last = None;
         loop {
             let batch = self
@@ -87,10 +92,6 @@ impl Registry {
     }
 
     async fn write_link(&self, stale: &StaleLink) -> Result<(), Fault> {
-        if self.store.objects().is_some() {
-            // Nobody could take the rest of the directory over: registry:2's files are with its blobs.
-            return Ok(());
-        }
         let said = self
             .database
             .read(|tx| meta::links::state(tx, &stale.repository, &stale.link))?;

@@ -222,9 +222,12 @@ impl Registry {
             mirror: ArcSwapOption::default(),
             copying: mirror::Copying::default(),
         };
-        registry.check_objects(&known_as)?;
+        let is_bucket_known = registry.check_objects()?;
         registry.store.keep_bucket()?;
         registry.adopt()?;
+        if is_bucket_known {
+            registry.share(&known_as)?;
+        }
         registry.recover()?;
         Ok(registry)
     }

@@ -1,18 +1,24 @@
 //! Moves the facts of a data directory to a server's database, and back. The bytes stay where they are.
 
 use std::path::Path;
+use std::time::Duration;
 
+use super::lead;
 use crate::blobs::objects::settings::Bucket;
 use crate::blobs::{OpenError, Store};
-use crate::clock::Random;
+use crate::clock::{Clock, Random};
 use crate::config::meaning::Config;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
+use crate::meta;
 use crate::meta::database::Database;
 use crate::meta::moving;
 use crate::meta::postgres::Place;
 use crate::meta::postgres::schema::Owner;
 use crate::steps::Steps;
+
+/// Between two looks whether a process says that it lives.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +34,29 @@ pub enum Direction {
 /// The directory is used, there is nothing to move, a database failed, or what was copied is not the same.
 pub fn migrate(root: &Path, place: &Place, direction: Direction) -> Result<u64, OpenError> {
     migrate_with(root, None, place, direction)
+}
+
+/// Whether no process leads the others of a bucket, which one that runs does within seconds. Blocks for some.
+fn check_unserved(database: &Database, place: &Place) -> Result<(), Fault> {
+    let lease = || database.read(|tx| meta::job_leases::find(tx, lead::LEASE));
+    let clock = Clock::system();
+    let (begun, first) = (clock.moment(), lease()?);
+    let wait = if first.is_some() {
+        lead::SILENCE_MAX
+    } else {
+        lead::RENEWAL * 2
+    };
+    while clock.moment().since(begun) < wait {
+        std::thread::sleep(LOOK_INTERVAL);
+        if lease()? != first {
+            let what = format!(
+                "a process serves the database {}: stop all that do",
+                place.shown()
+            );
+            return Err(Fault::plain(FaultKind::Other, what));
+        }
+    }
+    Ok(())
 }
 
 /// The same for the directory and bucket that a configuration names.
@@ -64,9 +93,13 @@ fn migrate_with(
                 return Ok(0);
             }
             let from = Database::open(&layout.database(), steps.clone(), health.clone())?;
-            let owner = Owner::new(known_as.clone(), bucket.is_some());
+            // One that other processes may serve right now is refused.
+            let owner = Owner::Directory(known_as.clone());
             let moved = Database::connect(place, &owner, steps, health).and_then(|to| {
-                let moved = moving::copy(&from, &to, &from);
+                let moved = moving::copy(&from, &to, &from).and_then(|moved| {
+                    to.give(&known_as)?;
+                    Ok(moved)
+                });
                 to.close();
                 moved
             });
@@ -84,6 +117,12 @@ fn migrate_with(
                 ));
             }
             let from = Database::connect_current(place, steps.clone(), health.clone())?;
+            let known_as = store.known_as(Random::system().bits())?;
+            if bucket.is_some() {
+                check_unserved(&from, place)?;
+                // Whoever would serve the bucket with what is left there is refused from now on.
+                from.give(&known_as)?;
+            }
             let moved = Database::open(&layout.database_arriving(), steps, health).and_then(|to| {
                 let moved = moving::copy(&from, &to, &to);
                 to.close();

@@ -16,7 +16,7 @@ use super::uploads::PushChunkError;
 use super::{Registry, blocking};
 use crate::blobs::objects::Objects;
 use crate::blobs::objects::stage::Saved;
-use crate::clock::{Clock, Random};
+use crate::clock::{Clock, Random, Timestamp};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::database::{Database, Durability};
@@ -28,8 +28,6 @@ const CLAIM: Duration = Duration::from_mins(1);
 pub(super) const REPLACED_KEPT: Duration = Duration::from_hours(1);
 /// A damaged object is kept for so long, for a human to look at.
 pub(super) const DAMAGED_KEPT: Duration = Duration::from_hours(7 * 24);
-/// A session is a row long before that.
-const RECORDED_WITHIN: Duration = Duration::from_mins(1);
 /// An object without a row that is younger may get one.
 const LEFT_OVER_AGE: Duration = Duration::from_hours(24);
 /// Removed with one request: what S3 takes.
@@ -53,9 +51,7 @@ impl Drop for Claim {
         let (database, id, writer) = (self.database.clone(), self.id.clone(), self.writer.clone());
         tokio::spawn(async move {
             let released = database
-                .write_lasting(Durability::ProcessDeath, move |tx| {
-                    meta::uploads::release(tx, &id, &writer)
-                })
+                .write_apart(move |tx| meta::uploads::release(tx, &id, &writer))
                 .await;
             if let Err(fault) = released {
                 tracing::warn!(%fault, "an upload can be gone on with in a minute only");
@@ -65,6 +61,11 @@ impl Drop for Claim {
 }
 
 impl Claim {
+    /// What the claim is known as.
+    pub(super) fn writer(&self) -> &str {
+        &self.writer
+    }
+
     /// Says that the request still lives, as long as it does.
     fn renew(database: &Database, clock: &Clock, id: &UploadId, writer: &str) -> AbortHandle {
         let (database, clock) = (database.clone(), clock.clone());
@@ -73,10 +74,9 @@ impl Claim {
             loop {
                 clock.sleep(CLAIM / 3).await;
                 let (id, writer, now) = (id.clone(), writer.clone(), clock.now());
+                let until = claims_at(&database, now).after(CLAIM);
                 let renewed = database
-                    .write_lasting(Durability::ProcessDeath, move |tx| {
-                        meta::uploads::renew(tx, &id, &writer, now, now.after(CLAIM))
-                    })
+                    .write_apart(move |tx| meta::uploads::renew(tx, &id, &writer, now, until))
                     .await;
                 match renewed {
                     Ok(true) => {}
@@ -88,6 +88,11 @@ impl Claim {
         });
         renewing.abort_handle()
     }
+}
+
+/// What time it is for claims: on a server that several processes ask, whatever their own clocks say.
+fn claims_at(database: &Database, now: Timestamp) -> Timestamp {
+    database.server_time().map_or(now, |(now, _)| now)
 }
 
 /// Whether the bucket and the database are each other's, before anything is taken for missing or left over; a new
@@ -132,35 +137,55 @@ pub(super) fn check_bucket(
 }
 
 impl Registry {
-    /// Looks whether rows and configuration speak of the same store, before anything is read or changed; if so, other
-    /// processes may use both. `directory` is what the database knows ours as.
+    /// Looks whether rows and configuration speak of the same store, before anything is read or changed; `false` if the
+    /// bucket did not answer.
     ///
     /// # Errors
     /// They do not, or the bucket is none that can be used.
-    pub(super) fn check_objects(&self, directory: &str) -> Result<(), Fault> {
+    pub(super) fn check_objects(&self) -> Result<bool, Fault> {
         let Some(objects) = self.store.objects() else {
             if self.database.read(meta::objects::has_any)? {
                 let what = "the database has blobs that are objects of a bucket, and no bucket is configured: \
                             write storage.s3";
                 return Err(Fault::plain(FaultKind::Other, what));
             }
-            return Ok(());
+            return Ok(true);
         };
         let is_empty = self.database.read(meta::repositories::count)? == 0;
         objects.check(is_empty)?;
-        match check_bucket(&self.database, &self.random, objects) {
+        let is_known = match check_bucket(&self.database, &self.random, objects) {
             // It may answer when somebody asks; nothing is judged or removed before it did.
             Err(fault) if fault.kind() == FaultKind::Unavailable => {
                 tracing::error!(%fault, "whose bucket it is is not known");
+                false
             }
-            checked => checked.and_then(|()| self.database.share(directory))?,
+            checked => checked.map(|()| true)?,
+        };
+        // Where others may write right now, who died is not believed for longer than a minute. Else the lock of the
+        // directory says that nobody does.
+        if self.database.file().is_some() {
+            self.database.bulk()?.finish(meta::uploads::release_all)?;
         }
-        if self.database.file().is_none() {
-            // Others may write right now; who died is not believed for longer than a minute.
+        Ok(is_known)
+    }
+
+    /// Lets other processes come, with directories of their own, if the bucket has all bytes. `directory` is what the
+    /// database knows ours as.
+    ///
+    /// # Errors
+    /// Some are files of another directory, or the database failed.
+    pub(super) fn share(&self, directory: &str) -> Result<(), Fault> {
+        if !self.is_shared() {
             return Ok(());
         }
-        // The lock of the directory says that nobody else writes.
-        self.database.bulk()?.finish(meta::uploads::release_all)
+        if let Some(digest) = self.database.read(meta::objects::a_file)?
+            && self.store.blob_size(&digest)?.is_none()
+        {
+            let what = "the database has blobs that are files, and this data directory has not: name the one that has \
+                        them in layerhouse.directory";
+            return Err(Fault::plain(FaultKind::Other, what));
+        }
+        self.database.share(directory)
     }
 
     /// Takes a session as the row says it is, for another process may have written to it.
@@ -179,6 +204,7 @@ impl Registry {
             touched_at,
         } = standing;
         let (moment, now) = self.clock.moment_and_now();
+        let started_at = upload.started_at;
         let session = self.sessions.get(&upload.id).unwrap_or_else(|| {
             let owner = Owner {
                 repository: upload.repository,
@@ -193,29 +219,39 @@ impl Registry {
         if session.try_write().is_some() {
             session.set_held_bytes(held_bytes);
         }
-        if touched_at.is_some_and(|touched| now.since(touched) < self.limits.upload_idle_max) {
+        if self.is_shared() {
+            // It is not remembered between two looks.
+            session.touch_before(moment, now.since(touched_at.unwrap_or(started_at)));
+        } else if touched_at.is_some_and(|touched| now.since(touched) < self.limits.upload_idle_max)
+        {
             session.touch(moment);
         }
         session
     }
 
-    /// Takes up the sessions that other processes opened, and forgets those that they ended.
+    /// Takes up the sessions that other processes opened.
     pub(super) fn take_up_all(&self) -> Result<(), Fault> {
-        // Those that are opened from here on have no row yet.
-        let before = self.sessions.all();
-        let mut open = HashSet::new();
         for upload in self.database.read(meta::uploads::all)? {
             self.take_up(&upload.id)?;
-            open.insert(upload.id);
-        }
-        for session in before {
-            // Whoever writes has one without a row, or ends it.
-            let is_idle = RECORDED_WITHIN <= session.idle(self.clock.moment());
-            if is_idle && !open.contains(&session.id) && session.try_write().is_some() {
-                self.sessions.remove(&session.id);
-            }
         }
         Ok(())
+    }
+
+    /// Forgets a session that any process goes on with, and that nobody writes to here: what is remembered of it would
+    /// count for what it held long after it ended elsewhere.
+    pub(super) fn set_down(&self, session: &Session) {
+        if self.is_shared() {
+            self.sessions.remove(&session.id);
+        }
+    }
+
+    /// Forgets all of them.
+    pub(super) fn set_down_all(&self) {
+        for session in self.sessions.all() {
+            if session.try_write().is_some() {
+                self.set_down(&session);
+            }
+        }
     }
 
     /// The repositories that somebody pushes to, wherever. A blob that is sent to another process in one request
@@ -243,18 +279,26 @@ impl Registry {
             self.clock.now(),
         );
         let claimed_as = name.clone();
+        let from = claims_at(&self.database, now);
+        let lasts = (from, from.after(CLAIM));
         let claimed = self
             .database
-            .write_lasting(Durability::ProcessDeath, move |tx| {
-                let is_claimed = meta::uploads::claim(tx, &id, &claimed_as, now, now.after(CLAIM))?;
+            .write_apart(move |tx| {
+                let is_claimed = meta::uploads::claim(tx, &id, &claimed_as, now, lasts)?;
                 let progress = meta::uploads::progress(tx, &id)?;
                 Ok::<_, Fault>((is_claimed, progress))
             })
             .await?;
         let progress = match claimed {
             (true, Some(progress)) => progress,
-            (false, Some(_)) => return Err(PushChunkError::Busy),
-            (_, None) => return Err(PushChunkError::Unknown),
+            (is_claimed, progress) => {
+                self.set_down(writer.session());
+                return Err(if !is_claimed && progress.is_some() {
+                    PushChunkError::Busy
+                } else {
+                    PushChunkError::Unknown
+                });
+            }
         };
         let id = writer.session().id.clone();
         let claim = Claim {
@@ -299,11 +343,10 @@ impl Registry {
         let (id, name, now) = (claim.id.clone(), claim.writer.clone(), self.clock.now());
         let is_saved = self
             .database
-            .write_lasting(Durability::ProcessDeath, move |tx| {
-                meta::uploads::save(tx, &id, &name, &progress, now)
-            })
+            .write_apart(move |tx| meta::uploads::save(tx, &id, &name, &progress, now))
             .await?;
         claim.is_settled = true;
+        self.set_down(writer.session());
         drop(writer);
         if is_saved {
             Ok(())

@@ -100,6 +100,11 @@ impl Writer {
         self.store.objects().is_none() || self.claim.is_some()
     }
 
+    /// Who claims the upload, among all processes; `None` where nobody else can.
+    pub(super) fn claimed_by(&self) -> Option<String> {
+        self.claim.as_ref().map(|claim| claim.writer().to_owned())
+    }
+
     /// What must be settled by writing down how far the upload is.
     pub(super) fn take_claim(&mut self) -> Option<Claim> {
         self.claim.take()
@@ -138,10 +143,11 @@ impl Writer {
     pub(super) fn stage(&mut self) -> Result<&mut Stage, Fault> {
         if self.stage.is_none() {
             let id = &self.session.id;
+            let writer = self.claim.as_ref().map(Claim::writer);
             let stage = match (self.saved.take(), self.guard.take()) {
-                (Some(saved), _) => Stage::resume(&self.store, id, saved)?,
+                (Some(saved), _) => Stage::resume(&self.store, id, writer, saved)?,
                 (None, Some(hasher)) => Stage::reopen(&self.store, id, hasher)?,
-                (None, None) => Stage::open(&self.store, id, self.algorithm)?,
+                (None, None) => Stage::open(&self.store, id, writer, self.algorithm)?,
             };
             self.session.set_held_bytes(stage.held_bytes());
             self.stage = Some(stage);

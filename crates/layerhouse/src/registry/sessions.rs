@@ -22,7 +22,8 @@ pub(super) struct Session {
     /// When this process took it up, and how old it was then: what the machine's clock says later is not
     /// believed, for it may be set.
     taken_up: (Moment, Duration),
-    touched: Mutex<Moment>,
+    /// A moment, and how long before it somebody wrote last.
+    touched: Mutex<(Moment, Duration)>,
     held_bytes: AtomicU64,
     /// What all sessions hold, this one with them.
     held: Arc<Held>,
@@ -47,12 +48,18 @@ impl Session {
     }
 
     pub(super) fn touch(&self, now: Moment) {
-        *self.touched() = now;
+        self.touch_before(now, Duration::ZERO);
     }
 
-    /// How long nobody wrote to it, since this process took it up.
+    /// Somebody wrote to it so long before, perhaps to another process.
+    pub(super) fn touch_before(&self, now: Moment, idle: Duration) {
+        *self.touched() = (now, idle);
+    }
+
+    /// How long nobody wrote to it, as far as this process knows.
     pub(super) fn idle(&self, now: Moment) -> Duration {
-        now.since(*self.touched())
+        let (moment, idle) = *self.touched();
+        idle.saturating_add(now.since(moment))
     }
 
     /// How long ago it was opened.
@@ -61,7 +68,7 @@ impl Session {
         age.saturating_add(now.since(moment))
     }
 
-    fn touched(&self) -> std::sync::MutexGuard<'_, Moment> {
+    fn touched(&self) -> std::sync::MutexGuard<'_, (Moment, Duration)> {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -141,6 +148,11 @@ impl Sessions {
         self.held.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether one more is too many where so many are open, and hold so many bytes, in all processes.
+    pub(super) fn would_refuse(&self, open: u64, held_bytes: u64) -> bool {
+        self.open_max as u64 <= open || self.held.bytes_max <= held_bytes
+    }
+
     /// Opens a session, unless so many are open, or hold so many bytes, already.
     pub(super) fn open(&self, id: UploadId, owner: Owner) -> Result<Arc<Session>, TooMany> {
         let mut open = self.lock();
@@ -167,7 +179,7 @@ impl Sessions {
             principal: owner.principal,
             started_at: owner.started_at,
             taken_up: (owner.moment, owner.age),
-            touched: Mutex::new(owner.moment),
+            touched: Mutex::new((owner.moment, Duration::ZERO)),
             held_bytes: AtomicU64::new(0),
             held: Arc::clone(&self.held),
             writer: Arc::default(),

@@ -20,7 +20,6 @@ use crate::auth::{Granted, Push};
 use crate::blobs::stage::{Checkpoint, VerifiedBlob};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
-use crate::meta::database::Durability;
 use crate::meta::links::Link;
 use crate::meta::uploads::StoredUpload;
 
@@ -86,6 +85,8 @@ pub(crate) enum FinishUploadError {
 #[derive(Debug)]
 enum RecordError {
     Refused(Refused),
+    /// Another request took the upload over.
+    Lost,
     Fault(Fault),
 }
 
@@ -105,6 +106,7 @@ impl From<RecordError> for FinishUploadError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Refused(refused) => Self::Refused(refused),
+            RecordError::Lost => Self::Chunk(PushChunkError::Busy),
             RecordError::Fault(fault) => Self::Fault(fault),
         }
     }
@@ -120,9 +122,15 @@ impl Registry {
         push: &Granted<Push>,
     ) -> Result<UploadId, OpenUploadError> {
         self.store.check_room()?;
-        if let Some(room) = self.room(push.repository(), None)? {
+        if let Some(room) = self.room(push.repository(), None, None)? {
             // How much will come is not known; that it would be too much may be.
             room.check(1)?;
+        }
+        if self.is_shared() {
+            let (open, held_bytes) = self.database.read(meta::uploads::totals)?;
+            if self.sessions.would_refuse(open, held_bytes) {
+                return Err(OpenUploadError::TooMany);
+            }
         }
         let session = self.open_session(push)?;
         let stored = StoredUpload {
@@ -134,23 +142,23 @@ impl Registry {
         // A power cut may lose a session that was opened a moment ago: its client opens another.
         let opened = self
             .database
-            .write_lasting(Durability::ProcessDeath, move |tx| {
-                meta::uploads::open(tx, &stored)
-            })
+            .write_apart(move |tx| meta::uploads::open(tx, &stored))
             .await;
         if let Err(fault) = opened {
             self.sessions.remove(&session.id);
             return Err(fault.into());
         }
+        self.set_down(&session);
         Ok(session.id.clone())
     }
 
-    /// What quotas leave for uploads to a repository; `None`, if there are none, or if the blob that is
+    /// What quotas leave for this upload to a repository; `None`, if there are none, or if the blob that is
     /// claimed is counted there already.
     fn room(
         &self,
         repository: &RepositoryName,
         claimed: Option<&Digest>,
+        upload: Option<&UploadId>,
     ) -> Result<Option<Room>, Fault> {
         let policies = self.policies.load();
         if policies.of(repository).all(|entry| entry.quota.is_none()) {
@@ -164,7 +172,14 @@ impl Registry {
             if size_bytes.is_some() {
                 return Ok(None);
             }
-            Room::find(tx, &policies, repository, &self.sessions)
+            let mut room = Room::find(tx, &policies, repository, &self.sessions)?;
+            if let Some(room) = &mut room
+                && self.is_shared()
+            {
+                // What other processes take in, or took in last.
+                room.add_held(meta::uploads::held(tx)?, upload);
+            }
+            Ok(room)
         })
     }
 
@@ -192,7 +207,13 @@ impl Registry {
         id: &UploadId,
     ) -> Result<Option<u64>, Fault> {
         let session = self.session(push, id)?;
-        Ok(session.map(|session| session.held_bytes()))
+        Ok(session.map(|session| {
+            let held_bytes = session.held_bytes();
+            if session.try_write().is_some() {
+                self.set_down(&session);
+            }
+            held_bytes
+        }))
     }
 
     /// A session belongs to its repository and to who opened it; for all others it does not exist.
@@ -211,7 +232,7 @@ impl Registry {
         let session = self.session(push, id)?.ok_or(PushChunkError::Unknown)?;
         let guard = session.try_write().ok_or(PushChunkError::Busy)?;
         // Cancelled or finished between the two lines above.
-        if self.sessions.get(id).is_none() {
+        if self.sessions.get(id).is_none() && !self.is_shared() {
             return Err(PushChunkError::Unknown);
         }
         session.touch(self.clock.moment());
@@ -233,7 +254,7 @@ impl Registry {
         chunk: Chunk,
         body: &mut impl Incoming,
     ) -> Result<u64, PushChunkError> {
-        let room = self.room(push.repository(), None)?;
+        let room = self.room(push.repository(), None, Some(id))?;
         let writer = self.writer(push, id).await?.within(room);
         let writer = self.append(writer, chunk, body).await?;
         let held_bytes = writer.session().held_bytes();
@@ -342,7 +363,7 @@ impl Registry {
         chunk: Chunk,
         body: &mut impl Incoming,
     ) -> Result<VerifiedBlob, FinishUploadError> {
-        let room = self.room(push.repository(), Some(claimed))?;
+        let room = self.room(push.repository(), Some(claimed), Some(id))?;
         let writer = self.writer(push, id).await?.within(room);
         let writer = self.append(writer, chunk, body).await?;
         self.publish(push, writer, claimed).await
@@ -360,7 +381,7 @@ impl Registry {
         body: &mut impl Incoming,
     ) -> Result<VerifiedBlob, FinishUploadError> {
         self.store.check_room()?;
-        let room = self.room(push.repository(), Some(claimed))?;
+        let room = self.room(push.repository(), Some(claimed), None)?;
         // Never recorded as a row: a client cannot go on with it, so a restart clears it away.
         let session = self.open_session(push)?;
         let id = session.id.clone();
@@ -426,6 +447,7 @@ impl Registry {
         blob: &VerifiedBlob,
     ) -> Result<(), RecordError> {
         let id = writer.session().id.clone();
+        let claimed_by = writer.claimed_by();
         let _lease = self.leases.take(blob.digest()).await;
         let published = blob.clone();
         let (writer, result) = blocking(move || {
@@ -440,7 +462,10 @@ impl Registry {
         .await?;
         let is_object = matches!(result, Ok(Some(_)));
         let recorded = match result {
-            Ok(key) => self.write_blob_rows(push, id.clone(), blob, key).await,
+            Ok(key) => {
+                let upload = (id.clone(), claimed_by);
+                self.write_blob_rows(push, upload, blob, key).await
+            }
             Err(fault) => Err(fault.into()),
         };
         let Err(error) = recorded else {
@@ -465,6 +490,8 @@ impl Registry {
         };
         let (is_undone, ends) = match &error {
             RecordError::Refused(_) => (true, true),
+            // What it wrote may be another's by now.
+            RecordError::Lost => (false, true),
             RecordError::Fault(fault) => (is_undone(fault), ends_the_session(fault)),
         };
         if !is_undone {
@@ -495,7 +522,7 @@ impl Registry {
     async fn write_blob_rows(
         &self,
         push: &Granted<Push>,
-        id: UploadId,
+        (id, claimed_by): (UploadId, Option<String>),
         blob: &VerifiedBlob,
         key: Option<String>,
     ) -> Result<(), RecordError> {
@@ -507,6 +534,11 @@ impl Registry {
         let policies = self.policies.load_full();
         self.database
             .write(move |tx| {
+                match &claimed_by {
+                    None => meta::uploads::close(tx, &id)?,
+                    Some(writer) if meta::uploads::close_claimed(tx, &id, writer)? => {}
+                    Some(_) => return Err(RecordError::Lost),
+                }
                 meta::blobs::put(tx, &digest, size_bytes, now)?;
                 if let Some(key) = &key {
                     meta::objects::point(tx, &digest, key, now.after(REPLACED_KEPT))?;
@@ -521,7 +553,7 @@ impl Registry {
                 if quota::link(tx, &policies, place, &digest, now)?? {
                     meta::links::mark_stale(tx, &repository, &Link::Layer(digest))?;
                 }
-                Ok::<_, RecordError>(meta::uploads::close(tx, &id)?)
+                Ok::<_, RecordError>(())
             })
             .await?;
         self.told(told.as_ref());
@@ -547,6 +579,24 @@ impl Registry {
     async fn end(&self, mut writer: Writer) {
         let id = writer.session().id.clone();
         self.sessions.remove(&id);
+        if let Some(claimed_by) = writer.claimed_by() {
+            let gone = id.clone();
+            let closed = self
+                .database
+                .write_apart(move |tx| meta::uploads::close_claimed(tx, &gone, &claimed_by))
+                .await;
+            match closed {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::info!(upload = %id, "an upload is another request's by now");
+                    return;
+                }
+                Err(fault) => {
+                    tracing::warn!(upload = %id, %fault, "an upload that ended is still recorded");
+                    return;
+                }
+            }
+        }
         let removed = blocking(move || {
             writer.discard();
             drop(writer);
@@ -557,9 +607,7 @@ impl Registry {
         let gone = id.clone();
         let closed = self
             .database
-            .write_lasting(Durability::ProcessDeath, move |tx| {
-                meta::uploads::close(tx, &gone)
-            })
+            .write_apart(move |tx| meta::uploads::close(tx, &gone))
             .await;
         if let Err(fault) = closed {
             // The next start finds a row without a file, and drops it when it is purged.
@@ -577,16 +625,13 @@ impl Registry {
     pub(crate) async fn purge_uploads(&self) -> usize {
         let now = self.clock.moment();
         let mut purged = 0;
+        let Some(purging) = self.limits.purging else {
+            return 0;
+        };
         if self.store.objects().is_some()
             && let Err(fault) = self.take_up_all()
         {
             tracing::warn!(%fault, "abandoned uploads are purged later");
-            return 0;
-        }
-        let Some(purging) = self.limits.purging else {
-            return 0;
-        };
-        if !*self.leads().borrow() {
             return 0;
         }
         let age_max = self.limits.upload_age_max.min(purging.age);
@@ -621,6 +666,7 @@ impl Registry {
             self.end(writer).await;
             purged += 1;
         }
+        self.set_down_all();
         purged
     }
 

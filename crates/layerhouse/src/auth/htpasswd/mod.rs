@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::credentials::Secret;
 use super::passwords::{Busy, Comparison, Guess, Passwords};
+use super::sealing::Sealing;
 use super::watched::Watched;
 use crate::clock::{Clock, Random};
 use passes::{Holder, Passes};
@@ -29,7 +30,12 @@ impl Htpasswd {
     ///
     /// # Errors
     /// It cannot be read or made, or has a line without a colon.
-    pub(crate) fn open(path: &Path, clock: &Clock, random: &Random) -> Result<Self, String> {
+    pub(crate) fn open(
+        path: &Path,
+        clock: &Clock,
+        random: &Random,
+        sealing: &Sealing,
+    ) -> Result<Self, String> {
         create::provision(path, random)?;
         let users = Watched::open(
             vec![path.to_owned()],
@@ -43,7 +49,7 @@ impl Htpasswd {
         Ok(Self {
             users: Arc::new(users),
             passwords: Passwords::new(clock, random),
-            passes: Passes::new(clock, random),
+            passes: Passes::new(clock, sealing),
             remembered_of: Mutex::default(),
         })
     }

@@ -3,7 +3,7 @@
 //! Docker Engine pulls without signing in only where it is challenged for a token: with `Basic` it says
 //! "no basic auth credentials" and sends nothing. So a registry that lets all pull and some push hands
 //! out tokens of its own. They hold no rights and no secret, nothing is kept of them, and one ends when
-//! its user's entry in the file changes, or the process ends.
+//! its user's entry in the file changes, or the process ends that alone can open it.
 
 use std::time::Duration;
 
@@ -13,10 +13,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::users::Users;
 use crate::auth::credentials::Secret;
-use crate::clock::{Clock, Random, Timestamp};
+use crate::auth::sealing::Sealing;
+use crate::clock::{Clock, Timestamp};
 
 /// How long a pass is good. Clients ask for another one in time.
 pub(crate) const VALID_FOR: Duration = Duration::from_mins(5);
+const PURPOSE: &str = "pass";
 const TAG_BYTES: usize = 32;
 const DATE_BYTES: usize = 8;
 
@@ -29,15 +31,14 @@ pub(crate) enum Holder {
 
 /// Makes and reads passes.
 pub(crate) struct Passes {
-    key: hmac::Key,
+    sealing: Sealing,
     clock: Clock,
 }
 
 impl Passes {
-    pub(crate) fn new(clock: &Clock, random: &Random) -> Self {
-        let key = [random.bits().to_be_bytes(), random.bits().to_be_bytes()].concat();
+    pub(crate) fn new(clock: &Clock, sealing: &Sealing) -> Self {
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            sealing: sealing.clone(),
             clock: clock.clone(),
         }
     }
@@ -48,7 +49,7 @@ impl Passes {
         let end = self.clock.now().0.saturating_add(valid_ms);
         let content = [&end.to_be_bytes()[..], &encode(holder)].concat();
         let sealed = [&content[..], &entry(holder, users)?].concat();
-        let tag = hmac::sign(&self.key, &sealed);
+        let tag = hmac::sign(&self.sealing.key(PURPOSE), &sealed);
         let pass = URL_SAFE_NO_PAD.encode([tag.as_ref(), &content].concat());
         Some(Secret::new(pass.into_bytes()))
     }
@@ -60,7 +61,7 @@ impl Passes {
         let (end, holder) = content.split_at_checked(DATE_BYTES)?;
         let holder = decode(holder)?;
         let sealed = [content, &entry(&holder, users)?].concat();
-        hmac::verify(&self.key, &sealed, tag).ok()?;
+        hmac::verify(&self.sealing.key(PURPOSE), &sealed, tag).ok()?;
         let end = Timestamp(i64::from_be_bytes(end.try_into().ok()?));
         (self.clock.now() < end).then_some(holder)
     }
@@ -95,6 +96,7 @@ fn entry(holder: &Holder, users: &Users) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Random;
 
     fn users(salt: u8) -> Users {
         let hash = bcrypt::hash_with_salt("x", 4, [salt; 16]).expect("a cost that is allowed");
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn passes_end_with_time_entry_and_process() {
         let clock = Clock::manual(Timestamp(1_000));
-        let passes = Passes::new(&clock, &Random::seeded(1));
+        let passes = Passes::new(&clock, &Sealing::new(&Random::seeded(1)));
         let ann = Holder::User("ann".to_owned());
         let [of_ann, of_nobody] = [&ann, &Holder::Anonymous]
             .map(|holder| passes.issue(holder, &users(1)).expect("a pass"));
@@ -117,7 +119,7 @@ mod tests {
         assert_eq!(passes.read(&of_nobody, &users(2)), Some(Holder::Anonymous));
         assert_eq!(passes.read(&of_ann, &users(2)), None, "another entry");
         assert_eq!(
-            Passes::new(&clock, &Random::seeded(2)).read(&of_ann, &users(1)),
+            Passes::new(&clock, &Sealing::new(&Random::seeded(2))).read(&of_ann, &users(1)),
             None
         );
         for at in 0..of_ann.expose().len() {

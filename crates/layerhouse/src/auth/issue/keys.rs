@@ -5,19 +5,21 @@
 //! another one stands behind it. A registry that trusts us by a file has that whole period to read the file
 //! again, and never meets a key that was not in it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use serde_json::json;
 
 use super::key::{NewKey, SigningKey};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::meaning::index::{IndexTokens, SigningAlgorithm};
 use crate::fault::{Fault, FaultKind};
 use crate::meta::database::Database;
 use crate::meta::signing_keys::{self, StoredKey};
 
+/// Between two looks for keys that others made: whoever sends rubbish costs no more.
+const READ_PAUSE: Duration = Duration::from_secs(1);
 /// How much longer than tokens live their keys are believed: other clocks may be behind ours.
 const BELIEVED_LONGER: Duration = Duration::from_mins(2);
 
@@ -28,6 +30,8 @@ pub(crate) struct Keys {
     config: IndexTokens,
     /// Absent until somebody asks.
     ring: ArcSwapOption<Ring>,
+    /// When they were read for a token that none of them signed.
+    read_at: Mutex<Option<Moment>>,
     /// Held by who changes the keys.
     turning: tokio::sync::Mutex<()>,
 }
@@ -51,6 +55,7 @@ impl Keys {
             clock: clock.clone(),
             config: config.clone(),
             ring: ArcSwapOption::empty(),
+            read_at: Mutex::default(),
             turning: tokio::sync::Mutex::default(),
         }
     }
@@ -68,6 +73,20 @@ impl Keys {
             self.ring.store(Some(Arc::clone(&ring)));
         }
         Ok(ring)
+    }
+
+    /// The keys as another process may have turned them: read again, once a second at most.
+    pub(super) fn known_again(&self) -> Result<Arc<Ring>, Fault> {
+        {
+            let now = self.clock.moment();
+            let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if read_at.is_some_and(|read_at| now.since(read_at) < READ_PAUSE) {
+                return self.known();
+            }
+            *read_at = Some(now);
+        }
+        self.ring.store(None);
+        self.known()
     }
 
     /// The keys as they should be now, for who signs and who shows them: made at the first start, and turned

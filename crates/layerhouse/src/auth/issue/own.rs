@@ -104,8 +104,12 @@ impl OwnTokens {
         let Some(jws) = Jws::parse(token.expose()) else {
             return Ok(None);
         };
-        let ring = self.keys.known()?;
-        let named = jws.key_id.as_deref().and_then(|id| ring.named(id, now));
+        let mut ring = self.keys.known()?;
+        let key_id = jws.key_id.as_deref().unwrap_or_default();
+        if ring.named(key_id, now).is_none() {
+            ring = self.keys.known_again()?;
+        }
+        let named = ring.named(key_id, now);
         let is_signed = named.is_some_and(|key| {
             let algorithm = key.algorithm.verified_as();
             jws.algorithm == algorithm && key.public.verifies(algorithm, jws.signed, &jws.signature)

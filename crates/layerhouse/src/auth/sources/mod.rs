@@ -16,6 +16,7 @@ use layerhouse_oci::namespace::NamespaceName;
 use self::ldap::Ldap;
 use self::oidc::Provider;
 use self::workload::Workloads;
+use super::sealing::Sealing;
 use crate::clock::{Clock, Random};
 use crate::config::meaning::sources::{self as config, NamePattern, TeamOfGroup};
 use crate::outbound::Outbound;
@@ -37,6 +38,7 @@ impl Sources {
         config: &config::Sources,
         clock: &Clock,
         random: &Random,
+        sealing: &Sealing,
     ) -> Result<Self, String> {
         let outbound = Arc::new(Outbound::default());
         let ldap = config.ldap.as_ref();
@@ -47,7 +49,7 @@ impl Sources {
             mtls: config.mtls.clone(),
             workloads: Workloads::open(&config.workloads, &outbound, clock)?,
             providers: providers
-                .map(|provider| Provider::new(provider, &outbound, clock, random))
+                .map(|provider| Provider::new(provider, &outbound, clock, random, sealing))
                 .collect(),
         })
     }

@@ -199,8 +199,11 @@ impl Objects {
     }
 
     /// The key of an upload's bytes.
-    pub(super) fn key_of(&self, upload: &UploadId) -> String {
-        self.key(upload.as_str())
+    pub(super) fn key_of(&self, upload: &UploadId, writer: Option<&str>) -> String {
+        match writer {
+            Some(writer) => self.key(&format!("{upload}.{writer}")),
+            None => self.key(upload.as_str()),
+        }
     }
 
     fn key(&self, name: &str) -> String {
@@ -263,22 +266,22 @@ impl Objects {
             .map_err(|error| unreachable("writing a part of an object", error))
     }
 
-    /// Makes the parts an object of so many bytes.
+    /// Makes the parts an object of so many bytes; whether it was there already, and the parts were not.
     fn end_parts(
         &self,
         (key, multipart): (&str, &str),
         parts: Vec<String>,
         size_bytes: u64,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let (path, multipart) = (Path::from(key), multipart.to_owned());
         let parts = parts.into_iter().map(|content_id| PartId { content_id });
         let ending = self
             .store
             .complete_multipart(&path, &multipart, parts.collect());
         match self.wait(ending) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(false),
             // It was done before, and the answer did not reach us.
-            Err(Error::NotFound { .. }) if self.size_bytes(key)? == Some(size_bytes) => Ok(()),
+            Err(Error::NotFound { .. }) if self.size_bytes(key)? == Some(size_bytes) => Ok(true),
             Err(error) => Err(unreachable("completing an object", error)),
         }
     }

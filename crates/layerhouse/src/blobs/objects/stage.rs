@@ -30,6 +30,10 @@ pub(crate) struct ObjectStage {
     tail_bytes: u64,
     /// All of it is under its key.
     is_whole: bool,
+    /// Its parts were to become the object once, by this stage.
+    was_tried: bool,
+    /// Somebody else made the object of the parts: perhaps of others.
+    is_doubtful: bool,
 }
 
 /// A part that the store has.
@@ -65,16 +69,18 @@ pub(crate) struct Mark {
 }
 
 impl ObjectStage {
-    /// An upload of which nothing came yet.
-    pub(crate) fn new(objects: &Arc<Objects>, upload: &UploadId) -> Self {
+    /// An upload of which nothing came yet; `writer` is who claims it, where several may.
+    pub(crate) fn new(objects: &Arc<Objects>, upload: &UploadId, writer: Option<&str>) -> Self {
         Self {
             objects: Arc::clone(objects),
-            key: objects.key_of(upload),
+            key: objects.key_of(upload, writer),
             multipart: None,
             parts: Vec::new(),
             tail: Vec::new(),
             tail_bytes: 0,
             is_whole: false,
+            was_tried: false,
+            is_doubtful: false,
         }
     }
 
@@ -82,18 +88,30 @@ impl ObjectStage {
     ///
     /// # Errors
     /// What was written down is not what we write.
-    pub(crate) fn resume(objects: &Arc<Objects>, saved: Saved) -> Result<(Self, Hasher), Fault> {
+    pub(crate) fn resume(
+        objects: &Arc<Objects>,
+        upload: &UploadId,
+        writer: Option<&str>,
+        saved: Saved,
+    ) -> Result<(Self, Hasher), Fault> {
         let damaged = || Fault::plain(FaultKind::Damaged, "the state of an upload is damaged");
         let written: State = serde_json::from_slice(&saved.state).map_err(|_| damaged())?;
         let hasher = Hasher::restore(&written.hash).ok_or_else(damaged)?;
+        // Until there are parts, nothing is under a key: two who believe that they are the writer do not meet there.
+        let key = match written.multipart {
+            Some(_) => written.key,
+            None => objects.key_of(upload, writer),
+        };
         let mut stage = Self {
             objects: Arc::clone(objects),
-            key: written.key,
+            key,
             multipart: written.multipart,
             parts: written.parts,
             tail_bytes: saved.tail.len() as u64,
             tail: Vec::new(),
             is_whole: false,
+            was_tried: false,
+            is_doubtful: false,
         };
         if !saved.tail.is_empty() {
             stage.tail.push(saved.tail.into());
@@ -193,7 +211,7 @@ impl ObjectStage {
     ///
     /// # Errors
     /// The store does not take it.
-    pub(crate) fn complete(&mut self) -> Result<(), Fault> {
+    fn complete(&mut self) -> Result<(), Fault> {
         if self.is_whole {
             return Ok(());
         }
@@ -206,10 +224,29 @@ impl ObjectStage {
             Some(multipart) => {
                 let names = self.parts.iter().map(|part| part.name.clone()).collect();
                 let at = (self.key.as_str(), multipart.as_str());
-                self.objects.end_parts(at, names, size_bytes)?;
+                let was_tried = std::mem::replace(&mut self.was_tried, true);
+                let was_there = self.objects.end_parts(at, names, size_bytes)?;
+                self.is_doubtful = was_there && !was_tried;
             }
         }
         self.is_whole = true;
+        Ok(())
+    }
+
+    /// Puts all of it under its key, durably, and looks whether it hashes so, if another may have done it.
+    ///
+    /// # Errors
+    /// The store does not take it, or what is there is something else.
+    pub(crate) fn publish(&mut self, hasher: &Hasher) -> Result<(), Fault> {
+        self.complete()?;
+        if self.is_doubtful {
+            let found = self.objects.hash(&self.key, hasher.algorithm())?;
+            if found.map(Hasher::finish) != Some(hasher.clone().finish()) {
+                let what = "another request made something else of the parts of an upload";
+                return Err(Fault::plain(FaultKind::Damaged, what));
+            }
+            self.is_doubtful = false;
+        }
         Ok(())
     }
 

@@ -84,7 +84,7 @@ pub(crate) fn learn(
         return Ok(false);
     }
     let was_known = self::facts(tx, queued.repository, &queued.digest)?;
-    tx.execute(
+    tx.run(
         "INSERT INTO image_facts (repository_id, digest, kind, image_bytes, largest_bytes, platforms,
                                   created_at, awaits)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -104,7 +104,7 @@ pub(crate) fn learn(
         ],
     )?;
     if was_known.is_some_and(|known| known != *facts) {
-        tx.execute(
+        tx.run(
             "INSERT INTO image_queue (repository_id, digest, change)
              SELECT repository_id, manifest, 1 FROM manifest_children
              WHERE repository_id = $1 AND digest = $2 AND manifest <> $2
@@ -142,7 +142,7 @@ pub(crate) fn key_versions(
     for (repository, tag) in &tags {
         let key = super::version::key(tag);
         if !key.is_empty() {
-            tx.execute(
+            tx.run(
                 "UPDATE tags SET version = $3 WHERE repository_id = $1 AND name = $2",
                 &[
                     repository.0.into(),

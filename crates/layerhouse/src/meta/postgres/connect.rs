@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use postgres::Client;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -44,19 +43,27 @@ impl Connector {
     /// # Errors
     /// The server does not answer, or refuses.
     pub(in crate::meta) fn connect(&self) -> Result<Session, Fault> {
-        let fault = |error: postgres::Error| {
+        let fault = |error: tokio_postgres::Error| {
             let doing = format!("connecting to the database {}", self.place.shown());
             // Whatever it says: who asks here can only wait until somebody mended it.
             Fault::new(FaultKind::Unavailable, doing, words(&error))
         };
-        let mut client: Client = self.place.config.connect(self.tls.clone()).map_err(fault)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Fault::io("starting a connection to the database", error))?;
+        let connected = runtime.block_on(self.place.config.connect(self.tls.clone()));
+        let (client, connection) = connected.map_err(fault)?;
+        // Whoever waits for an answer is told when it ends.
+        let connection = runtime.spawn(async move { drop(connection.await) });
         // One that was begun and not ended would keep all replicas from writing.
         let settings = format!(
             "SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
              SET idle_in_transaction_session_timeout = '15s'"
         );
-        client.batch_execute(&settings).map_err(fault)?;
-        Ok(Session::new(client))
+        let session = Session::new(runtime, client, connection);
+        session.simple(&settings)?;
+        Ok(session)
     }
 }
 

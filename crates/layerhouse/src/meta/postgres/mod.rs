@@ -22,9 +22,9 @@ const CONNECTIONS_DEFAULT: usize = 16;
 /// Where a database is, and who is believed to be it.
 #[derive(Clone)]
 pub struct Place {
-    pub(super) config: Box<postgres::Config>,
+    pub(super) config: Box<tokio_postgres::Config>,
     pub(super) trust: Trust,
-    /// For reading; one more writes, and one more watches.
+    /// For reading, and what is written apart; one more writes, and one more watches.
     pub(super) connections_max: usize,
 }
 
@@ -96,9 +96,9 @@ impl Place {
             format!("{address}?{}", kept.join("&"))
         };
         // Its words name the parameter that it does not know; the password is in none of them.
-        let mut config: postgres::Config = plain
+        let mut config: tokio_postgres::Config = plain
             .parse()
-            .map_err(|error: postgres::Error| words(&error))?;
+            .map_err(|error: tokio_postgres::Error| words(&error))?;
         if config.get_dbname().is_none() {
             return Err("name the database: postgres://user:password@host/database".to_owned());
         }
@@ -129,8 +129,8 @@ impl Place {
     /// Where it is, without a password.
     pub(crate) fn shown(&self) -> String {
         let hosts = self.config.get_hosts().iter().map(|host| match host {
-            postgres::config::Host::Tcp(name) => name.clone(),
-            postgres::config::Host::Unix(path) => path.display().to_string(),
+            tokio_postgres::config::Host::Tcp(name) => name.clone(),
+            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
         });
         let hosts: Vec<String> = hosts.collect();
         format!(

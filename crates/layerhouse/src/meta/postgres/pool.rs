@@ -1,4 +1,4 @@
-//! Connections for reading: as many as are used at once, up to a bound.
+//! Connections for reading, and for writing what stands apart: as many as are used at once, up to a bound.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -127,7 +127,10 @@ impl Pool {
     }
 
     fn connect(&self) -> Result<Session, Fault> {
+        // Who writes here does what a crash may take back.
+        let settings = "SET synchronous_commit = off";
         let connected = self.connector.connect();
+        let connected = connected.and_then(|session| session.simple(settings).map(|_| session));
         let mut state = self.state();
         match &connected {
             Ok(_) => state.failed = None,

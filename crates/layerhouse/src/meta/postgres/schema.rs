@@ -34,11 +34,15 @@ fn own_text(number: usize) -> Option<&'static str> {
 /// # Errors
 /// A step fails, or a newer release was here.
 pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault> {
-    session.be_patient()?;
     // Two that come first at once are in each other's way: the second finds it made.
     if session.simple(BEGINNING).is_err() {
         session.simple(BEGINNING)?;
     }
+    // Where nothing is to be done nobody is kept from writing, and least of all by a process that stands still.
+    if taken(session, place)? == STEPS.len() {
+        return Ok(());
+    }
+    session.be_patient()?;
     loop {
         let taken = session
             .simple("BEGIN; UPDATE commits SET generation = generation + 1 RETURNING schema")
@@ -62,6 +66,11 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
             return Err(Fault::new(fault.kind(), doing, fault));
         }
     }
+}
+
+fn taken(session: &Session, place: &Place) -> Result<usize, Fault> {
+    let found = session.simple("SELECT schema FROM commits")?;
+    known(found.unwrap_or(0), place)
 }
 
 /// Who has the bytes of what is written in a database.
@@ -88,62 +97,94 @@ impl Owner {
 /// What stands in the place of a directory when all bytes are in a bucket: any process that has it may come.
 const BUCKET: &str = "bucket";
 
-/// Takes the database for its owner, unless it is another's: two directories would each lack the bytes of the other.
+/// Whether who comes is the owner, or the first; before anything is changed for it.
 ///
 /// # Errors
 /// It is another's.
-pub(in crate::meta) fn claim(session: &Session, place: &Place, owner: &Owner) -> Result<(), Fault> {
+pub(in crate::meta) fn admit(session: &Session, place: &Place, owner: &Owner) -> Result<(), Fault> {
+    let is_new = session.query("SELECT 1 FROM pg_tables WHERE tablename = 'commits'", &[])?;
+    if is_new.is_empty() {
+        return Ok(());
+    }
     let (directory, shared) = match owner {
-        Owner::Directory(directory) => {
-            session.execute(
-                "UPDATE commits SET directory = $1 WHERE directory IS NULL",
-                &[directory.as_str().into()],
-            )?;
-            (directory, directory.as_str())
-        }
-        // Taken when it is known that the bucket is the right one.
+        Owner::Directory(directory) => (directory, directory.as_str()),
         Owner::Bucket { or_directory } => (or_directory, BUCKET),
     };
     let is_ours = session.query(
         "SELECT 1 FROM commits WHERE directory IS NULL OR directory IN ($1, $2)",
         &[directory.as_str().into(), shared.into()],
     )?;
-    if !is_ours.is_empty() {
+    // None, where another one makes it right now.
+    let has_any = session.query("SELECT 1 FROM commits", &[])?;
+    if !is_ours.is_empty() || has_any.is_empty() {
         return Ok(());
     }
     let is_of_bucket = session.query(
         "SELECT 1 FROM commits WHERE directory = $1",
         &[BUCKET.into()],
     )?;
-    if !is_of_bucket.is_empty() {
-        let what = format!(
-            "the bytes of what is in the database {} are objects of a bucket: configure that, in storage.s3, or name \
-             another database",
+    let what = if is_of_bucket.is_empty() {
+        format!(
+            "the database {} belongs to another data directory, which has the bytes of what is in it: name that \
+             directory, or another database. If that directory is lost and its blobs are in a bucket or were brought \
+             here, stop whatever serves it, and have the database forget it: UPDATE commits SET directory = NULL",
             place.shown()
-        );
-        return Err(Fault::plain(FaultKind::Other, what));
-    }
-    let what = format!(
-        "the database {} belongs to another data directory, which has the bytes of what is in it: name that \
-         directory, or another database. If that directory is lost and its blobs are in a bucket or were brought \
-         here, have the database forget it: UPDATE commits SET directory = NULL",
-        place.shown()
-    );
+        )
+    } else {
+        format!(
+            "the bytes of what is in the database {} are objects of a bucket, and any process that has the bucket may \
+             serve it: configure that, in storage.s3, or name another database",
+            place.shown()
+        )
+    };
     Err(Fault::plain(FaultKind::Other, what))
+}
+
+/// Takes the database for a directory, unless it is another's: two directories would each lack the bytes of the other.
+/// For a bucket it is taken when that was found to be the right one ([`share`]).
+///
+/// # Errors
+/// It is another's.
+pub(in crate::meta) fn claim(session: &Session, place: &Place, owner: &Owner) -> Result<(), Fault> {
+    if let Owner::Directory(directory) = owner {
+        // With objects it is not for files alone, which the start finds next.
+        session.execute(
+            "UPDATE commits SET directory = $1 WHERE directory IS NULL
+               AND NOT EXISTS (SELECT 1 FROM blobs WHERE object_key IS NOT NULL)",
+            &[directory.as_str().into()],
+        )?;
+    }
+    admit(session, place, owner)
 }
 
 /// Lets any process that has the bucket use the database; one with files in a directory is for that alone.
 ///
 /// # Errors
+/// It is another's by now, or the server does not answer.
+pub(in crate::meta) fn share(
+    session: &Session,
+    place: &Place,
+    directory: &str,
+) -> Result<(), Fault> {
+    session.execute(
+        "UPDATE commits SET directory = CASE
+             WHEN EXISTS (SELECT 1 FROM blobs WHERE object_key IS NULL AND damaged_at IS NULL)
+             THEN $1 ELSE $2 END
+         WHERE directory IS NULL OR directory = $1",
+        &[directory.into(), BUCKET.into()],
+    )?;
+    let or_directory = directory.to_owned();
+    admit(session, place, &Owner::Bucket { or_directory })
+}
+
+/// Gives the database to a directory, whoever had it: for who moved all of it there, or away from there.
+///
+/// # Errors
 /// The server does not answer.
-pub(in crate::meta) fn share(session: &Session, directory: &str) -> Result<(), Fault> {
+pub(in crate::meta) fn give(session: &Session, directory: &str) -> Result<(), Fault> {
+    let values = [directory.into()];
     session
-        .execute(
-            "UPDATE commits SET directory = CASE
-                 WHEN EXISTS (SELECT 1 FROM blobs WHERE object_key IS NULL) THEN $1 ELSE $2 END
-             WHERE directory IS NULL OR directory = $1",
-            &[directory.into(), BUCKET.into()],
-        )
+        .execute("UPDATE commits SET directory = $1", &values)
         .map(drop)
 }
 
@@ -152,8 +193,7 @@ pub(in crate::meta) fn share(session: &Session, directory: &str) -> Result<(), F
 /// # Errors
 /// As said, or a newer release was here.
 pub(in crate::meta) fn check(session: &Session, place: &Place) -> Result<(), Fault> {
-    let found = session.simple("SELECT schema FROM commits")?;
-    if known(found.unwrap_or(0), place)? == STEPS.len() {
+    if taken(session, place)? == STEPS.len() {
         return Ok(());
     }
     let what = format!(

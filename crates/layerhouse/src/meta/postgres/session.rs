@@ -1,36 +1,99 @@
-//! One connection, with the statements that were prepared on it.
+//! One connection, with the statements that were prepared on it. Statements wait for their answers where they are
+//! called; those whose answers nobody needs are sent with the next one, for each wait is a way to the server and back.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::time::Duration;
 
-use postgres::types::ToSql;
-use postgres::{Client, Row, SimpleQueryMessage, Statement};
+use futures_util::future::{join, join_all};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 use super::words;
 use crate::fault::{Fault, FaultKind};
 use crate::meta::transaction::Value;
 
-/// A connection to a database. Statements wait for their answers where they are called.
+/// Statements sent together at most: [`join_all`] begins with so many in their order.
+const TOGETHER_MAX: usize = 24;
+/// How long the end of a connection waits for the server to hear of it.
+const FAREWELL_MAX: Duration = Duration::from_millis(200);
+
+/// A connection to a database.
 pub(in crate::meta) struct Session {
-    client: RefCell<Client>,
+    /// It runs where somebody waits for an answer, and what keeps the connection going with it.
+    runtime: Option<Runtime>,
+    client: Option<Client>,
+    connection: Option<JoinHandle<()>>,
     /// By their text, of which there are as many as the code has.
     statements: RefCell<HashMap<&'static str, Statement>>,
+    /// What is sent with the next statement.
+    waiting: RefCell<Vec<Waiting>>,
     /// Nothing more can be expected of it.
     is_broken: Cell<bool>,
 }
 
+/// What nobody needs the answer of, unless it is refused.
+enum Waiting {
+    Statement(Statement, Vec<Kept>),
+    Simple(String),
+}
+
+/// A parameter that is sent later.
+enum Kept {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Kept {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(number) => Value::Int(*number),
+            Self::Text(text) => Value::Text(text),
+            Self::Bytes(bytes) => Value::Bytes(bytes),
+        }
+    }
+}
+
+impl From<&Value<'_>> for Kept {
+    fn from(value: &Value<'_>) -> Self {
+        match *value {
+            Value::Null => Self::Null,
+            Value::Int(number) => Self::Int(number),
+            Value::Text(text) => Self::Text(text.to_owned()),
+            Value::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+}
+
 impl Session {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(runtime: Runtime, client: Client, connection: JoinHandle<()>) -> Self {
         Self {
-            client: RefCell::new(client),
+            runtime: Some(runtime),
+            client: Some(client),
+            connection: Some(connection),
             statements: RefCell::default(),
+            waiting: RefCell::default(),
             is_broken: Cell::new(false),
         }
     }
 
+    fn client(&self) -> &Client {
+        self.client.as_ref().expect("it is there until the end")
+    }
+
     /// Whether it is to be thrown away.
     pub(super) fn is_broken(&self) -> bool {
-        self.is_broken.get() || self.client.borrow().is_closed()
+        self.is_broken.get() || self.is_closed()
+    }
+
+    /// Whether the way to the server is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client().is_closed()
     }
 
     /// Whether the server answers on it.
@@ -38,12 +101,13 @@ impl Session {
         !self.is_broken() && self.simple("").is_ok()
     }
 
-    /// Takes the bounds off that keep a hung process from holding up others: for the work of a start.
+    /// Widens the bounds that keep a hung process from holding up others: for the work of a start.
     ///
     /// # Errors
     /// The server does not answer.
     pub(in crate::meta) fn be_patient(&self) -> Result<(), Fault> {
-        let settings = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+        let settings =
+            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '5min'";
         self.simple(settings).map(drop)
     }
 
@@ -53,14 +117,52 @@ impl Session {
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<usize, Fault> {
-        let run = || {
-            let statement = self.prepare(sql)?;
-            self.client
-                .borrow_mut()
-                .execute(&statement, &references(&statement, values))
-        };
-        let changed = run().map_err(|error| self.fault("changing the database", &error))?;
+        const DOING: &str = "changing the database";
+        let statement = self.prepare(sql)?;
+        let parameters = references(&statement, values);
+        let changed = self.send(DOING, self.client().execute(&statement, &parameters))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    /// Runs a statement before whatever comes next; that fails if it does.
+    pub(in crate::meta) fn execute_later(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<(), Fault> {
+        let statement = self.prepare(sql)?;
+        let kept = values.iter().map(Kept::from).collect();
+        self.wait(Waiting::Statement(statement, kept))
+    }
+
+    /// The same for statements without parameters.
+    pub(super) fn simple_later(&self, sql: String) -> Result<(), Fault> {
+        self.wait(Waiting::Simple(sql))
+    }
+
+    fn wait(&self, waiting: Waiting) -> Result<(), Fault> {
+        self.waiting.borrow_mut().push(waiting);
+        if self.waiting.borrow().len() < TOGETHER_MAX {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    /// Sends what waits, and sees that all of it was done.
+    ///
+    /// # Errors
+    /// The first that failed.
+    pub(in crate::meta) fn flush(&self) -> Result<(), Fault> {
+        if self.waiting.borrow().is_empty() {
+            return Ok(());
+        }
+        self.send("changing the database", async { Ok(()) })
+    }
+
+    /// Forgets what waits of an operation that is undone; what ends the one before and begins this one is still to be sent.
+    pub(in crate::meta) fn forget(&self) {
+        let is_simple = |waiting: &Waiting| matches!(waiting, Waiting::Simple(_));
+        self.waiting.borrow_mut().retain(is_simple);
     }
 
     /// All rows of an answer.
@@ -69,19 +171,16 @@ impl Session {
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, Fault> {
-        let run = || {
-            let statement = self.prepare(sql)?;
-            self.client
-                .borrow_mut()
-                .query(&statement, &references(&statement, values))
-        };
-        run().map_err(|error| self.fault("reading the database", &error))
+        const DOING: &str = "reading the database";
+        let statement = self.prepare(sql)?;
+        let parameters = references(&statement, values);
+        self.send(DOING, self.client().query(&statement, &parameters))
     }
 
     /// Statements without parameters, in one message; the first number that they answer.
     pub(in crate::meta) fn simple(&self, sql: &str) -> Result<Option<i64>, Fault> {
-        let asked = self.client.borrow_mut().simple_query(sql);
-        let messages = asked.map_err(|error| self.fault("changing the database", &error))?;
+        const DOING: &str = "changing the database";
+        let messages = self.send(DOING, self.client().simple_query(sql))?;
         Ok(messages.iter().find_map(|message| {
             let SimpleQueryMessage::Row(row) = message else {
                 return None;
@@ -90,30 +189,71 @@ impl Session {
         }))
     }
 
+    /// Sends what waits and then this, together, and waits for all the answers.
+    fn send<T>(
+        &self,
+        doing: &'static str,
+        last: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        let runtime = self.runtime.as_ref().expect("it is there until the end");
+        if waiting.is_empty() {
+            return runtime
+                .block_on(last)
+                .map_err(|error| self.fault(doing, &error));
+        }
+        let before = waiting.iter().map(|waiting| async move {
+            match waiting {
+                Waiting::Simple(sql) => self.client().simple_query(sql).await.map(drop),
+                Waiting::Statement(statement, kept) => {
+                    let values: Vec<Value<'_>> = kept.iter().map(Kept::value).collect();
+                    let parameters = references(statement, &values);
+                    let changed = self.client().execute(statement, &parameters).await;
+                    changed.map(drop)
+                }
+            }
+        });
+        // Each is sent when it is asked for the first time: in this order, and before the first answer comes.
+        let (before, last) = runtime.block_on(join(join_all(before), last));
+        for done in before {
+            done.map_err(|error| self.fault("changing the database", &error))?;
+        }
+        last.map_err(|error| self.fault(doing, &error))
+    }
+
     /// Whether the server knows a statement.
     #[cfg(test)]
     pub(in crate::meta) fn check(&self, sql: &'static str) -> Result<(), Fault> {
-        let prepared = self.client.borrow_mut().prepare(sql);
-        prepared
-            .map(drop)
-            .map_err(|error| self.fault("preparing", &error))
+        self.send("preparing", self.client().prepare(sql)).map(drop)
     }
 
-    fn prepare(&self, sql: &'static str) -> Result<Statement, postgres::Error> {
+    fn prepare(&self, sql: &'static str) -> Result<Statement, Fault> {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.borrow_mut().prepare(sql)?;
+        let statement = self.send("preparing", self.client().prepare(sql))?;
         self.statements.borrow_mut().insert(sql, statement.clone());
         Ok(statement)
     }
 
-    fn fault(&self, doing: &'static str, error: &postgres::Error) -> Fault {
+    fn fault(&self, doing: &'static str, error: &tokio_postgres::Error) -> Fault {
         let fault = database_fault(doing, error);
         if fault.kind() == FaultKind::Unavailable {
             self.is_broken.set(true);
         }
         fault
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The server is told, if it listens.
+        drop(self.client.take());
+        if let (Some(runtime), Some(connection)) = (self.runtime.take(), self.connection.take()) {
+            let _ =
+                runtime.block_on(async { tokio::time::timeout(FAREWELL_MAX, connection).await });
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -124,8 +264,8 @@ fn references<'a>(statement: &Statement, values: &'a [Value<'a>]) -> Vec<&'a (dy
 }
 
 /// Sorts an error of the server, or of the way to it, by what an operator can do about it.
-pub(super) fn database_fault(doing: &'static str, error: &postgres::Error) -> Fault {
-    let kind = match error.code().map(postgres::error::SqlState::code) {
+pub(super) fn database_fault(doing: &'static str, error: &tokio_postgres::Error) -> Fault {
+    let kind = match error.code().map(tokio_postgres::error::SqlState::code) {
         // The connection broke, or never came to be: a server that said no says why in a code.
         None if error.is_closed() || has_io_error(error) => FaultKind::Unavailable,
         // disk_full
@@ -148,7 +288,7 @@ pub(super) fn database_fault(doing: &'static str, error: &postgres::Error) -> Fa
     Fault::new(kind, doing, words(error))
 }
 
-fn has_io_error(error: &postgres::Error) -> bool {
+fn has_io_error(error: &tokio_postgres::Error) -> bool {
     let mut next = std::error::Error::source(error);
     while let Some(source) = next {
         if source.is::<std::io::Error>() {

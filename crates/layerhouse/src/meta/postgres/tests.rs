@@ -152,6 +152,44 @@ fn what_a_replica_remembers_ends_when_another_commits() {
 }
 
 #[test]
+fn what_is_written_apart_waits_for_nobody() {
+    let Some(prepared) = Prepared::make("apart") else {
+        return;
+    };
+    let (one, two) = (prepared.connect(), prepared.connect());
+    let (one, two) = (one.expect("it connects"), two.expect("it connects"));
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (end, ends) = std::sync::mpsc::channel();
+        let slow = tokio::spawn({
+            let one = one.clone();
+            async move {
+                let slow = move |tx: &Transaction<'_>| {
+                    let counted = count_up(tx);
+                    begun.send(()).expect("it is waited for");
+                    ends.recv().expect("it is told");
+                    counted
+                };
+                one.write(slow).await
+            }
+        });
+        begins.await.expect("it begins");
+        let before = two.generation();
+        let apart = two.write_apart(|tx| crate::meta::job_leases::take(tx, "jobs", "two", None));
+        let taken = tokio::time::timeout(Duration::from_secs(10), apart).await;
+        assert!(taken.expect("it does not wait").expect("it is written"));
+        assert_eq!(two.generation(), before, "nothing is forgotten for it");
+        let lease = one.read(|tx| crate::meta::job_leases::find(tx, "jobs"));
+        assert_eq!(lease.expect("it reads").expect("it is there").holder, "two");
+        end.send(()).expect("it waits");
+        slow.await.expect("it ends").expect("it is written");
+    });
+    one.close();
+    two.close();
+}
+
+#[test]
 fn an_operation_that_fails_is_undone_alone() {
     let Some(prepared) = Prepared::make("undone") else {
         return;

@@ -1,54 +1,122 @@
-//! Looks whether other replicas committed, so that what this one remembers ends within a second.
+//! Looks whether other replicas committed, so that what this one remembers ends within a second; on a connection of its
+//! own, for those of readers may all be busy.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::pool::Pool;
+use super::connect::Connector;
+use super::session::Session;
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::fault::Fault;
-use crate::meta::transaction::{Engine, Transaction};
 
 /// How often it looks: what was changed elsewhere is seen here so much later, and a way to the server.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// Without a look for so long, nothing that is remembered counts: who can reach the server may have taken something away.
+const BLIND_MAX: Duration = Duration::from_secs(1);
 
 /// What a process knows of the commits of all.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(in crate::meta) struct Seen {
     /// The last commit that it knows of.
     pub(in crate::meta) commit: Arc<AtomicI64>,
     /// Another number after each.
     pub(in crate::meta) generation: Arc<AtomicU64>,
     /// Another number after each of other processes; seldom, after one of ours.
-    pub(in crate::meta) elsewhere: Arc<AtomicU64>,
+    elsewhere: Arc<AtomicU64>,
+    /// What waits for a network does not wait for a test's clock.
+    clock: Clock,
+    looked: Arc<Mutex<Moment>>,
+    /// The server's clock less this machine's, in milliseconds.
+    ahead_ms: Arc<AtomicI64>,
 }
 
-/// Looks until `stopped` ends. While the server does not answer, nothing that is remembered counts: who can
-/// reach it may have taken something away.
-pub(in crate::meta) fn watch(pool: &Pool, seen: &Seen, stopped: &Receiver<()>) {
-    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(INTERVAL) {
-        let before = seen.commit.load(Ordering::Acquire);
-        let is_same = match pool.with(|session| last(&Transaction::new(Engine::Postgres(session))))
-        {
-            Ok(commit) => {
-                // Ours may have come between: the next look sees that.
-                seen.commit.store(commit, Ordering::Release);
-                commit == before
-            }
-            Err(fault) => {
-                tracing::debug!(%fault, "the database does not say what others changed");
-                false
-            }
-        };
-        if !is_same {
-            seen.elsewhere.fetch_add(1, Ordering::Release);
-            seen.generation.fetch_add(1, Ordering::Release);
+impl Seen {
+    pub(in crate::meta) fn new() -> Self {
+        let clock = Clock::system();
+        Self {
+            commit: Arc::default(),
+            generation: Arc::default(),
+            elsewhere: Arc::default(),
+            looked: Arc::new(Mutex::new(clock.moment())),
+            ahead_ms: Arc::default(),
+            clock,
         }
+    }
+
+    /// Another process committed, or may have.
+    pub(super) fn note_elsewhere(&self) {
+        self.elsewhere.fetch_add(1, Ordering::Release);
+    }
+
+    /// Says that nothing is known if the last look is too long ago, as after this process stood still.
+    fn be_honest(&self) {
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if BLIND_MAX < self.clock.moment().since(looked) {
+            self.note_elsewhere();
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Another number after each commit.
+    pub(in crate::meta) fn generation(&self) -> u64 {
+        self.be_honest();
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Another number after each commit of other processes.
+    pub(in crate::meta) fn elsewhere(&self) -> u64 {
+        self.be_honest();
+        self.elsewhere.load(Ordering::Acquire)
+    }
+
+    /// What time it is where all processes ask, and how far this machine's clock is from that.
+    pub(in crate::meta) fn server_time(&self) -> (Timestamp, Duration) {
+        let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
+        let now = Timestamp(self.clock.now().0.saturating_add(ahead_ms));
+        (now, Duration::from_millis(ahead_ms.unsigned_abs()))
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(in crate::meta) fn look(&self, session: &Session) -> Result<(), Fault> {
+        let before = self.commit.load(Ordering::Acquire);
+        let sql = "SELECT generation, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) FROM commits";
+        let rows = session.query(sql, &[])?;
+        let (commit, server_ms): (i64, i64) =
+            rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
+        let ahead_ms = server_ms.saturating_sub(self.clock.now().0);
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        // Ours may have come between: the next look sees that.
+        self.commit.store(commit, Ordering::Release);
+        if commit != before {
+            self.note_elsewhere();
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.moment();
+        Ok(())
     }
 }
 
-/// The number of the last commit.
-fn last(tx: &Transaction<'_>) -> Result<i64, Fault> {
-    let found = tx.query_one("SELECT generation FROM commits", &[], |row| row.int(0))?;
-    Ok(found.unwrap_or(0))
+/// Looks until `stopped` ends.
+pub(in crate::meta) fn watch(connector: &Connector, seen: &Seen, stopped: &Receiver<()>) {
+    let mut session: Option<Session> = None;
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(INTERVAL) {
+        let connected = match session.take() {
+            Some(session) => Ok(session),
+            None => connector.connect(),
+        };
+        let looked = connected.and_then(|session| seen.look(&session).map(|()| session));
+        match looked {
+            Ok(looking) => session = Some(looking),
+            Err(fault) => {
+                tracing::debug!(%fault, "the database does not say what others changed");
+                seen.note_elsewhere();
+                seen.generation.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
 }

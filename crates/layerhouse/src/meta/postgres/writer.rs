@@ -12,6 +12,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::meta::database::{Durability, Writer};
 use crate::meta::transaction::{Engine, Transaction};
 
+const BEGIN: &str = "BEGIN";
 /// Takes the turn of this replica; who holds it is waited for.
 const TURN: &str = "UPDATE commits SET generation = generation + 1 RETURNING generation";
 
@@ -62,6 +63,16 @@ impl PostgresWriter {
         })
     }
 
+    fn connect(&mut self) -> Result<(), Fault> {
+        self.session = None;
+        let session = self.connector.connect()?;
+        if self.is_patient {
+            session.be_patient()?;
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
     /// Sends what waits.
     fn send(&mut self) -> Result<(), Fault> {
         let sql = std::mem::take(&mut self.waiting);
@@ -86,17 +97,12 @@ impl Writer for PostgresWriter {
         self.used = now;
         let stands = |session: &Session| !session.is_broken() && (is_trusted || session.answers());
         if !self.session.as_ref().is_some_and(stands) {
-            self.session = None;
-            let session = self.connector.connect()?;
-            if self.is_patient {
-                session.be_patient()?;
-            }
-            self.session = Some(session);
+            self.connect()?;
         }
         self.waiting = match durability {
-            Durability::PowerCut => format!("BEGIN; {TURN}"),
+            Durability::PowerCut => format!("{BEGIN}; {TURN}"),
             Durability::ProcessDeath | Durability::Remade => {
-                format!("BEGIN; SET LOCAL synchronous_commit = off; {TURN}")
+                format!("{BEGIN}; SET LOCAL synchronous_commit = off; {TURN}")
             }
         };
         Ok(())
@@ -104,7 +110,21 @@ impl Writer for PostgresWriter {
 
     fn begin_operation(&mut self) -> Result<(), Fault> {
         self.waiting.push_str("; SAVEPOINT operation");
-        self.send()
+        if self.waiting.starts_with(BEGIN) {
+            // Here others are waited for.
+            let sql = self.waiting.clone();
+            return match self.send() {
+                // It broke since it was used last: nothing was begun on it.
+                Err(_) if self.session.as_ref().is_some_and(Session::is_closed) => {
+                    self.connect()?;
+                    self.waiting = sql;
+                    self.send()
+                }
+                sent => sent,
+            };
+        }
+        let sql = std::mem::take(&mut self.waiting);
+        self.session()?.simple_later(sql)
     }
 
     fn keep_operation(&mut self) -> Result<(), Fault> {
@@ -113,6 +133,7 @@ impl Writer for PostgresWriter {
     }
 
     fn undo_operation(&mut self) -> Result<(), Fault> {
+        self.session()?.forget();
         self.waiting
             .push_str("ROLLBACK TO operation; RELEASE operation");
         Ok(())
@@ -127,7 +148,7 @@ impl Writer for PostgresWriter {
         let before = self.seen.commit.swap(self.number, Ordering::AcqRel);
         if self.number != before + 1 {
             // Somebody else was between, and the watch may not have looked.
-            self.seen.elsewhere.fetch_add(1, Ordering::Release);
+            self.seen.note_elsewhere();
         }
         Ok(())
     }

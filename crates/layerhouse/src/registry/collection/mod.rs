@@ -26,7 +26,7 @@ pub(crate) use self::plan::{Entry, Sort};
 use self::verdict::{Kept, Verdict};
 use super::leases::Lease;
 use super::{Collecting, Registry, blocking};
-use crate::clock::{Moment, Timestamp};
+use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::database::Durability;
@@ -86,8 +86,6 @@ pub(crate) struct Collector {
     running: Arc<AsyncMutex<()>>,
     /// Whoever reads it keeps the bytes of all blobs on the disk.
     bytes: Arc<RwLock<()>>,
-    /// When the objects of the bucket were listed last.
-    listed: Mutex<Option<Moment>>,
     state: Mutex<State>,
     numbers: Arc<CollectionNumbers>,
 }
@@ -110,17 +108,6 @@ pub(crate) struct BytesHold {
 }
 
 impl Collector {
-    /// Whether the objects of the bucket are to be listed now: not at each start, which may be often.
-    fn lists_objects(&self, how: How, now: Moment) -> bool {
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = *listed.get_or_insert(now);
-        let is_due = how.is_now || LIST_INTERVAL <= now.since(last);
-        if is_due {
-            *listed = Some(now);
-        }
-        is_due
-    }
-
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,7 +185,7 @@ impl Registry {
         self.store.check_healthy()?;
         let rules = self.rules(how);
         if how.includes_adopted {
-            let since = self.clock.now().before(rules.grace);
+            let since = self.queued_since(rules);
             self.database
                 .write(move |tx| meta::reviews::queue_unneeded(tx, since))
                 .await?;
@@ -224,11 +211,31 @@ impl Registry {
             after = Some(last);
             pace.rest().await?;
         }
-        if self.collector.lists_objects(how, self.clock.moment()) {
+        if self.lists_objects(how)? {
+            let now = self.clock.now();
+            // Begun anew by the next round if it breaks off.
             self.find_left_over_objects().await?;
+            self.database
+                .write_lasting(Durability::ProcessDeath, move |tx| {
+                    meta::objects::set_listed_at(tx, now)
+                })
+                .await?;
         }
         self.remove_objects().await?;
         Ok(())
+    }
+
+    /// Whether the objects of the bucket are to be listed now: once a day.
+    fn lists_objects(&self, how: How) -> Result<bool, Fault> {
+        if self.store.objects().is_none() {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        match self.database.read(meta::objects::listed_at)? {
+            _ if how.is_now => Ok(true),
+            Some(last) => Ok(LIST_INTERVAL <= now.since(last)),
+            None => Ok(true),
+        }
     }
 
     /// The rules of a collection.
@@ -246,6 +253,17 @@ impl Registry {
             rules.undelete = Duration::ZERO;
         }
         rules
+    }
+
+    /// Since when that waits which has waited enough: but where nobody wrote down what was promised of what was in no
+    /// queue, a promise lasts from now.
+    fn queued_since(&self, rules: Collecting) -> Timestamp {
+        let since = self.clock.now().before(rules.grace);
+        if self.is_shared() {
+            since.after(rules.promise)
+        } else {
+            since
+        }
     }
 
     /// What keeps a link although nothing needs it; `pushed_to` are the repositories with open uploads.
@@ -280,11 +298,8 @@ impl Registry {
         let Some(last) = page.last().cloned() else {
             return Ok(None);
         };
-        // The window was their grace, too; but nobody wrote down what was promised meanwhile of what was in no queue.
-        let mut since = now.before(rules.grace);
-        if self.is_shared() {
-            since = since.after(rules.promise);
-        }
+        // The window was their grace, too.
+        let since = self.queued_since(rules);
         let forgotten = self
             .database
             .write_lasting(Durability::ProcessDeath, move |tx| {
@@ -319,6 +334,7 @@ impl Registry {
         collected.reviewed += page.len() as u64;
         let pushed_to = self.pushed_to()?;
         let is_shared = self.is_shared();
+        let kept_by_uploads = is_shared && !how.is_now;
         let mut leaving = self.promises.leaving();
         let mut leases = HashMap::new();
         let mut decided = Vec::new();
@@ -350,7 +366,13 @@ impl Registry {
             .write_lasting(Durability::ProcessDeath, move |tx| {
                 let mut removed = 0;
                 for (link, verdict) in &decided {
-                    removed += u64::from(settle_link(tx, link, *verdict, rules, now)?);
+                    removed += u64::from(settle_link(
+                        tx,
+                        link,
+                        *verdict,
+                        (rules, kept_by_uploads),
+                        now,
+                    )?);
                 }
                 Ok::<_, Fault>(removed)
             })
@@ -609,7 +631,7 @@ fn settle_link(
     tx: &meta::transaction::Transaction<'_>,
     link: &QueuedLink,
     verdict: Verdict,
-    rules: Collecting,
+    (rules, asks_uploads): (Collecting, bool),
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let (id, digest) = (link.repository_id, &link.digest);
@@ -617,9 +639,15 @@ fn settle_link(
         return Ok(false);
     };
     let verdict = match verdict {
-        // Promises and uploads were looked at, and nobody could give one since; those of several processes are in the
-        // link as it is now.
-        Verdict::Goes | Verdict::Stays => verdict::of_link(&current, Kept::default(), rules, now),
+        // Promises and uploads were looked at, and nobody could give one since. Those of several processes are in rows,
+        // as they are now.
+        Verdict::Goes | Verdict::Stays => {
+            let kept = Kept {
+                is_promised: false,
+                has_uploads: asks_uploads && meta::uploads::any_in(tx, &current.repository)?,
+            };
+            verdict::of_link(&current, kept, rules, now)
+        }
         Verdict::Waits { .. } => verdict,
     };
     match verdict {

@@ -82,7 +82,8 @@ impl Registry {
         }
     }
 
-    /// From now on these endpoints are told, and no others.
+    /// From now on these endpoints are told, and no others; those that another process may be told to tell are, too,
+    /// until [`Registry::drop_other_endpoints`].
     ///
     /// # Errors
     /// The database failed; then all is as it was.
@@ -91,20 +92,39 @@ impl Registry {
         notifications: &Notifications,
     ) -> Result<(), Fault> {
         let policy = EventPolicy::new(notifications);
-        let mut names: Vec<_> = policy
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.name.clone())
-            .collect();
-        names.sort();
-        if self.database.read(meta::events::endpoints)? != names {
+        let names = policy.names();
+        let told = self.database.read(meta::events::endpoints)?;
+        if !names.iter().all(|name| told.contains(name)) {
+            let names = names.clone();
             self.database
-                .write(move |tx| meta::events::set_endpoints(tx, &names))
+                .write(move |tx| meta::events::add_endpoints(tx, &names))
                 .await?;
+        }
+        if !self.is_shared() {
+            self.drop_endpoints_but(names).await?;
         }
         // Only now, when new endpoints have their place, is anything written for them.
         self.events.policy.store(policy.into());
         Ok(())
+    }
+
+    /// Endpoints that the configuration of this process does not have are told no more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) async fn drop_other_endpoints(&self) -> Result<(), Fault> {
+        let names = self.events.policy.load().names();
+        self.drop_endpoints_but(names).await
+    }
+
+    async fn drop_endpoints_but(&self, names: Vec<String>) -> Result<(), Fault> {
+        let told = self.database.read(meta::events::endpoints)?;
+        if told.iter().all(|name| names.contains(name)) {
+            return Ok(());
+        }
+        self.database
+            .write(move |tx| meta::events::remove_other_endpoints(tx, &names))
+            .await
     }
 
     /// Changes when events were written.

@@ -110,7 +110,7 @@ impl Fetch {
         let store = Arc::clone(&registry.store);
         let (staged, algorithm) = (id.clone(), digest.algorithm());
         let opened = blocking(move || {
-            let stage = Stage::open(&store, &staged, algorithm)?;
+            let stage = Stage::open(&store, &staged, None, algorithm)?;
             let file = stage.shared()?;
             Ok::<_, Fault>((stage, file))
         });

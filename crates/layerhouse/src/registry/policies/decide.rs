@@ -97,6 +97,8 @@ impl Reason {
 pub(crate) struct Moment {
     pub(crate) now: Timestamp,
     pub(crate) pulls_known_since: Timestamp,
+    /// How long other processes may have known of a pull before they write it down.
+    pub(crate) unheard: Duration,
 }
 
 /// What goes, what holds others before what it holds. `is_fixed` says of a tag that it may not go, whatever
@@ -217,7 +219,7 @@ fn kept_by(rows: &Placed<'_>, rule: &KeepRule, fitting: Vec<usize>, moment: Mome
             let (tag, manifest) = rows.tags[*at];
             let pulled_at = rows.manifests[manifest].pulled_at;
             let used_at = pulled_at.map_or(tag.moved_at, |at| at.max(tag.moved_at));
-            !is_known || moment.now.since(used_at) <= *within
+            !is_known || moment.now.since(used_at) <= *within + moment.unheard
         };
         kept.extend(fitting.iter().copied().filter(is_used));
     }

@@ -2,6 +2,7 @@
 //! carries it out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use layerhouse_oci::name::RepositoryName;
 
@@ -16,6 +17,8 @@ use crate::meta::repositories::RepositoryId;
 use crate::meta::transaction::Transaction;
 use crate::registry::{Registry, blocking};
 
+/// Other processes write down what was pulled each minute, and one that cannot for longer is not believed to be alive.
+const UNHEARD: Duration = Duration::from_mins(3);
 /// Names of repositories that are looked at together.
 const NAMES_TOGETHER: usize = 512;
 /// Tags, manifests and images of indexes of one repository, at some 200 bytes each. What has more is left
@@ -158,6 +161,11 @@ impl Registry {
         let moment = Moment {
             now,
             pulls_known_since: known_since.unwrap_or(now),
+            unheard: if self.is_shared() {
+                UNHEARD
+            } else {
+                Duration::ZERO
+            },
         };
         let is_fixed = |tag: &_| fixed_by(policies, repository, tag).is_some();
         let decisions = decide(&rows, policy, is_fixed, moment);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use layerhouse_oci::name::RepositoryName;
+use layerhouse_oci::upload_id::UploadId;
 
 use super::guard::{Place, Refused};
 use crate::config::meaning::policies::{Per, Policies};
@@ -129,6 +130,24 @@ impl Room {
             bounds: counted,
             sessions,
         }))
+    }
+
+    /// Counts what uploads hold that this process does not write to; `but` is the one that it will.
+    pub(in crate::registry) fn add_held(
+        &mut self,
+        held: Vec<(UploadId, RepositoryName, u64)>,
+        but: Option<&UploadId>,
+    ) {
+        for (id, repository, held_bytes) in held {
+            if Some(&id) == but || self.sessions.get(&id).is_some() {
+                continue;
+            }
+            for (bound, used_bytes) in &mut self.bounds {
+                if bound.scope.covers(&repository) {
+                    *used_bytes = used_bytes.saturating_add(held_bytes);
+                }
+            }
+        }
     }
 
     /// Whether so many bytes more may be taken in.

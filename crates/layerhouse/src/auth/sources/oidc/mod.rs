@@ -22,6 +22,7 @@ use super::issuer::verify::{Expected, TokenError};
 use super::issuer::{At, Issuer};
 use crate::auth::credentials::Secret;
 use crate::auth::outsider::Outsider;
+use crate::auth::sealing::Sealing;
 use crate::auth::token::json;
 use crate::clock::{Clock, Random};
 use crate::config::meaning::sources as config;
@@ -84,6 +85,7 @@ impl Provider {
         outbound: &Arc<Outbound>,
         clock: &Clock,
         random: &Random,
+        sealing: &Sealing,
     ) -> Self {
         Self {
             issuer: Issuer::new(
@@ -95,7 +97,7 @@ impl Provider {
             ),
             outbound: Arc::clone(outbound),
             turns: Semaphore::new(AT_ONCE_MAX),
-            states: States::new(config.name.as_str(), clock, random),
+            states: States::new(config.name.as_str(), clock, random, sealing),
             config: config.clone(),
         }
     }

@@ -1,4 +1,4 @@
-//! What a browser keeps while it is away at a provider: sealed by a key of this process, so that nothing is
+//! What a browser keeps while it is away at a provider: sealed, so that nothing is
 //! kept here, and of no use in another browser, at another provider, or later.
 
 use std::time::Duration;
@@ -9,17 +9,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::credentials::Secret;
+use crate::auth::sealing::Sealing;
 use crate::clock::{Clock, Random, Timestamp};
 
 /// How long somebody may take to sign in at the provider.
 pub(crate) const GOOD_FOR: Duration = Duration::from_mins(10);
+const PURPOSE: &str = "sign-in with a provider";
 const TAG_BYTES: usize = 32;
 
 /// Seals and opens states.
 pub(super) struct States {
     /// So that one of another provider is none.
     provider: String,
-    key: hmac::Key,
+    sealing: Sealing,
     clock: Clock,
     random: Random,
 }
@@ -45,11 +47,10 @@ impl Begun {
 }
 
 impl States {
-    pub(super) fn new(provider: &str, clock: &Clock, random: &Random) -> Self {
-        let key = bytes(random);
+    pub(super) fn new(provider: &str, clock: &Clock, random: &Random, sealing: &Sealing) -> Self {
         Self {
             provider: provider.to_owned(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            sealing: sealing.clone(),
             clock: clock.clone(),
             random: random.clone(),
         }
@@ -70,7 +71,7 @@ impl States {
     /// What the browser is to keep.
     pub(super) fn seal(&self, begun: &Begun) -> Secret {
         let content = serde_json::to_vec(begun).unwrap_or_default();
-        let tag = hmac::sign(&self.key, &self.sealed(&content));
+        let tag = hmac::sign(&self.sealing.key(PURPOSE), &self.sealed(&content));
         let sealed = URL_SAFE_NO_PAD.encode([tag.as_ref(), &content].concat());
         Secret::new(sealed.into_bytes())
     }
@@ -79,7 +80,7 @@ impl States {
     pub(super) fn open(&self, kept: &Secret) -> Option<Begun> {
         let bytes = URL_SAFE_NO_PAD.decode(kept.expose()).ok()?;
         let (tag, content) = bytes.split_at_checked(TAG_BYTES)?;
-        hmac::verify(&self.key, &self.sealed(content), tag).ok()?;
+        hmac::verify(&self.sealing.key(PURPOSE), &self.sealed(content), tag).ok()?;
         let begun: Begun = serde_json::from_slice(content).ok()?;
         (self.clock.now() < Timestamp(begun.ends_ms)).then_some(begun)
     }
@@ -101,7 +102,8 @@ mod tests {
     #[test]
     fn states_are_of_one_provider_and_over_soon() {
         let (clock, random) = (Clock::manual(Timestamp(1000)), Random::seeded(1));
-        let states = States::new("one", &clock, &random);
+        let sealing = Sealing::new(&random);
+        let states = States::new("one", &clock, &random, &sealing);
         let begun = states.begin(Some("/ui".to_owned()));
         let kept = states.seal(&begun);
         assert_eq!(states.open(&kept).as_ref(), Some(&begun));
@@ -109,14 +111,14 @@ mod tests {
         assert!(!begun.has_state("") && !begun.has_state(&begun.nonce));
         let other = States {
             provider: "two".to_owned(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, &[0; 32]),
+            sealing: Sealing::new(&random),
             clock: clock.clone(),
             random: random.clone(),
         };
         assert!(other.open(&kept).is_none());
         let renamed = States {
             provider: "two".to_owned(),
-            ..States::new("one", &clock, &Random::seeded(1))
+            ..States::new("one", &clock, &random, &sealing)
         };
         assert!(
             renamed.open(&kept).is_none(),

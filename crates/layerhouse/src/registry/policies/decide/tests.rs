@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use layerhouse_oci::digest::Algorithm;
 use proptest::prelude::*;
@@ -79,6 +80,7 @@ fn gone(text: &str, policy: &Retention, fixed: &[&str]) -> Vec<String> {
     let moment = Moment {
         now: NOW,
         pulls_known_since: ago(365),
+        unheard: Duration::ZERO,
     };
     let is_fixed = |tag: &Tag| fixed.contains(&tag.as_str());
     let names: Vec<&str> = text
@@ -227,6 +229,7 @@ fn what_was_pulled_before_anybody_looked_is_not_known() {
     let moment = |known: i64| Moment {
         now: NOW,
         pulls_known_since: ago(known),
+        unheard: Duration::ZERO,
     };
     assert_eq!(decide(&rows, &policy, |_| false, moment(9)), []);
     assert_eq!(decide(&rows, &policy, |_| false, moment(10)).len(), 3);
@@ -443,7 +446,7 @@ proptest! {
     ) {
         let keep = newest.map(|newest| vec![KeepRule { newest: Some(newest), ..KeepRule::default() }]);
         let policy = Retention { keep, untagged_after: untagged.map(days) };
-        let moment = Moment { now: NOW, pulls_known_since: ago(365) };
+        let moment = Moment { now: NOW, pulls_known_since: ago(365), unheard: Duration::ZERO };
         let is_fixed = |tag: &Tag| tag.as_str() == "1.0.0";
         let decisions = decide(&rows, &policy, is_fixed, moment);
         let mut gone: Vec<Digest> = Vec::new();

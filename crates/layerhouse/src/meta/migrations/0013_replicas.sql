@@ -5,3 +5,12 @@ CREATE TABLE job_leases (
     holder   TEXT   NOT NULL,
     renewals BIGINT NOT NULL
 );
+
+-- When all objects were listed last, to find those that no row knows.
+ALTER TABLE buckets ADD COLUMN listed_at BIGINT;
+
+-- What seals what clients keep for us until they come back, perhaps to another process: random, made by the first start.
+CREATE TABLE sealing_keys (
+    id  BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    key BYTEA  NOT NULL
+);
