@@ -1,0 +1,141 @@
+# Sourced by who tests and measures several replicas: an S3 (crates/layerhouse/examples/s3.rs), replicas on it and on the
+# PostgreSQL of LAYERHOUSE_TEST_POSTGRES, and a haproxy before them. Wants `layerhouse` and `s3`, the binaries, and
+# `work`, a directory. All listen on 127.0.0.1.
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$(basename "$0"): $*"; exit 1; }
+
+last_port=$((20000 + RANDOM % 8000))
+# Sets `port` to one that nobody listens on.
+free_port() {
+  local listening
+  listening=$(ss -Hltn | awk '{ sub(/.*:/, "", $4); print $4 }')
+  while last_port=$((last_port + 1)); grep -qx "$last_port" <<<"$listening"; do :; done
+  port=$last_port
+}
+
+# await URL: until it answers 200, at most 30 s.
+await() {
+  local _
+  for _ in {1..300}; do
+    [[ $(curl -sk -m 2 -o /dev/null -w '%{http_code}' "$1") == 200 ]] && return 0
+    sleep 0.1
+  done
+  return 1
+}
+
+# The S3: `s3_port`, `s3_id`. Started again, it has what it had.
+start_s3() {
+  if [[ -z ${s3_port-} ]]; then free_port; s3_port=$port; fi
+  mkdir -p "$work/s3/images"
+  "$s3" "127.0.0.1:$s3_port" "$work/s3" >>"$work/s3.log" 2>&1 </dev/null &
+  s3_id=$!
+  local _
+  for _ in {1..100}; do curl -s -o /dev/null "http://127.0.0.1:$s3_port/" && return; sleep 0.1; done
+  die "the S3 does not answer"
+}
+
+# far PORT MILLISECONDS [near]: `far_port` is that port, so far away; `far_id` (far.py).
+far() {
+  free_port
+  far_port=$port
+  python3 scripts/replicas/far.py "$far_port" "$@" >>"$work/far.log" 2>&1 </dev/null &
+  far_id=$!
+  local _
+  for _ in {1..100}; do ss -Hltn | grep -q ":$far_port " && return; sleep 0.1; done
+  die "far.py does not listen"
+}
+
+# new_database NAME: a new one; `database` becomes its URL.
+new_database() {
+  psql -q -X "$LAYERHOUSE_TEST_POSTGRES" -c "CREATE DATABASE $1" >/dev/null
+  database=${LAYERHOUSE_TEST_POSTGRES%/*}/$1
+}
+
+# configure [DIRECTORY]: what replicas are told; the bucket is at `store_port`, if it is set; `collection` is
+# the section about that.
+configure() {
+  cat >"$work/config.yml" <<-EOF
+	version: 0.1
+	log: { accesslog: { disabled: true } }
+	storage:
+	  s3: { bucket: images, region: us-east-1, accesskey: key, secretkey: secret, regionendpoint: "http://127.0.0.1:${store_port:-$s3_port}", rootdirectory: "/${1:-registry}" }
+	  redirect: { disable: true }
+	  delete: { enabled: true }
+	layerhouse:
+	  collection: ${collection:-{\}}
+	EOF
+}
+
+replica_ids=() replica_ports=()
+# start_replica NUMBER: on its own port and directory, the same each time.
+start_replica() {
+  local number=$1
+  if [[ -z ${replica_ports[number]-} ]]; then free_port; replica_ports[number]=$port; fi
+  LAYERHOUSE_LOG=${stack_log:-info} LAYERHOUSE_DATABASE=$database LAYERHOUSE_DIRECTORY=$work/replica-$number \
+    "$layerhouse" serve --config "$work/config.yml" --listen "127.0.0.1:${replica_ports[number]}" \
+    >>"$work/replica-$number.log" 2>&1 </dev/null &
+  replica_ids[number]=$!
+}
+
+# await_replica NUMBER: until it can take pushes.
+await_replica() {
+  await "http://127.0.0.1:${replica_ports[$1]}/readyz" || die "replica $1 does not answer: $(tail -3 "$work/replica-$1.log")"
+}
+
+# start_proxy: before all replicas that have a port; `proxy_port`, `proxy_id`.
+start_proxy() {
+  local number
+  free_port
+  proxy_port=$port
+  {
+    cat <<-EOF
+	global
+	  maxconn 4000
+	defaults
+	  mode http
+	  timeout connect 2s
+	  # A machine that is busy answers late.
+	  timeout check 5s
+	  timeout client 120s
+	  timeout server 120s
+	  timeout http-keep-alive 60s
+	  retries 2
+	  # What was sent to nobody yet is sent to another.
+	  option redispatch
+	  retry-on conn-failure empty-response
+	  # Bodies of any size go through as they come.
+	  no option http-buffer-request
+	frontend registry
+	  bind 127.0.0.1:$proxy_port
+	  default_backend replicas
+	backend replicas
+	  balance roundrobin
+	  option httpchk GET /readyz
+	EOF
+    for number in "${!replica_ports[@]}"; do
+      echo "  server replica-$number 127.0.0.1:${replica_ports[number]} check inter 500ms fall 2 rise 1"
+    done
+  } >"$work/haproxy.cfg"
+  haproxy -q -f "$work/haproxy.cfg" >"$work/haproxy.log" 2>&1 </dev/null &
+  proxy_id=$!
+  await "http://127.0.0.1:$proxy_port/v2/" || die "haproxy does not answer: $(tail -3 "$work/haproxy.log")"
+}
+
+# stop ID…: ends them, and waits.
+stop() {
+  local id _
+  for id in "$@"; do kill "$id" 2>/dev/null || true; done
+  for id in "$@"; do
+    for _ in {1..150}; do kill -0 "$id" 2>/dev/null || break; sleep 0.1; done
+    kill -9 "$id" 2>/dev/null || true
+    wait "$id" 2>/dev/null || true
+  done
+}
+stop_replicas() {
+  stop "${replica_ids[@]}"
+  replica_ids=() replica_ports=()
+}
+stop_stack() {
+  stop ${proxy_id:+"$proxy_id"} "${replica_ids[@]}" ${s3_id:+"$s3_id"}
+}
