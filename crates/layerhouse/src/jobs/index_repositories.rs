@@ -26,13 +26,11 @@ pub(crate) fn start(
     index: &Index,
     stop: &watch::Receiver<bool>,
 ) {
-    let with = || (Arc::clone(registry), index.clone(), stop.clone());
-    let (of, what, until) = with();
-    jobs.spawn(lead::run(of, until, move |registry, stop| {
-        follow(registry, what.clone(), stop)
-    }));
-    let (of, what, until) = with();
-    jobs.spawn(write_counts(of, what, until));
+    let followed = index.clone();
+    lead::Led::new(jobs, registry, stop)
+        .spawn(move |registry, stop| follow(registry, followed.clone(), stop));
+    let (of, until) = (Arc::clone(registry), stop.clone());
+    jobs.spawn(write_counts(of, index.clone(), until));
 }
 
 /// Keeps what can be found as it was pushed. What is left at the stop is done after the next start.

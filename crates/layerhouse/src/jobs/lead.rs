@@ -3,11 +3,41 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::registry::Registry;
 
+/// Starts them.
+pub(super) struct Led<'a> {
+    jobs: &'a mut JoinSet<()>,
+    registry: &'a Arc<Registry>,
+    stop: &'a watch::Receiver<bool>,
+}
+
+impl<'a> Led<'a> {
+    pub(super) fn new(
+        jobs: &'a mut JoinSet<()>,
+        registry: &'a Arc<Registry>,
+        stop: &'a watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            jobs,
+            registry,
+            stop,
+        }
+    }
+
+    pub(super) fn spawn<Job: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        job: impl Fn(Arc<Registry>, watch::Receiver<bool>) -> Job + Send + Sync + 'static,
+    ) {
+        let (registry, stop) = (Arc::clone(self.registry), self.stop.clone());
+        self.jobs.spawn(run(registry, stop, job));
+    }
+}
+
 /// Runs `job` whenever this process leads, and has it stop when it does not any more, or is told to `stop`.
-pub(super) async fn run<Job: Future<Output = ()>>(
+async fn run<Job: Future<Output = ()>>(
     registry: Arc<Registry>,
     mut stop: watch::Receiver<bool>,
     job: impl Fn(Arc<Registry>, watch::Receiver<bool>) -> Job,

@@ -50,27 +50,18 @@ pub(crate) fn start(
         stop.clone(),
     ));
     // One of several processes does these.
-    let with = || (Arc::clone(registry), stop.clone());
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, purge_uploads));
+    let mut led = lead::Led::new(&mut jobs, registry, stop);
+    led.spawn(purge_uploads);
     if registry.collects() {
-        let (of, until) = with();
-        jobs.spawn(lead::run(of, until, collection::run));
+        led.spawn(collection::run);
     }
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, retention::run));
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, images::learn));
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, mirror::evict));
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, mirror::fetch));
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, scrub::run));
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, storage::sample));
-    let (of, until) = with();
-    jobs.spawn(lead::run(of, until, notifications::bound_outbox));
+    led.spawn(retention::run);
+    led.spawn(images::learn);
+    led.spawn(mirror::evict);
+    led.spawn(mirror::fetch);
+    led.spawn(scrub::run);
+    led.spawn(storage::sample);
+    led.spawn(notifications::bound_outbox);
     jobs
 }
 
@@ -113,8 +104,8 @@ async fn purge_uploads(registry: Arc<Registry>, mut stop: watch::Receiver<bool>)
     }
 }
 
-/// Holds space back for the database again, once a disk that was full is not. Whether uploads are purged,
-/// and how often, is no matter of this.
+/// Holds space back for the database again, once a disk that was full is not; and forgets uploads that other processes may
+/// have ended. Whether uploads are purged, and how often, is no matter of this.
 async fn hold_reserve(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -122,5 +113,6 @@ async fn hold_reserve(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) 
             _ = stop.wait_for(|is_stopping| *is_stopping) => return,
         }
         registry.refill_reserve().await;
+        registry.set_down_all();
     }
 }

@@ -210,6 +210,11 @@ pub(crate) fn state(
     })
 }
 
+/// Whether any link is.
+pub(crate) fn any_stale(tx: &Transaction<'_>) -> Result<bool, Fault> {
+    tx.exists("SELECT 1 FROM stale_links LIMIT 1", &[])
+}
+
 /// No link is stale, for there are no link files. How many were.
 pub(crate) fn forget_stale(tx: &Transaction<'_>) -> Result<usize, Fault> {
     tx.execute("DELETE FROM stale_links", &[])

@@ -2,7 +2,7 @@
 //! compared.
 
 use super::database::{Bulk, Database};
-use super::transaction::{Row, Transaction, Value};
+use super::transaction::{Kept, Row, Transaction, Value};
 use crate::fault::{Fault, FaultKind};
 
 /// Rows read at once: a hundred manifests of 4 MiB are the most that is held.
@@ -77,32 +77,12 @@ enum Kind {
     Bytes,
 }
 
-/// A value that outlives its row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kept {
-    Null,
-    Int(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl Kept {
-    fn read(row: &Row<'_>, column: usize, kind: Kind) -> Result<Self, Fault> {
-        Ok(match kind {
-            Kind::Int => row.optional_int(column)?.map_or(Self::Null, Self::Int),
-            Kind::Text => row.optional_text(column)?.map_or(Self::Null, Self::Text),
-            Kind::Bytes => row.optional_bytes(column)?.map_or(Self::Null, Self::Bytes),
-        })
-    }
-
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Null => Value::Null,
-            Self::Int(value) => Value::Int(*value),
-            Self::Text(value) => Value::Text(value),
-            Self::Bytes(value) => Value::Bytes(value),
-        }
-    }
+fn read_kept(row: &Row<'_>, column: usize, kind: Kind) -> Result<Kept, Fault> {
+    Ok(match kind {
+        Kind::Int => row.optional_int(column)?.map_or(Kept::Null, Kept::Int),
+        Kind::Text => row.optional_text(column)?.map_or(Kept::Null, Kept::Text),
+        Kind::Bytes => row.optional_bytes(column)?.map_or(Kept::Null, Kept::Bytes),
+    })
 }
 
 /// Copies all rows, and compares them; how many they are. `described` is whichever of the two is embedded, whose
@@ -292,7 +272,7 @@ impl Pages<'_> {
         let rows = from.read(|tx| {
             tx.query(sql, &values, |row| {
                 let read = columns.iter().enumerate();
-                read.map(|(at, column)| Kept::read(row, at, column.kind))
+                read.map(|(at, column)| read_kept(row, at, column.kind))
                     .collect()
             })
         })?;

@@ -50,11 +50,12 @@ pub(crate) fn withdraw(
     tx: &Transaction<'_>,
     digest: &Digest,
     key: &str,
-    due: Timestamp,
+    (now, due): (Timestamp, Timestamp),
 ) -> Result<bool, Fault> {
+    // Damaged in the same moment: without a key and good it would be a file.
     let rows = tx.execute(
-        "UPDATE blobs SET object_key = NULL WHERE digest = $1 AND object_key = $2",
-        &[digest.as_str().into(), key.into()],
+        "UPDATE blobs SET object_key = NULL, damaged_at = $3 WHERE digest = $1 AND object_key = $2",
+        &[digest.as_str().into(), key.into(), now.0.into()],
     )?;
     if rows == 1 {
         remove_later(tx, key, due)?;
@@ -149,11 +150,11 @@ pub(crate) fn set_listed_at(tx: &Transaction<'_>, now: Timestamp) -> Result<(), 
     tx.run("UPDATE buckets SET listed_at = $1", &[now.0.into()])
 }
 
-/// A blob that is a file, and good as far as is known.
-pub(crate) fn a_file(tx: &Transaction<'_>) -> Result<Option<Digest>, Fault> {
-    tx.query_one(
-        "SELECT digest FROM blobs WHERE object_key IS NULL AND damaged_at IS NULL LIMIT 1",
-        &[],
+/// Blobs that are files, and good as far as is known; so many of them at most.
+pub(crate) fn files(tx: &Transaction<'_>, rows: usize) -> Result<Vec<Digest>, Fault> {
+    tx.query(
+        "SELECT digest FROM blobs WHERE object_key IS NULL AND damaged_at IS NULL LIMIT $1",
+        &[limit(rows)],
         |row| row.parsed(0),
     )
 }

@@ -104,24 +104,20 @@ impl Registry {
 
     async fn round(&self, clock: &Clock, observed: &mut Option<Observed>, renewed: &mut Moment) {
         let asked = clock.moment();
-        if *self.lead.leads.borrow() {
+        let leads = *self.lead.leads.borrow();
+        if self.is_clock_wrong() {
+            if leads {
+                self.lose_lead("its clock is not the database's");
+            }
+            return;
+        }
+        if leads {
             let left = DOUBT.saturating_sub(asked.since(*renewed));
             match tokio::time::timeout(left, self.renew_lead()).await {
                 Ok(Ok(true)) => *renewed = asked,
                 Ok(Ok(false)) => self.lose_lead("another process leads"),
                 Ok(Err(_)) | Err(_) if clock.moment().since(*renewed) < DOUBT => {}
                 Ok(Err(_)) | Err(_) => self.lose_lead("the database does not answer"),
-            }
-            return;
-        }
-        if let Some((_, apart)) = self.database.server_time()
-            && CLOCKS_APART_MAX < apart
-        {
-            if !self.lead.is_warned.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    seconds = apart.as_secs(),
-                    "this machine's clock is not the database's: this process does no jobs that go by the time; set it"
-                );
             }
             return;
         }
@@ -135,6 +131,22 @@ impl Registry {
             Ok(Ok(_)) | Err(_) => {}
             Ok(Err(fault)) => tracing::debug!(%fault, "who leads is not known"),
         }
+    }
+
+    fn is_clock_wrong(&self) -> bool {
+        let Some((_, apart)) = self.database.server_time() else {
+            return false;
+        };
+        if apart <= CLOCKS_APART_MAX {
+            return false;
+        }
+        if !self.lead.is_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                seconds = apart.as_secs(),
+                "this machine's clock is not the database's: this process does no jobs that go by the time; set it"
+            );
+        }
+        true
     }
 
     /// Lets another process lead; when no job runs here any more.

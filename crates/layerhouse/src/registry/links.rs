@@ -37,7 +37,12 @@ impl Registry {
         let mut round = LinksRound::default();
         if self.store.objects().is_some() {
             // Nobody could take the rest of the directory over: registry:2's files are with its blobs.
-            round.written = self.database.write_apart(meta::links::forget_stale).await?;
+            if self.database.read(meta::links::any_stale)? {
+                round.written = self
+                    .database
+                    .write_lasting(Durability::ProcessDeath, meta::links::forget_stale)
+                    .await?;
+            }
             return Ok(round);
         }
         let mut last = None;

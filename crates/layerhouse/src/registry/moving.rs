@@ -42,7 +42,7 @@ fn check_unserved(database: &Database, place: &Place) -> Result<(), Fault> {
     let clock = Clock::system();
     let (begun, first) = (clock.moment(), lease()?);
     let wait = if first.is_some() {
-        lead::SILENCE_MAX
+        lead::SILENCE_MAX + lead::RENEWAL * 3
     } else {
         lead::RENEWAL * 2
     };
@@ -96,6 +96,9 @@ fn migrate_with(
             // One that other processes may serve right now is refused.
             let owner = Owner::Directory(known_as.clone());
             let moved = Database::connect(place, &owner, steps, health).and_then(|to| {
+                if bucket.is_some() {
+                    check_unserved(&to, place)?;
+                }
                 let moved = moving::copy(&from, &to, &from).and_then(|moved| {
                     to.give(&known_as)?;
                     Ok(moved)

@@ -28,6 +28,8 @@ const CLAIM: Duration = Duration::from_mins(1);
 pub(super) const REPLACED_KEPT: Duration = Duration::from_hours(1);
 /// A damaged object is kept for so long, for a human to look at.
 pub(super) const DAMAGED_KEPT: Duration = Duration::from_hours(7 * 24);
+/// Files that a directory is asked for, to know whether it has those of a database.
+const LOOKED_AT: usize = 32;
 /// An object without a row that is younger may get one.
 const LEFT_OVER_AGE: Duration = Duration::from_hours(24);
 /// Removed with one request: what S3 takes.
@@ -178,9 +180,15 @@ impl Registry {
         if !self.is_shared() {
             return Ok(());
         }
-        if let Some(digest) = self.database.read(meta::objects::a_file)?
-            && self.store.blob_size(&digest)?.is_none()
-        {
+        let files = self
+            .database
+            .read(|tx| meta::objects::files(tx, LOOKED_AT))?;
+        let mut is_elsewhere = !files.is_empty();
+        for digest in files {
+            // One that is missing is damage; all of them are another directory's.
+            is_elsewhere &= self.store.blob_size(&digest)?.is_none();
+        }
+        if is_elsewhere {
             let what = "the database has blobs that are files, and this data directory has not: name the one that has \
                         them in layerhouse.directory";
             return Err(Fault::plain(FaultKind::Other, what));
@@ -246,7 +254,10 @@ impl Registry {
     }
 
     /// Forgets all of them.
-    pub(super) fn set_down_all(&self) {
+    pub(crate) fn set_down_all(&self) {
+        if !self.is_shared() {
+            return;
+        }
         for session in self.sessions.all() {
             if session.try_write().is_some() {
                 self.set_down(&session);
@@ -278,7 +289,15 @@ impl Registry {
             self.random.uuid(),
             self.clock.now(),
         );
-        let claimed_as = name.clone();
+        // Given back wherever this ends: the claim may be made although its answer does not come.
+        let claim = Claim {
+            renewing: Claim::renew(&self.database, &self.clock, &id, &name),
+            database: self.database.clone(),
+            id: id.clone(),
+            writer: name.clone(),
+            is_settled: false,
+        };
+        let claimed_as = name;
         let from = claims_at(&self.database, now);
         let lasts = (from, from.after(CLAIM));
         let claimed = self
@@ -299,14 +318,6 @@ impl Registry {
                     PushChunkError::Unknown
                 });
             }
-        };
-        let id = writer.session().id.clone();
-        let claim = Claim {
-            renewing: Claim::renew(&self.database, &self.clock, &id, &name),
-            database: self.database.clone(),
-            id,
-            writer: name,
-            is_settled: false,
         };
         writer.session().set_held_bytes(progress.held_bytes);
         let saved = progress.state.map(|(state, tail)| Saved { state, tail });

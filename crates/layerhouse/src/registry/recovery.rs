@@ -59,6 +59,7 @@ impl Registry {
                 session.set_held_bytes(file.size_bytes);
             }
         }
+        self.set_down_all();
         self.finish_removals()?;
         for file in staged.into_values() {
             if file.is_linked {

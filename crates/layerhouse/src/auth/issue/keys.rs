@@ -85,8 +85,14 @@ impl Keys {
             }
             *read_at = Some(now);
         }
-        self.ring.store(None);
-        self.known()
+        let ring = Arc::new(Ring::read(
+            &self.database.read(signing_keys::all)?,
+            &self.config,
+        )?);
+        if !ring.living.is_empty() {
+            self.ring.store(Some(Arc::clone(&ring)));
+        }
+        Ok(ring)
     }
 
     /// The keys as they should be now, for who signs and who shows them: made at the first start, and turned

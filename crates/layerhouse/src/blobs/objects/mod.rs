@@ -251,19 +251,21 @@ impl Objects {
             .map_err(|error| unreachable("beginning an object", error))
     }
 
-    /// Writes a part, numbered from 0; what it is called.
+    /// Writes a part, numbered from 0; what it is called, or `None` if there are no such parts any more.
     fn put_part(
         &self,
         (key, multipart): (&str, &str),
         number: usize,
         content: Vec<Bytes>,
-    ) -> Result<String, Fault> {
+    ) -> Result<Option<String>, Fault> {
         let (path, multipart) = (Path::from(key), multipart.to_owned());
         let payload = PutPayload::from_iter(content);
         let put = self.store.put_part(&path, &multipart, number, payload);
-        self.wait(put)
-            .map(|part| part.content_id)
-            .map_err(|error| unreachable("writing a part of an object", error))
+        match self.wait(put) {
+            Ok(part) => Ok(Some(part.content_id)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unreachable("writing a part of an object", error)),
+        }
     }
 
     /// Makes the parts an object of so many bytes; whether it was there already, and the parts were not.

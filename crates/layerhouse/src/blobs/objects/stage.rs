@@ -151,6 +151,16 @@ impl ObjectStage {
 
     /// Makes a part of the tail.
     fn flush(&mut self) -> Result<(), Fault> {
+        if self.put_tail()? {
+            return Ok(());
+        }
+        // It was completed by a request whose client did not hear of it, and now sends more, or it was given up.
+        let what = "the parts of an upload are gone; begin again";
+        Err(Fault::plain(FaultKind::Damaged, what))
+    }
+
+    /// The same; `false` if the store knows nothing of the parts before.
+    fn put_tail(&mut self) -> Result<bool, Fault> {
         if self.parts.len() == PARTS_MAX {
             let what = "a blob has more parts than the object store takes";
             return Err(Fault::plain(FaultKind::Other, what));
@@ -163,13 +173,16 @@ impl ObjectStage {
         let name = self
             .objects
             .put_part(at, self.parts.len(), self.tail.clone())?;
+        let Some(name) = name else {
+            return Ok(false);
+        };
         self.parts.push(Part {
             name,
             size_bytes: self.tail_bytes,
         });
         self.tail.clear();
         self.tail_bytes = 0;
-        Ok(())
+        Ok(true)
     }
 
     /// Where it stands.
@@ -216,8 +229,14 @@ impl ObjectStage {
             return Ok(());
         }
         let size_bytes = self.held_bytes();
-        if self.multipart.is_some() && 0 < self.tail_bytes {
-            self.flush()?;
+        if self.multipart.is_some() && 0 < self.tail_bytes && !self.put_tail()? {
+            // All of it may be there: a request before this one completed it, and nobody heard of it.
+            if self.objects.size_bytes(&self.key)? != Some(size_bytes) {
+                return self.flush();
+            }
+            self.is_doubtful = true;
+            self.is_whole = true;
+            return Ok(());
         }
         match &self.multipart {
             None => self.objects.put(&self.key, self.tail.clone())?,

@@ -102,8 +102,8 @@ const BUCKET: &str = "bucket";
 /// # Errors
 /// It is another's.
 pub(in crate::meta) fn admit(session: &Session, place: &Place, owner: &Owner) -> Result<(), Fault> {
-    let is_new = session.query("SELECT 1 FROM pg_tables WHERE tablename = 'commits'", &[])?;
-    if is_new.is_empty() {
+    let is_there = "SELECT 1 WHERE to_regclass('commits') IS NOT NULL";
+    if session.query(is_there, &[])?.is_empty() {
         return Ok(());
     }
     let (directory, shared) = match owner {

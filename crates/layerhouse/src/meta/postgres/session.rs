@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 use super::words;
 use crate::fault::{Fault, FaultKind};
-use crate::meta::transaction::Value;
+use crate::meta::transaction::{Kept, Value};
 
 /// Statements sent together at most: [`join_all`] begins with so many in their order.
 const TOGETHER_MAX: usize = 24;
@@ -38,36 +38,6 @@ pub(in crate::meta) struct Session {
 enum Waiting {
     Statement(Statement, Vec<Kept>),
     Simple(String),
-}
-
-/// A parameter that is sent later.
-enum Kept {
-    Null,
-    Int(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl Kept {
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Null => Value::Null,
-            Self::Int(number) => Value::Int(*number),
-            Self::Text(text) => Value::Text(text),
-            Self::Bytes(bytes) => Value::Bytes(bytes),
-        }
-    }
-}
-
-impl From<&Value<'_>> for Kept {
-    fn from(value: &Value<'_>) -> Self {
-        match *value {
-            Value::Null => Self::Null,
-            Value::Int(number) => Self::Int(number),
-            Value::Text(text) => Self::Text(text.to_owned()),
-            Value::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
-        }
-    }
 }
 
 impl Session {
@@ -250,8 +220,11 @@ impl Drop for Session {
         // The server is told, if it listens.
         drop(self.client.take());
         if let (Some(runtime), Some(connection)) = (self.runtime.take(), self.connection.take()) {
-            let _ =
-                runtime.block_on(async { tokio::time::timeout(FAREWELL_MAX, connection).await });
+            // Where others are served nothing is waited for: it sees that nobody is there any more.
+            if Handle::try_current().is_err() {
+                let farewell = async { tokio::time::timeout(FAREWELL_MAX, connection).await };
+                let _ = runtime.block_on(farewell);
+            }
             runtime.shutdown_background();
         }
     }

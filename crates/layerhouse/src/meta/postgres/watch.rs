@@ -84,11 +84,13 @@ impl Seen {
     /// The server does not answer.
     pub(in crate::meta) fn look(&self, session: &Session) -> Result<(), Fault> {
         let before = self.commit.load(Ordering::Acquire);
+        // Before it is asked: whoever stands still between answer and note has seen what was true then.
+        let (asked, now) = self.clock.moment_and_now();
         let sql = "SELECT generation, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) FROM commits";
         let rows = session.query(sql, &[])?;
         let (commit, server_ms): (i64, i64) =
             rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
-        let ahead_ms = server_ms.saturating_sub(self.clock.now().0);
+        let ahead_ms = server_ms.saturating_sub(now.0);
         self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
         // Ours may have come between: the next look sees that.
         self.commit.store(commit, Ordering::Release);
@@ -96,7 +98,7 @@ impl Seen {
             self.note_elsewhere();
             self.generation.fetch_add(1, Ordering::Release);
         }
-        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.moment();
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
         Ok(())
     }
 }

@@ -22,6 +22,8 @@ pub(in crate::meta) struct PostgresWriter {
     session: Option<Session>,
     /// What is to be sent before the next statement.
     waiting: String,
+    /// The one that runs, by its number.
+    operation: u64,
     /// The commit that is being made, by its number.
     number: i64,
     /// The commits that this process knows of.
@@ -42,6 +44,7 @@ impl PostgresWriter {
             connector,
             session: None,
             waiting: String::new(),
+            operation: 0,
             number: 0,
             seen,
             is_patient: false,
@@ -71,6 +74,11 @@ impl PostgresWriter {
         }
         self.session = Some(session);
         Ok(())
+    }
+
+    /// Of the savepoint of the operation that runs.
+    fn name(&self) -> String {
+        format!("operation{}", self.operation)
     }
 
     /// Sends what waits.
@@ -109,7 +117,11 @@ impl Writer for PostgresWriter {
     }
 
     fn begin_operation(&mut self) -> Result<(), Fault> {
-        self.waiting.push_str("; SAVEPOINT operation");
+        // Each has a name of its own: what fails between two must not undo the one before.
+        self.operation += 1;
+        let name = self.name();
+        self.waiting.push_str("; SAVEPOINT ");
+        self.waiting.push_str(&name);
         if self.waiting.starts_with(BEGIN) {
             // Here others are waited for.
             let sql = self.waiting.clone();
@@ -128,14 +140,17 @@ impl Writer for PostgresWriter {
     }
 
     fn keep_operation(&mut self) -> Result<(), Fault> {
-        self.waiting.push_str("RELEASE operation");
+        let name = self.name();
+        self.waiting.push_str("RELEASE ");
+        self.waiting.push_str(&name);
         Ok(())
     }
 
     fn undo_operation(&mut self) -> Result<(), Fault> {
         self.session()?.forget();
-        self.waiting
-            .push_str("ROLLBACK TO operation; RELEASE operation");
+        let name = self.name();
+        let undone = format!("ROLLBACK TO {name}; RELEASE {name}");
+        self.waiting.push_str(&undone);
         Ok(())
     }
 

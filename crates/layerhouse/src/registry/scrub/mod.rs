@@ -358,7 +358,7 @@ impl Registry {
         if !blob.is_damaged {
             tracing::error!(%digest, "a blob's file is missing; push it again to heal it");
         }
-        self.settle_damage(digest).await
+        self.settle_damage(digest, false).await
     }
 
     /// Takes a file out of service that does not hash to its digest, if it is still the one that was
@@ -374,15 +374,15 @@ impl Registry {
         };
         let (store, moved) = (Arc::clone(&self.store), digest.clone());
         if blocking(move || store.quarantine(&moved, hashed)).await? {
-            self.settle_damage(digest).await.map(Some)
+            self.settle_damage(digest, false).await.map(Some)
         } else {
             Ok(None)
         }
     }
 
     /// There are no good bytes under a digest: they are made again if a manifest has them, else it is
-    /// written down that they are missing. The caller holds the digest's lease.
-    async fn settle_damage(&self, digest: &Digest) -> Result<Verdict, Fault> {
+    /// written down that they are missing, unless it was a moment ago. The caller holds the digest's lease.
+    async fn settle_damage(&self, digest: &Digest, is_noted: bool) -> Result<Verdict, Fault> {
         let contents = self.database.read(|tx| meta::scrub::contents(tx, digest))?;
         let is_good = |content: &Vec<u8>| Digest::of(digest.algorithm(), content) == *digest;
         let (now, known) = (self.clock.now(), digest.clone());
@@ -414,7 +414,7 @@ impl Registry {
                 meta::scrub::found_damaged(tx, &known, now)
             })
             .await?;
-        if is_new {
+        if is_new || is_noted {
             self.scrub_numbers.add_damaged();
         }
         Ok(Verdict::Damaged)

@@ -82,11 +82,12 @@ impl Registry {
         digest: &Digest,
         key: String,
     ) -> Result<Option<Verdict>, Fault> {
-        let (withdrawn, due) = (digest.clone(), self.clock.now().after(DAMAGED_KEPT));
+        let (withdrawn, now) = (digest.clone(), self.clock.now());
+        let times = (now, now.after(DAMAGED_KEPT));
         let shown = key.clone();
         let is_withdrawn = self
             .database
-            .write(move |tx| meta::objects::withdraw(tx, &withdrawn, &key, due))
+            .write(move |tx| meta::objects::withdraw(tx, &withdrawn, &key, times))
             .await?;
         if !is_withdrawn {
             return Ok(None);
@@ -96,6 +97,6 @@ impl Registry {
             key = shown,
             "a blob is missing or damaged in the object store; push it again to heal it"
         );
-        self.settle_damage(digest).await.map(Some)
+        self.settle_damage(digest, true).await.map(Some)
     }
 }

@@ -478,7 +478,12 @@ proptest! {
             // An index that signs its own image by its tag, and has it, waits for the image as that for it.
             let is_held = |tag: &&TagRow| {
                 let mut holders = rows.children.iter().filter(|(_, image)| *image == tag.digest);
+                let mut names = rows.tags.iter().filter(|other| other.digest == tag.digest);
                 holders.any(|(index, _)| !gone.contains(index))
+                    // So does one that signs its own referrer.
+                    || names.any(|name| owner(&name.name).is_some_and(|signed| {
+                        rows.manifests.iter().any(|row| row.digest == signed) && !gone.contains(&signed)
+                    }))
             };
             let held = rows.tags.iter().filter(ordinary).filter(is_held).count();
             prop_assert!(newest.min(count) <= left && left <= newest + 1 + held);
