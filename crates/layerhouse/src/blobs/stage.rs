@@ -89,6 +89,18 @@ impl Stage {
             let stage = ObjectStage::new(objects, upload, writer);
             return Ok(Self::over(store, upload, stage, hasher));
         }
+        Self::open_file(store, upload, algorithm)
+    }
+
+    /// The same for a file, wherever blobs are: others read it while it grows ([`Stage::shared`]).
+    ///
+    /// # Errors
+    /// The file cannot be made or read.
+    pub(crate) fn open_file(
+        store: &Arc<Store>,
+        upload: &UploadId,
+        algorithm: Algorithm,
+    ) -> Result<Self, Fault> {
         let mut file = open_file(store, upload)?;
         let hasher = hash(&mut file, algorithm)
             .map_err(|error| Fault::io("reading a staging file", error))?;
@@ -315,6 +327,21 @@ impl Stage {
                 Place::Object(stage) => stage.publish(&self.hasher),
             })
             .map_err(|fault| self.store.note(fault))
+    }
+
+    /// Writes a file's bytes as an object that nobody knows yet, if blobs are objects; its key.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the store does not take it.
+    pub(crate) fn copy_to_object(&self) -> Result<Option<String>, Fault> {
+        match (&self.place, self.store.objects()) {
+            (Place::File(file), Some(objects)) => {
+                let key = objects.key_of(&self.upload, None);
+                objects.put_file(&key, file, self.held_bytes())?;
+                Ok(Some(key))
+            }
+            (Place::Object(_), _) | (_, None) => Ok(None),
+        }
     }
 
     pub(crate) fn upload(&self) -> &UploadId {

@@ -268,11 +268,6 @@ fn read_all(
         mirror.is_offline |= storage.is_read_only;
     }
     sections::other::accepted(&root);
-    if storage.bucket.is_some() && mirror.is_some() {
-        let what = "copies of other registries cannot be kept in an object store yet: write \
-                    storage.filesystem, or run the mirror as a registry of its own";
-        root.refuse("storage.s3", what);
-    }
     let auth = sections::auth::read(&root, &ours.section("auth"));
     let mut index = sections::index::read(&ours, &auth, http.tls.as_ref());
     if let (Some(index), Some(mirror)) = (&mut index, &mirror) {

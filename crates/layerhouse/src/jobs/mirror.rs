@@ -42,12 +42,14 @@ pub(super) async fn evict(registry: Arc<Registry>, mut stop: watch::Receiver<boo
             last = moment;
         }
         let by_age = is_due && !watch.is_cautious(moment);
-        if !is_due && !is_wanted {
-            continue;
-        }
         let Some(mirror) = registry.mirror() else {
             continue;
         };
+        // What another process fetched rings nowhere.
+        is_wanted |= registry.is_shared() && mirror.settings.has_budget();
+        if !is_due && !is_wanted {
+            continue;
+        }
         let began = Instant::now();
         let told = stop.clone();
         let evicted = registry

@@ -9,7 +9,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::steps::Steps;
 
 /// Every step there has been; a database's `user_version` counts those it has taken.
-pub(super) const STEPS: [&str; 13] = [
+pub(super) const STEPS: [&str; 14] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_adoption.sql"),
     include_str!("migrations/0003_absent_children.sql"),
@@ -23,6 +23,7 @@ pub(super) const STEPS: [&str; 13] = [
     include_str!("migrations/0011_storage_samples.sql"),
     include_str!("migrations/0012_objects.sql"),
     include_str!("migrations/0013_replicas.sql"),
+    include_str!("migrations/0014_fetches.sql"),
 ];
 
 /// The commit of a step. No literal at its place, for only the start of a newer release on an older

@@ -17,6 +17,7 @@ pub(crate) mod database;
 pub(crate) mod deleted;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod fetches;
 pub(crate) mod grants;
 pub(crate) mod history;
 pub(crate) mod invitations;

@@ -10,7 +10,7 @@ const ROWS: i64 = 100;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
 /// each engine's own. `image_queue` and `repository_counts` come last, for triggers write them as others come.
-pub(super) const TABLES: [&str; 44] = [
+pub(super) const TABLES: [&str; 45] = [
     "repositories",
     "blobs",
     "repository_blobs",
@@ -53,6 +53,7 @@ pub(super) const TABLES: [&str; 44] = [
     "buckets",
     "job_leases",
     "sealing_keys",
+    "fetches",
     "image_queue",
     "repository_counts",
 ];

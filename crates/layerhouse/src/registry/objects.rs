@@ -93,7 +93,7 @@ impl Claim {
 }
 
 /// What time it is for claims: on a server that several processes ask, whatever their own clocks say.
-fn claims_at(database: &Database, now: Timestamp) -> Timestamp {
+pub(super) fn claims_at(database: &Database, now: Timestamp) -> Timestamp {
     database.server_time().map_or(now, |(now, _)| now)
 }
 

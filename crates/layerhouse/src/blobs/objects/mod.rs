@@ -4,6 +4,7 @@
 //! when an upload is finished, nothing is listed to find a blob, and no two writers meet at a key. Calls block
 //! like those of the files, but for those that `async` says of.
 
+mod copy;
 pub(crate) mod read;
 pub(crate) mod settings;
 pub(crate) mod stage;

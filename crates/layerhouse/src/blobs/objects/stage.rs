@@ -14,7 +14,7 @@ use super::settings::{PART_BYTES_MAX, PART_BYTES_MIN};
 use crate::fault::{Fault, FaultKind};
 
 /// S3 takes no more.
-const PARTS_MAX: usize = 10_000;
+pub(super) const PARTS_MAX: usize = 10_000;
 /// So many parts are as small as the operator wants them, and hold nearly all blobs; the rest, of 64 MiB each,
 /// hold 500 GiB.
 const SMALL_PARTS: usize = 2_000;

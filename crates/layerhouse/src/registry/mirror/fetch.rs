@@ -10,6 +10,7 @@ use layerhouse_oci::upload_id::UploadId;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::arrival::{Arrival, Head};
+use super::fetch_lease::Turn;
 use super::routing::Source;
 use super::{Asked, MirrorError, What};
 use crate::auth::rights::Visibility;
@@ -19,6 +20,7 @@ use crate::meta;
 use crate::meta::links::Link;
 use crate::outbound::upstream::blob::UpstreamBlob;
 use crate::outbound::upstream::error::UpstreamError;
+use crate::registry::objects::REPLACED_KEPT;
 use crate::registry::uploads::is_undone;
 use crate::registry::{Registry, blocking};
 
@@ -73,10 +75,26 @@ impl Fetch {
     }
 
     async fn run_or_fail(&self) -> Result<(), MirrorError> {
-        let Self { source, digest, .. } = self;
         if self.is_here().await? {
             return Ok(());
         }
+        if !self.registry.is_shared() {
+            return self.fetch().await;
+        }
+        let lease = match self.wait_for_turn().await? {
+            Turn::Ours(lease) => lease,
+            Turn::Came => return Ok(()),
+        };
+        let result = tokio::select! {
+            result = self.fetch() => result,
+            never = lease.renew() => match never {},
+        };
+        lease.release().await;
+        result
+    }
+
+    async fn fetch(&self) -> Result<(), MirrorError> {
+        let Self { source, digest, .. } = self;
         let finishes = source.mirror.settings.finishes;
         let opened = async {
             let turn = source.served.fetches.acquire().await;
@@ -110,7 +128,7 @@ impl Fetch {
         let store = Arc::clone(&registry.store);
         let (staged, algorithm) = (id.clone(), digest.algorithm());
         let opened = blocking(move || {
-            let stage = Stage::open(&store, &staged, None, algorithm)?;
+            let stage = Stage::open_file(&store, &staged, algorithm)?;
             let file = stage.shared()?;
             Ok::<_, Fault>((stage, file))
         });
@@ -325,23 +343,35 @@ impl Fetch {
     }
 
     /// The bytes under their digest, then the rows, both under the digest's lease; as of a push.
-    async fn publish(&self, mut stage: Stage, blob: VerifiedBlob) -> Result<(), Fault> {
+    async fn publish(&self, stage: Stage, blob: VerifiedBlob) -> Result<(), Fault> {
         let (registry, source) = (&self.registry, &self.source);
-        let _lease = registry.leases.take(blob.digest()).await;
-        let (store, published) = (Arc::clone(&registry.store), blob.clone());
-        blocking(move || {
-            stage.sync()?;
-            store.publish(&stage, &published)
+        // Nobody knows its key yet, so nobody is kept waiting for it.
+        let (stage, key) = blocking(move || {
+            let key = stage.copy_to_object();
+            (stage, key)
         })
-        .await??;
+        .await?;
+        let key = key?;
+        let _lease = registry.leases.take(blob.digest()).await;
+        if key.is_none() {
+            let (store, published, mut stage) = (Arc::clone(&registry.store), blob.clone(), stage);
+            blocking(move || {
+                stage.sync()?;
+                store.publish(&stage, &published)
+            })
+            .await??;
+        }
         let (copy, upstream) = (source.copy.clone(), source.served.name().to_owned());
         let visibility = source.served.settings().visibility.as_str();
         let (digest, size_bytes) = (blob.digest().clone(), blob.size_bytes());
-        let now = registry.clock.now();
+        let (now, object) = (registry.clock.now(), key.clone());
         let written = registry
             .database
             .write(move |tx| {
                 meta::blobs::put(tx, &digest, size_bytes, now)?;
+                if let Some(key) = &object {
+                    meta::objects::point(tx, &digest, key, now.after(REPLACED_KEPT))?;
+                }
                 let id = meta::repositories::find_or_create(tx, &copy, now)?;
                 meta::mirror::set_upstream(tx, id, &upstream, visibility)?;
                 meta::blobs::link(tx, id, &digest, now)?;
@@ -350,13 +380,19 @@ impl Fetch {
             .await;
         let (store, digest) = (Arc::clone(&registry.store), blob.digest().clone());
         let Err(fault) = written else {
-            let found = blocking(move || store.open_blob(&digest)).await?;
-            if let Ok(Some(file)) = found {
-                registry.verified.insert(blob.digest(), file.version());
+            if key.is_none() {
+                let found = blocking(move || store.open_blob(&digest)).await?;
+                if let Ok(Some(file)) = found {
+                    registry.verified.insert(blob.digest(), file.version());
+                }
             }
             registry.links_wanted.notify_one();
             return Ok(());
         };
+        if key.is_some() {
+            // If no row has it, it is found among what is left over.
+            return Err(fault);
+        }
         let is_known = registry
             .database
             .read(|tx| meta::blobs::exists(tx, blob.digest()));
@@ -377,7 +413,7 @@ impl Asked {
     }
 }
 
-fn given_up() -> MirrorError {
+pub(super) fn given_up() -> MirrorError {
     let what = "a fetch was given up, for everybody who waited for it left or the server stops";
     Fault::plain(FaultKind::Stopping, what.to_owned()).into()
 }

@@ -2,13 +2,14 @@
 //! repository of its own, and is pulled, collected, scrubbed and backed up like everything else.
 //!
 //! `routing.rs` says which names are an upstream's; `manifests.rs` keeps tags fresh and copies manifests; `fetch.rs`
-//! fetches a blob once for all who wait for it, who read it meanwhile (`arrival.rs`); `evict` lets go what takes too
+//! fetches a blob once for all who wait for it, who read it meanwhile (`arrival.rs`), and for all processes (`fetch_lease.rs`); `evict` lets go what takes too
 //! much room; `warm.rs` fetches what nobody asked for yet, `sync.rs` copies it into repositories of our own.
 
 pub(crate) mod arrival;
 pub(crate) mod blobs;
 pub(crate) mod evict;
 mod fetch;
+mod fetch_lease;
 mod lists;
 pub(crate) mod manifests;
 pub(crate) mod numbers;

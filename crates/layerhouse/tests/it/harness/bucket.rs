@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
+use super::images;
+
 const NAME: &str = "images";
 
 /// A bucket; it is gone when it is dropped.
@@ -35,6 +37,12 @@ struct Orders {
     refused: Option<(&'static str, usize)>,
     /// Method and path of what came.
     came: Vec<String>,
+}
+
+/// Whether all servers are given a bucket (`LAYERHOUSE_TEST_STORE=s3`) whose configuration does not say where their bytes
+/// are. What looks at files, or lets a clock run on without waiting for what is written, has nothing to do there.
+pub(crate) fn is_given() -> bool {
+    std::env::var_os("LAYERHOUSE_TEST_STORE").is_some_and(|store| store == "s3")
 }
 
 impl Bucket {
@@ -72,6 +80,25 @@ impl Bucket {
         )
     }
 
+    /// The same as variables, with pulls that come from us.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let said = [
+            ("REGISTRY_STORAGE_S3_BUCKET", NAME),
+            ("REGISTRY_STORAGE_S3_REGION", "us-east-1"),
+            ("REGISTRY_STORAGE_S3_ACCESSKEY", "key"),
+            ("REGISTRY_STORAGE_S3_SECRETKEY", "secret"),
+            ("REGISTRY_STORAGE_S3_CHUNKSIZE", "5242880"),
+            ("REGISTRY_STORAGE_S3_ROOTDIRECTORY", "/of/registry"),
+            ("REGISTRY_STORAGE_REDIRECT_DISABLE", "true"),
+        ];
+        let mut all: Vec<_> = said.map(|(name, value)| (name, value.to_owned())).into();
+        all.push((
+            "REGISTRY_STORAGE_S3_REGIONENDPOINT",
+            format!("http://{}", self.address),
+        ));
+        all
+    }
+
     /// The keys of all objects that are bytes of blobs.
     pub(crate) fn keys(&self) -> Vec<String> {
         let root = self.directory.path().join(NAME);
@@ -90,6 +117,15 @@ impl Bucket {
         }
         keys.sort();
         keys
+    }
+
+    /// Whether an object is what a digest says.
+    pub(crate) fn holds(&self, digest: &str) -> bool {
+        let mut keys = self.keys().into_iter();
+        // One may go while it is looked at.
+        keys.any(|key| {
+            fs::read(self.path(&key)).is_ok_and(|content| images::digest(content) == digest)
+        })
     }
 
     /// The file that is an object.

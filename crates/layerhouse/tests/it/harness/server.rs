@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::{Dispatch, Level};
 
+use super::bucket::{self, Bucket};
 use super::database;
 use super::files::quick_directory;
 use super::http::Client;
@@ -34,6 +35,8 @@ pub(crate) struct Server {
     /// Its certificate, where it speaks TLS.
     certificate: Option<TempDir>,
     configuration: String,
+    /// Where its bytes are, if the configuration does not say.
+    bucket: Option<Arc<Bucket>>,
     clock: Clock,
     random: Random,
     runtime: Runtime,
@@ -66,7 +69,8 @@ impl Server {
         // One sequence over all restarts: ids that came back would meet their own sessions.
         let world = (Clock::manual(BEGINNING), Random::seeded(7));
         let configuration = format!("version: 0.1\n{configuration}\n");
-        Self::begin(directory, None, transport, world, configuration)
+        let bucket = bucket::is_given().then(|| Arc::new(Bucket::start()));
+        Self::begin(directory, (None, bucket), transport, world, configuration)
     }
 
     /// Another process of the same registry, as far as a test can tell: its own directory, the same database, bucket
@@ -75,7 +79,7 @@ impl Server {
         let world = (self.clock.clone(), Random::seeded(seed));
         Self::begin(
             quick_directory(),
-            Some(self.root()),
+            (Some(self.root()), self.bucket.clone()),
             self.transport,
             world,
             self.configuration.clone(),
@@ -84,7 +88,7 @@ impl Server {
 
     fn begin(
         directory: TempDir,
-        replica_of: Option<PathBuf>,
+        (replica_of, bucket): (Option<PathBuf>, Option<Arc<Bucket>>),
         transport: Transport,
         (clock, random): (Clock, Random),
         configuration: String,
@@ -109,6 +113,7 @@ impl Server {
             transport,
             certificate,
             configuration,
+            bucket,
             clock,
             random,
             runtime,
@@ -136,6 +141,14 @@ impl Server {
         let (algorithm, hex) = digest.split_once(':').expect("a digest");
         let blobs = self.root().join("docker/registry/v2/blobs").join(algorithm);
         blobs.join(&hex[..2]).join(hex).join("data")
+    }
+
+    /// Whether there is a file, or an object, of a blob.
+    pub(crate) fn holds(&self, digest: &str) -> bool {
+        match &self.bucket {
+            None => self.blob_path(digest).exists(),
+            Some(bucket) => bucket.holds(digest),
+        }
     }
 
     /// Its debug address (`http.debug.addr`).
@@ -221,6 +234,7 @@ impl Server {
             self.directory.path(),
             self.replica_of.as_deref(),
             self.certificate.as_ref().map(TempDir::path),
+            self.bucket.as_deref(),
             &self.configuration,
         )
     }
@@ -327,6 +341,7 @@ fn load(
     directory: &Path,
     replica_of: Option<&Path>,
     certificate: Option<&Path>,
+    bucket: Option<&Bucket>,
     configuration: &str,
 ) -> Config {
     let file = directory.join("config.yml");
@@ -347,6 +362,16 @@ fn load(
     }
     if let Some((name, value)) = variables_of_all() {
         set(name, value.as_ref());
+    }
+    let says_where = ["filesystem:", "s3:", "inmemory:"];
+    if let Some(bucket) = bucket
+        && !says_where
+            .iter()
+            .any(|driver| configuration.contains(driver))
+    {
+        for (name, value) in bucket.variables() {
+            set(name, value.as_ref());
+        }
     }
     let root = directory.join("root");
     if let Some(url) = database::url_of(replica_of.unwrap_or(&root)) {

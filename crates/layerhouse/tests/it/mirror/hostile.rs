@@ -5,6 +5,7 @@ use std::io;
 
 use super::{COPY, LATEST, Mirror, NGINX};
 use crate::faults::noise;
+use crate::harness::bucket;
 use crate::harness::http::Response;
 use crate::harness::images;
 use crate::harness::pull::Pull;
@@ -69,10 +70,7 @@ fn sec_s23_blobs_that_are_not_what_was_asked_for() {
                 .always("GET /v2/library/nginx/blobs/", wrong.clone());
             for _ in 0..2 {
                 is_not_served(&mirror, &path, &wrong);
-                assert!(
-                    !mirror.server.blob_path(&digest).exists(),
-                    "{wrong:?} is published"
-                );
+                assert!(!mirror.server.holds(&digest), "{wrong:?} is published");
             }
             mirror.upstream.heal();
             // Whoever was wrong that often is left alone for a while.
@@ -115,7 +113,7 @@ fn sec_s23_everyone_who_reads_along_is_cut() {
         }
     }
     // What stands before the wrong byte may have been read; the bytes that are kept are not these.
-    assert!(!mirror.server.blob_path(&digest).exists());
+    assert!(!mirror.server.holds(&digest));
     mirror.upstream.heal();
     mirror.server.advance(std::time::Duration::from_mins(5));
     assert!(mirror.pull(&path).body == content);
@@ -347,6 +345,9 @@ fn sec_s27_urls_in_manifests_are_never_fetched() {
 /// Bytes on the disk that are damaged come from the upstream again.
 #[test]
 fn sec_s23_damage_of_a_copy_heals() {
+    if bucket::is_given() {
+        return;
+    }
     let mut mirror = Mirror::troubled("", "");
     let content = noise(9, 200_000);
     let digest = mirror.upstream.give_blob(NGINX, &content);

@@ -13,6 +13,7 @@ mod freshness;
 mod hostile;
 mod itself;
 mod numbers;
+mod objects;
 mod redirects;
 mod reload;
 mod routing;

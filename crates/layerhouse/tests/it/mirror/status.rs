@@ -149,7 +149,7 @@ fn copies_go_when_an_operator_says_so() {
     assert_eq!(mirror.tells("GET", "/mirror", None, 200)["bytes"], 0);
     wait_until("the bytes are given back", || {
         mirror.server.advance(Duration::from_mins(1));
-        !mirror.server.blob_path(&image.layer).exists()
+        !mirror.server.holds(&image.layer)
     });
 }
 

@@ -38,9 +38,9 @@ fn images_are_fetched_at_the_start_and_kept_fresh() {
         server: crate::harness::server::Server::configured(&section),
         upstream,
     };
-    let path = |digest: &str| mirror.server.blob_path(digest);
+    let holds = |digest: &str| mirror.server.holds(digest);
     wait_until("both are fetched", || {
-        path(&latest.layer).exists() && path(&images::digest("of v1")).exists()
+        holds(&latest.layer) && holds(&images::digest("of v1"))
     });
     wait_until("its rows are written", || {
         mirror.upstream.drain();
@@ -50,10 +50,10 @@ fn images_are_fetched_at_the_start_and_kept_fresh() {
     });
     let newer = mirror.upstream.give_image(NGINX, "latest", "a newer layer");
     mirror.server.advance(Duration::from_mins(30));
-    assert!(!path(&newer.layer).exists());
+    assert!(!holds(&newer.layer));
     wait_until("the newer one is fetched", || {
         mirror.server.advance(Duration::from_mins(10));
-        path(&newer.layer).exists()
+        holds(&newer.layer)
     });
 }
 
@@ -70,10 +70,9 @@ fn only_the_platforms_that_are_wanted() {
         .reload(&super::section(&[("up1", &url, "")], "up1", warm));
     wait_until("two are fetched", || {
         mirror.server.advance(Duration::from_mins(1));
-        let has = |digest: &String| mirror.server.blob_path(digest).exists();
-        has(&layers[0]) && has(&layers[1])
+        mirror.server.holds(&layers[0]) && mirror.server.holds(&layers[1])
     });
-    assert!(!mirror.server.blob_path(&layers[2]).exists());
+    assert!(!mirror.server.holds(&layers[2]));
     // That one comes when somebody pulls it.
     assert_eq!(mirror.blob(&layers[2]), "arm Some(\"v7\")");
     assert_eq!(mirror.upstream.count(&format!("{NGINX}/manifests/v1")), 1);

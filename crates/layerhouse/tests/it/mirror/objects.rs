@@ -1,0 +1,170 @@
+//! Copies whose bytes are in a bucket: they pass through a file while they come, and are read meanwhile.
+
+use super::{COPY, LATEST, NGINX, section, wait_until};
+use crate::faults::noise;
+use crate::harness::bucket::Bucket;
+use crate::harness::database;
+use crate::harness::http::Client;
+use crate::harness::pull::Pull;
+use crate::harness::server::Server;
+use crate::harness::upstream::{Trouble, Upstream};
+
+const STREAMED: &str = "redirect: {disable: true}";
+/// Three parts, the last of one byte.
+const SIZE: usize = (10 << 20) + 1;
+const ASKED: &str = "GET /v2/library/nginx/blobs/";
+
+/// In this order, for what is named last goes first.
+fn start(storage: &str) -> (Bucket, Upstream, Server) {
+    let (bucket, upstream) = (Bucket::start(), Upstream::start());
+    let mirror = section(&[("up1", &upstream.url(), "")], "up1", "");
+    let server = Server::configured(&format!("{}\n{mirror}", bucket.configuration(storage)));
+    (bucket, upstream, server)
+}
+
+fn blob(digest: &str) -> String {
+    format!("{COPY}/blobs/{digest}")
+}
+
+fn staged(server: &Server) -> usize {
+    let stages = server.root().join("layerhouse/uploads");
+    std::fs::read_dir(stages).expect("a directory").count()
+}
+
+#[test]
+fn a_copy_is_read_while_it_comes_and_kept_in_the_bucket() {
+    let (bucket, upstream, mut server) = start(STREAMED);
+    let content = noise(61, SIZE);
+    let digest = upstream.give_blob(NGINX, &content);
+    upstream.once(ASKED, Trouble::Stalls { after: SIZE / 2 });
+    let mut pull = Pull::begin(&server.client, &blob(&digest), &[]);
+    pull.read_up_to(SIZE / 4)
+        .expect("it comes while it arrives");
+    upstream.open();
+    assert!(pull.finish().expect("all of it comes") == content);
+    wait_until("it is in the bucket", || bucket.holds(&digest));
+    wait_until("nothing is left of it here", || staged(&server) == 0);
+    assert_eq!(bucket.open_parts(), 0);
+    let part = server.client.send(
+        "GET",
+        &blob(&digest),
+        &[("Range", "bytes=5242879-5242882")],
+        b"",
+    );
+    assert_eq!(part.status, 206);
+    assert!(part.body == content[5_242_879..5_242_883]);
+    server.restart();
+    assert!(server.client.get(&blob(&digest)).body == content);
+    assert_eq!(upstream.count("GET "), 1);
+    let image = upstream.give_image(NGINX, "latest", "a layer");
+    assert_eq!(server.client.get(LATEST).text(), image.manifest);
+    let layer = blob(&image.layer);
+    assert_eq!(server.client.get(&layer).text(), "a layer");
+    // An empty one, too.
+    let empty = upstream.give_blob(NGINX, b"");
+    assert_eq!(server.client.get(&blob(&empty)).status, 200);
+}
+
+#[test]
+fn clients_are_sent_to_the_bucket_for_what_is_there() {
+    let (bucket, upstream, server) = start("redirect: {disable: false}");
+    let content = noise(62, 1000);
+    let digest = upstream.give_blob(NGINX, &content);
+    assert!(
+        server.client.get(&blob(&digest)).body == content,
+        "from us while it comes"
+    );
+    wait_until("it is in the bucket", || bucket.holds(&digest));
+    wait_until("clients are sent there", || {
+        server.client.get(&blob(&digest)).status == 307
+    });
+    assert_eq!(upstream.count(ASKED), 1);
+}
+
+/// Who reads it gets it; it is fetched again by who asks later.
+#[test]
+fn what_the_bucket_does_not_take_is_not_kept() {
+    let (bucket, upstream, mut server) = start(STREAMED);
+    server.may_complain();
+    for (number, size) in [1000, SIZE].into_iter().enumerate() {
+        let content = noise(63 + number as u64, size);
+        let digest = upstream.give_blob(NGINX, &content);
+        bucket.refuse("PUT /images/", usize::MAX);
+        assert!(server.client.get(&blob(&digest)).body == content);
+        wait_until("it is given up", || staged(&server) == 0);
+        assert!(!bucket.holds(&digest));
+        assert_eq!(bucket.open_parts(), 0, "no parts stay behind");
+        bucket.mend();
+        upstream.drain();
+        wait_until("it is fetched again", || {
+            server.client.get(&blob(&digest)).body == content && bucket.holds(&digest)
+        });
+        assert_eq!(upstream.count(ASKED), 1);
+    }
+}
+
+/// Two processes on one database and bucket (`LAYERHOUSE_TEST_POSTGRES`).
+fn replicas() -> Option<(Bucket, Upstream, Server, Server)> {
+    if !database::is_served() {
+        return None;
+    }
+    let (bucket, upstream, first) = start(STREAMED);
+    let second = first.replica(21);
+    Some((bucket, upstream, first, second))
+}
+
+#[test]
+fn replicas_fetch_a_blob_once() {
+    let Some((_bucket, upstream, first, second)) = replicas() else {
+        return;
+    };
+    let content = noise(65, SIZE);
+    let digest = upstream.give_blob(NGINX, &content);
+    upstream.once(ASKED, Trouble::Stalls { after: SIZE / 2 });
+    let mut pull = Pull::begin(&first.client, &blob(&digest), &[]);
+    pull.read_up_to(SIZE / 4)
+        .expect("it comes while it arrives");
+    std::thread::scope(|scope| {
+        let elsewhere = |client: Client| {
+            let (path, content) = (blob(&digest), &content);
+            scope.spawn(move || assert!(client.get(&path).body == *content))
+        };
+        let all: Vec<_> = (0..8).map(|_| elsewhere(second.client)).collect();
+        // That they wait cannot be seen from here; if they did not, the upstream would be asked again.
+        wait_until("the other process has a fetch", || {
+            let fetches = "SELECT digest FROM fetches";
+            database::texts(&first.root(), fetches) == [digest.clone()]
+        });
+        upstream.open();
+        for one in all {
+            one.join().expect("it comes");
+        }
+    });
+    assert!(pull.finish().expect("all of it comes") == content);
+    assert_eq!(upstream.count(ASKED), 1);
+    wait_until("nobody fetches any more", || {
+        database::texts(&first.root(), "SELECT digest FROM fetches").is_empty()
+    });
+}
+
+/// One that said a while ago that it fetches, and died.
+#[test]
+fn who_died_while_it_fetched_is_followed() {
+    let Some((_bucket, upstream, first, second)) = replicas() else {
+        return;
+    };
+    let digest = upstream.give_blob(NGINX, b"of one that died");
+    let dead = |renewed_ms: u32| {
+        format!(
+            "INSERT INTO fetches (copy, digest, holder, renewed_at)
+             SELECT 'up1/library/nginx', '{digest}', 'dead', (EXTRACT(EPOCH FROM now()) * 1000)::BIGINT - {renewed_ms}
+             ON CONFLICT (copy, digest) DO UPDATE SET renewed_at = excluded.renewed_at"
+        )
+    };
+    database::change(&first.root(), &dead(11_000));
+    assert_eq!(second.client.get(&blob(&digest)).text(), "of one that died");
+    assert_eq!(upstream.count(ASKED), 1);
+    // What is here is given to all, whoever fetches.
+    database::change(&first.root(), &dead(0));
+    assert_eq!(first.client.get(&blob(&digest)).text(), "of one that died");
+}
