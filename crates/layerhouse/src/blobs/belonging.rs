@@ -158,12 +158,12 @@ pub(super) fn check_bucket(layout: &Layout, bucket: Option<&Bucket>) -> Result<(
         (None, _) => Ok(()),
         (Some(marked), Some(place)) if marked == place => Ok(()),
         (Some(marked), Some(place)) => refuse(format!(
-            "the blobs of {root} are in {marked}, and not in {place}: name that in storage.s3; if all objects \
+            "the blobs of {root} are in {marked}, and not in {place}: name that in storage; if all objects \
              were moved, write the new place into {}",
             path.display()
         )),
         (Some(marked), None) => refuse(format!(
-            "the blobs of {root} are objects in {marked}: name the configuration that has storage.s3; what \
+            "the blobs of {root} are objects in {marked}: name the configuration that names it; what \
              takes none (rebuild, backup) works on directories of files alone"
         )),
     }

@@ -34,7 +34,7 @@ pub struct Config {
     pub root: PathBuf,
     /// `layerhouse.database`; absent, the database is a file in the data directory.
     pub database: Option<Place>,
-    /// `storage.s3`: where blobs go; absent, they are files of the data directory.
+    /// `storage.s3`, `gcs` or `azure`: where blobs go; absent, they are files of the data directory.
     pub(crate) bucket: Option<Bucket>,
     /// What is logged, and how.
     pub log: Log,

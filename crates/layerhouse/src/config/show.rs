@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::meaning::{Auth, Certificate, Config};
 use super::notes::Said;
+use crate::blobs::objects::settings::{Bucket, Gcs, GcsKey, Service};
 
 /// What [`Running::reload`](crate::Running::reload) takes over; all else waits for the next start.
 const LIVE: [&str; 20] = [
@@ -174,6 +175,16 @@ impl Config {
             }
             let authorities = tls.client_cas.iter();
             named.extend(authorities.map(|path| ("http.tls.clientcas", path.as_path())));
+        }
+        if let Some(Bucket {
+            service:
+                Service::Gcs(Gcs {
+                    key: Some(GcsKey::File(path)),
+                }),
+            ..
+        }) = &self.bucket
+        {
+            named.push(("storage.gcs.keyfile", path));
         }
         let mut may_be_made = None;
         match &self.auth {

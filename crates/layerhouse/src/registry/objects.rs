@@ -117,7 +117,7 @@ pub(super) fn check_bucket(
         (Some(ours), None) if !database.read(meta::objects::has_any)? => objects.set_mark(&ours),
         (Some(_), _) => refuse(format!(
             "{place} is not the bucket that the database knows (its object layerhouse/registry says so, or is \
-             missing): name the right one in storage.s3"
+             missing): name the right one in storage"
         )),
         (None, Some(_)) => refuse(format!(
             "{place} is the bucket of another database, which knows what its objects are: name that database, or \
@@ -148,7 +148,7 @@ impl Registry {
         let Some(objects) = self.store.objects() else {
             if self.database.read(meta::objects::has_any)? {
                 let what = "the database has blobs that are objects of a bucket, and no bucket is configured: \
-                            write storage.s3";
+                            write storage.s3, gcs or azure as it was";
                 return Err(Fault::plain(FaultKind::Other, what));
             }
             return Ok(true);

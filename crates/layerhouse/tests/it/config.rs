@@ -103,14 +103,14 @@ fn what_is_printed_is_a_configuration() {
 fn the_command_line_is_the_registrys() {
     let directory = tempfile::TempDir::new().expect("a directory");
     let file = directory.path().join("config.yml");
-    fs::write(&file, "version: 0.1\nstorage: {gcs: {bucket: b}}\n").expect("it can be written");
+    fs::write(&file, "version: 0.1\nstorage: {oss: {bucket: b}}\n").expect("it can be written");
     let file = file.to_string_lossy();
     let check = |arguments: &[&str], variables: &[(&str, &str)], ok: bool, expected: &str| {
         let (status, text) = output(arguments, variables);
         assert_eq!(status.success(), ok, "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: {text}");
     };
-    let refused = "config.yml:2:16: storage.gcs: this release stores in a directory or in S3";
+    let refused = "config.yml:2:16: storage.oss: this release stores in a directory, in S3, in Google's cloud or in Azure";
     check(&["serve", &file], &[], false, refused);
     check(&["serve", "--config", &file], &[], false, refused);
     check(&[&file], &[], false, refused);

@@ -1,4 +1,4 @@
-//! Bytes as objects of a store that others keep: S3, and what speaks like it.
+//! Bytes as objects of a store that others keep: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage.
 //!
 //! An object's key is an id that is used once, and the row says which blob it is: nothing is copied or renamed
 //! when an upload is finished, nothing is listed to find a blob, and no two writers meet at a key. Calls block
@@ -6,6 +6,7 @@
 
 mod copy;
 pub(crate) mod read;
+mod service;
 pub(crate) mod settings;
 pub(crate) mod stage;
 
@@ -16,15 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use layerhouse_oci::upload_id::UploadId;
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::signer::Signer;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
+    Attribute, Attributes, Error, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload,
 };
-use settings::{Bucket, Encryption};
+use settings::{Bucket, Service};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::clock::Timestamp;
@@ -32,12 +30,6 @@ use crate::fault::{Fault, FaultKind};
 
 /// How long a client may use an address that it was sent to: as with registry:2.
 const REDIRECT_VALID: Duration = Duration::from_mins(20);
-/// How long a store may take to say anything: a part of 64 MiB at 1 MiB a second.
-const SILENCE_MAX: Duration = Duration::from_secs(64);
-const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// A request that failed is tried again for so long: a client waits for its answer meanwhile.
-const RETRY_MAX: Duration = Duration::from_secs(15);
-const RETRIES_MAX: usize = 4;
 /// What we keep under the root that the operator named.
 const OWN: &str = "layerhouse/blobs";
 /// What says whose bucket this is.
@@ -47,7 +39,7 @@ const OF_REGISTRY: &str = "docker/registry/v2/repositories";
 
 /// The objects of one registry, in one bucket.
 pub(crate) struct Objects {
-    store: AmazonS3,
+    store: Box<dyn service::Store>,
     bucket: Bucket,
     attributes: Attributes,
     runtime: Threads,
@@ -82,9 +74,10 @@ impl Objects {
     /// # Errors
     /// What is said of it cannot be.
     pub(crate) fn open(bucket: &Bucket) -> Result<Self, Fault> {
-        let fault = |error| Fault::new(FaultKind::Other, "opening the object store", error);
         let mut attributes = Attributes::new();
-        if let Some(class) = &bucket.storage_class {
+        if let Service::S3(s3) = &bucket.service
+            && let Some(class) = &s3.storage_class
+        {
             attributes.insert(Attribute::StorageClass, class.clone().into());
         }
         let runtime = match Handle::try_current() {
@@ -92,7 +85,7 @@ impl Objects {
             Err(_) => Threads::Own(own_runtime()?),
         };
         Ok(Self {
-            store: builder(bucket)?.build().map_err(fault)?,
+            store: service::open(bucket)?,
             bucket: bucket.clone(),
             attributes,
             runtime,
@@ -112,6 +105,7 @@ impl Objects {
         };
         let of_registry = self.path(OF_REGISTRY);
         let first = self.wait(async { self.store.list(Some(&of_registry)).next().await });
+        let first = first.map(|found| found.map_err(service::told));
         match first {
             None => Ok(()),
             Some(Ok(_)) if !is_empty => Ok(()),
@@ -281,7 +275,7 @@ impl Objects {
         let ending = self
             .store
             .complete_multipart(&path, &multipart, parts.collect());
-        match self.wait(ending) {
+        match self.wait(ending).map_err(service::told) {
             Ok(_) => Ok(false),
             // It was done before, and the answer did not reach us.
             Err(Error::NotFound { .. }) if self.size_bytes(key)? == Some(size_bytes) => Ok(true),
@@ -377,81 +371,6 @@ fn own_runtime() -> Result<Runtime, Fault> {
         .enable_all()
         .build()
         .map_err(|error| Fault::io("starting a runtime", error))
-}
-
-fn builder(bucket: &Bucket) -> Result<AmazonS3Builder, Fault> {
-    let mut client = ClientOptions::new()
-        .with_timeout_disabled()
-        .with_read_timeout(SILENCE_MAX)
-        .with_connect_timeout(CONNECT_MAX)
-        .with_allow_invalid_certificates(bucket.is_certificate_ignored)
-        .with_allow_http(true);
-    if let Some(agent) = &bucket.user_agent {
-        let agent = agent.parse().map_err(|error| {
-            Fault::new(
-                FaultKind::Other,
-                "storage.s3.useragent is no header",
-                Box::new(error) as Box<_>,
-            )
-        })?;
-        client = client.with_user_agent(agent);
-    }
-    let retry = RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(2),
-            base: 2.,
-        },
-        max_retries: RETRIES_MAX,
-        retry_timeout: RETRY_MAX,
-    };
-    let mut builder = match &bucket.keys {
-        Some(keys) => {
-            let builder = AmazonS3Builder::new()
-                .with_access_key_id(&keys.id)
-                .with_secret_access_key(&keys.secret);
-            match &keys.session {
-                Some(session) => builder.with_token(session),
-                None => builder,
-            }
-        }
-        None => AmazonS3Builder::from_env(),
-    };
-    builder = builder
-        .with_bucket_name(&bucket.name)
-        .with_region(&bucket.region)
-        .with_virtual_hosted_style_request(!bucket.is_path_style)
-        // We hash every byte ourselves.
-        .with_unsigned_payload(true)
-        .with_client_options(client)
-        .with_retry(retry);
-    if let Some(endpoint) = &bucket.endpoint {
-        builder = builder.with_endpoint(endpoint_of(bucket, endpoint));
-    }
-    builder = match &bucket.encryption {
-        Encryption::Default => builder,
-        Encryption::Aes256 => with_encryption(builder, "AES256"),
-        Encryption::Kms(key) if key.is_empty() => with_encryption(builder, "aws:kms"),
-        Encryption::Kms(key) => builder.with_sse_kms_encryption(key),
-    };
-    Ok(builder)
-}
-
-fn with_encryption(builder: AmazonS3Builder, kind: &str) -> AmazonS3Builder {
-    let key: AmazonS3ConfigKey = "aws_server_side_encryption"
-        .parse()
-        .expect("object_store has this key");
-    builder.with_config(key, kind)
-}
-
-/// The bucket stands before the host where it does not stand in the path.
-fn endpoint_of(bucket: &Bucket, endpoint: &str) -> String {
-    match endpoint.split_once("://") {
-        Some((scheme, host)) if !bucket.is_path_style => {
-            format!("{scheme}://{}.{host}", bucket.name)
-        }
-        _ => endpoint.to_owned(),
-    }
 }
 
 /// The store does not answer, or not as it should: whatever it is, it is not ours to mend.

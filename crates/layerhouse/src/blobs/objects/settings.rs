@@ -1,6 +1,7 @@
 //! What is said of the object store that bytes are in.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// No part but the last may be smaller: S3's own bound.
 pub(crate) const PART_BYTES_MIN: u64 = 5 << 20;
@@ -9,21 +10,14 @@ pub(crate) const PART_BYTES_DEFAULT: u64 = 10 << 20;
 /// A part is in memory while it is sent.
 pub(crate) const PART_BYTES_MAX: u64 = 64 << 20;
 
-/// A bucket of S3, or of what speaks like it (`storage.s3`).
+/// A bucket of objects: of S3 or what speaks like it (`storage.s3`), of Google's (`storage.gcs`), or a container of
+/// Azure's (`storage.azure`).
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Bucket {
     pub(crate) name: String,
-    pub(crate) region: String,
-    /// Scheme and host; absent, that of AWS.
-    pub(crate) endpoint: Option<String>,
-    /// The bucket is named in the path and not in the host.
-    pub(crate) is_path_style: bool,
-    /// Absent, those of the machine: the variables of AWS, a role of the pod, of the task or of the instance.
-    pub(crate) keys: Option<Keys>,
     /// What every key begins with; without slashes at its ends, maybe empty.
     pub(crate) root: String,
-    pub(crate) encryption: Encryption,
-    pub(crate) storage_class: Option<String>,
+    pub(crate) service: Service,
     pub(crate) user_agent: Option<String>,
     /// The store's certificate is not looked at.
     pub(crate) is_certificate_ignored: bool,
@@ -31,6 +25,66 @@ pub(crate) struct Bucket {
     pub(crate) part_bytes: u64,
     /// Pulls are sent to the store itself.
     pub(crate) redirects: bool,
+}
+
+/// Who keeps the bucket.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Service {
+    S3(S3),
+    Gcs(Gcs),
+    Azure(Azure),
+}
+
+/// S3, or what speaks like it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct S3 {
+    pub(crate) region: String,
+    /// Scheme and host; absent, that of AWS.
+    pub(crate) endpoint: Option<String>,
+    /// The bucket is named in the path and not in the host.
+    pub(crate) is_path_style: bool,
+    /// Absent, those of the machine: the variables of AWS, a role of the pod, of the task or of the instance.
+    pub(crate) keys: Option<Keys>,
+    pub(crate) encryption: Encryption,
+    pub(crate) storage_class: Option<String>,
+}
+
+/// Google Cloud Storage.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Gcs {
+    /// Absent, the application default credentials of the machine, which sign no addresses.
+    pub(crate) key: Option<GcsKey>,
+}
+
+/// The key of a service account, as Google gives it out: JSON. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum GcsKey {
+    File(PathBuf),
+    Text(String),
+}
+
+/// A storage account of Azure's.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Azure {
+    pub(crate) account: String,
+    /// Where the containers of the account are; without a slash at its end.
+    pub(crate) endpoint: String,
+    pub(crate) login: AzureLogin,
+}
+
+/// How we show who we are; never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum AzureLogin {
+    /// The key of the account, in base64.
+    SharedKey(String),
+    /// An application of the tenant.
+    ClientSecret {
+        tenant: String,
+        client: String,
+        secret: String,
+    },
+    /// The variables of Azure, the identity of a pod, or that of the machine.
+    Machine,
 }
 
 /// What signs requests; never printed.
@@ -55,17 +109,19 @@ pub(crate) enum Encryption {
 impl Bucket {
     /// Bucket and root, as a person names them.
     pub(crate) fn place(&self) -> String {
-        format!("s3://{}/{}", self.name, self.root)
+        let (name, root) = (&self.name, &self.root);
+        match &self.service {
+            Service::S3(_) => format!("s3://{name}/{root}"),
+            Service::Gcs(_) => format!("gs://{name}/{root}"),
+            Service::Azure(azure) => format!("azure://{}/{name}/{root}", azure.account),
+        }
     }
 }
 
 impl fmt::Debug for Bucket {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Bucket")
-            .field("name", &self.name)
-            .field("region", &self.region)
-            .field("endpoint", &self.endpoint)
-            .field("root", &self.root)
+            .field("place", &self.place())
             .finish_non_exhaustive()
     }
 }

@@ -98,9 +98,13 @@ impl ObjectStage {
         let written: State = serde_json::from_slice(&saved.state).map_err(|_| damaged())?;
         let hasher = Hasher::restore(&written.hash).ok_or_else(damaged)?;
         // Until there are parts, nothing is under a key: two who believe that they are the writer do not meet there.
-        let key = match written.multipart {
-            Some(_) => written.key,
-            None => objects.key_of(upload, writer),
+        // Azure gives parts that belong together no name.
+        let is_begun = (written.multipart.as_ref())
+            .is_some_and(|multipart| !multipart.is_empty() || !written.parts.is_empty());
+        let key = if is_begun {
+            written.key
+        } else {
+            objects.key_of(upload, writer)
         };
         let mut stage = Self {
             objects: Arc::clone(objects),

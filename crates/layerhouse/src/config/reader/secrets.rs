@@ -26,9 +26,10 @@ pub(super) fn is_secret(key: &str) -> bool {
         "accesskey",
         "connectionstring",
     ];
-    const KEYS: [&str; 4] = [
+    const KEYS: [&str; 5] = [
         "accountkey",
         "licensekey",
+        "private_key",
         "privatekey",
         "tempurlcontainerkey",
     ];

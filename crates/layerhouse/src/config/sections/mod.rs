@@ -19,5 +19,7 @@ pub(super) mod ours;
 pub(super) mod policies;
 mod proxy;
 pub(super) mod storage;
+mod storage_azure;
+mod storage_gcs;
 mod storage_s3;
 pub(super) mod tls;

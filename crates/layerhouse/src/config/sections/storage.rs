@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::storage_s3;
+use super::{storage_azure, storage_gcs, storage_s3};
 use crate::blobs::objects::settings::Bucket;
 use crate::config::meaning::Purging;
 use crate::config::reader::Section;
@@ -13,9 +13,7 @@ const ROOT_OF_REGISTRY: &str = "/var/lib/registry";
 /// What registry:2 and its older releases call S3.
 const S3_NAMES: [&str; 3] = ["s3", "s3aws", "s3goamz"];
 /// Drivers of registry:2 and registry:3 besides.
-const OTHER_DRIVERS: [(&str, &str); 5] = [
-    ("gcs", "Google Cloud Storage"),
-    ("azure", "Azure Blob Storage"),
+const OTHER_DRIVERS: [(&str, &str); 3] = [
     ("swift", "OpenStack Swift"),
     ("oss", "Alibaba Cloud OSS"),
     ("inmemory", "memory, lost at the end"),
@@ -57,6 +55,14 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
             bucket = Some(storage_s3::read(&storage.section(driver), redirects));
         }
     }
+    if storage.chooses("gcs") {
+        chosen.push("gcs");
+        bucket = Some(storage_gcs::read(&storage.section("gcs"), redirects));
+    }
+    if storage.chooses("azure") {
+        chosen.push("azure");
+        bucket = Some(storage_azure::read(&storage.section("azure"), redirects));
+    }
     for (driver, what) in OTHER_DRIVERS {
         if !storage.chooses(driver) {
             continue;
@@ -66,8 +72,8 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
         storage.refuse(
             driver,
             format!(
-                "this release stores in a directory or in S3, not in {driver} ({what}); \
-                 write storage.filesystem.rootdirectory, or storage.s3"
+                "this release stores in a directory, in S3, in Google's cloud or in Azure, not in {driver} \
+                 ({what}); write storage.filesystem.rootdirectory, storage.s3, storage.gcs or storage.azure"
             ),
         );
     }
@@ -123,4 +129,30 @@ fn purging(section: &Section<'_>) -> Option<Purging> {
         is_dry_run: section.flag("dryrun", false),
     };
     section.flag("enabled", true).then_some(purging)
+}
+
+/// `rootdirectory` of a bucket: what its keys begin with.
+pub(super) fn root_directory(driver: &Section<'_>) -> String {
+    let root = driver.text("rootdirectory").unwrap_or_default();
+    let root = root.trim_matches('/');
+    let is_plain = root
+        .split('/')
+        .all(|part| part != "." && part != ".." && (root.is_empty() || !part.is_empty()));
+    if !is_plain || root.contains(|one: char| one.is_control()) {
+        driver.refuse(
+            "rootdirectory",
+            "is no prefix of keys; write it as team/registry",
+        );
+    }
+    root.to_owned()
+}
+
+/// `useragent`: what we call ourselves when we ask the store.
+pub(super) fn user_agent(driver: &Section<'_>) -> Option<String> {
+    let agent = driver.text("useragent")?;
+    let is_header = agent.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    if !is_header {
+        driver.refuse("useragent", "is no text that can stand in a header");
+    }
+    Some(agent)
 }

@@ -1,7 +1,8 @@
 //! `storage.s3`: a bucket of S3, or of what speaks like it, with the keys of registry:2.
 
+use super::storage::{root_directory, user_agent};
 use crate::blobs::objects::settings::{
-    Bucket, Encryption, Keys, PART_BYTES_DEFAULT, PART_BYTES_MAX, PART_BYTES_MIN,
+    Bucket, Encryption, Keys, PART_BYTES_DEFAULT, PART_BYTES_MAX, PART_BYTES_MIN, S3, Service,
 };
 use crate::config::reader::Section;
 
@@ -50,19 +51,23 @@ pub(super) fn read(s3: &Section<'_>, redirects: bool) -> Bucket {
         "loglevel",
         "is accepted and does nothing: log.level says what is logged",
     );
-    Bucket {
+    let root = root_directory(s3);
+    let service = S3 {
         endpoint: endpoint.map(|endpoint| endpoint.url),
         is_path_style,
         keys,
-        root: root(s3),
         encryption: encryption(s3),
         storage_class: storage_class(s3),
+        region,
+    };
+    Bucket {
+        name,
+        root,
+        service: Service::S3(service),
         user_agent: user_agent(s3),
         is_certificate_ignored: s3.flag("skipverify", false),
         part_bytes: part_bytes(s3),
         redirects,
-        name,
-        region,
     }
 }
 
@@ -148,21 +153,6 @@ fn keys(s3: &Section<'_>) -> Option<Keys> {
     }
 }
 
-fn root(s3: &Section<'_>) -> String {
-    let root = s3.text("rootdirectory").unwrap_or_default();
-    let root = root.trim_matches('/');
-    let is_plain = root
-        .split('/')
-        .all(|part| part != "." && part != ".." && (root.is_empty() || !part.is_empty()));
-    if !is_plain || root.contains(|one: char| one.is_control()) {
-        s3.refuse(
-            "rootdirectory",
-            "is no prefix of keys; write it as team/registry",
-        );
-    }
-    root.to_owned()
-}
-
 fn encryption(s3: &Section<'_>) -> Encryption {
     let (is_wanted, key) = (s3.flag("encrypt", false), s3.text("keyid"));
     match (is_wanted, key) {
@@ -180,15 +170,6 @@ fn storage_class(s3: &Section<'_>) -> Option<String> {
     let class = s3.text("storageclass")?;
     // registry:2's word for stores that know none.
     (!class.eq_ignore_ascii_case("NONE")).then(|| class.to_uppercase())
-}
-
-fn user_agent(s3: &Section<'_>) -> Option<String> {
-    let agent = s3.text("useragent")?;
-    let is_header = agent.bytes().all(|byte| (b' '..0x7f).contains(&byte));
-    if !is_header {
-        s3.refuse("useragent", "is no text that can stand in a header");
-    }
-    Some(agent)
 }
 
 fn part_bytes(s3: &Section<'_>) -> u64 {

@@ -133,7 +133,7 @@ pub(in crate::meta) fn admit(session: &Session, place: &Place, owner: &Owner) ->
     } else {
         format!(
             "the bytes of what is in the database {} are objects of a bucket, and any process that has the bucket may \
-             serve it: configure that, in storage.s3, or name another database",
+             serve it: configure that, in storage, or name another database",
             place.shown()
         )
     };
