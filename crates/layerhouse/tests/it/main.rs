@@ -8,6 +8,7 @@ mod auth;
 mod backup;
 mod base;
 mod blobs;
+mod clouds;
 mod config;
 mod config_reload;
 mod connections;

@@ -20,7 +20,7 @@ fn transcript(bucket: &Bucket) -> Transcript {
 }
 
 /// Bytes that differ from one another, so that parts cannot be mistaken.
-fn content(length: usize) -> Vec<u8> {
+pub(crate) fn content(length: usize) -> Vec<u8> {
     (0u32..)
         .flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes())
         .take(length)
@@ -28,7 +28,7 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 /// Goes where a pull was sent.
-fn follow(answer: &Response, range: &str) -> Response {
+pub(crate) fn follow(answer: &Response, range: &str) -> Response {
     assert_eq!(answer.status, 307, "{}", answer.text());
     let location = answer.header("location").unwrap();
     let rest = location.strip_prefix("http://").unwrap();
@@ -331,7 +331,7 @@ fn images_are_described_and_pulled() {
 }
 
 /// Lets time pass until something holds.
-fn wait_until(server: &Server, step: Duration, holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(server: &Server, step: Duration, holds: impl Fn() -> bool) {
     let begin = Instant::now();
     while !holds() {
         assert!(begin.elapsed() < Duration::from_secs(30), "it never holds");

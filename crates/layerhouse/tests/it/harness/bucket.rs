@@ -1,4 +1,5 @@
-//! A bucket of an S3 within the test's process: s3s over a directory, which fails when a test tells it to.
+//! A bucket of an S3 within the test's process: s3s over a directory, which fails when a test tells it to. Google's
+//! storage takes the same requests, and wants to be shown something else.
 
 use std::convert::Infallible;
 use std::fs;
@@ -20,15 +21,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use super::images;
+use super::google;
 
 const NAME: &str = "images";
+/// What a server shows to Google's storage.
+const KEY_FILE: &str = "account.json";
 
 /// A bucket; it is gone when it is dropped.
 pub(crate) struct Bucket {
     directory: TempDir,
     address: SocketAddr,
+    kind: Kind,
     orders: Arc<Mutex<Orders>>,
     _runtime: Runtime,
+}
+
+/// Whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    S3,
+    Google,
 }
 
 #[derive(Debug, Default)]
@@ -47,11 +59,22 @@ pub(crate) fn is_given() -> bool {
 
 impl Bucket {
     pub(crate) fn start() -> Self {
+        Self::of(Kind::S3)
+    }
+
+    /// One of Google's.
+    pub(crate) fn of_google() -> Self {
+        Self::of(Kind::Google)
+    }
+
+    fn of(kind: Kind) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         fs::create_dir(directory.path().join(NAME)).expect("it can be written");
         let files = FileSystem::new(directory.path()).expect("a store");
         let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single("key", "secret"));
+        if kind == Kind::S3 {
+            builder.set_auth(SimpleAuth::from_single("key", "secret"));
+        }
         let service = builder.build();
         let orders = Arc::<Mutex<Orders>>::default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -62,10 +85,13 @@ impl Bucket {
         let listener = TcpListener::bind("127.0.0.1:0");
         let listener = runtime.block_on(listener).expect("a free port");
         let address = listener.local_addr().expect("it listens");
-        runtime.spawn(listen(listener, service, Arc::clone(&orders)));
+        runtime.spawn(listen(listener, kind, service, Arc::clone(&orders)));
+        let key = google::key_file(&format!("http://{address}"));
+        fs::write(directory.path().join(KEY_FILE), key).expect("it can be written");
         Self {
             directory,
             address,
+            kind,
             orders,
             _runtime: runtime,
         }
@@ -74,6 +100,13 @@ impl Bucket {
     /// What a server's configuration says of it, in YAML; `more` are further lines below `storage`.
     pub(crate) fn configuration(&self, more: &str) -> String {
         let address = self.address;
+        if self.kind == Kind::Google {
+            let key = self.directory.path().join(KEY_FILE);
+            return format!(
+                "storage:\n  gcs:\n    bucket: {NAME}\n    keyfile: {}\n    rootdirectory: /of/registry\n  {more}",
+                key.display()
+            );
+        }
         format!(
             "storage:\n  s3:\n    bucket: {NAME}\n    region: us-east-1\n    accesskey: key\n    secretkey: secret\n    \
              regionendpoint: http://{address}\n    chunksize: 5242880\n    rootdirectory: /of/registry\n  {more}"
@@ -161,18 +194,18 @@ impl Bucket {
     }
 }
 
-async fn listen(listener: TcpListener, service: S3Service, orders: Arc<Mutex<Orders>>) {
+async fn listen(listener: TcpListener, kind: Kind, service: S3Service, orders: Arc<Mutex<Orders>>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             return;
         };
-        tokio::spawn(serve(stream, service.clone(), Arc::clone(&orders)));
+        tokio::spawn(serve(stream, kind, service.clone(), Arc::clone(&orders)));
     }
 }
 
-async fn serve(stream: TcpStream, service: S3Service, orders: Arc<Mutex<Orders>>) {
+async fn serve(stream: TcpStream, kind: Kind, service: S3Service, orders: Arc<Mutex<Orders>>) {
     let _ = stream.set_nodelay(true);
-    let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
+    let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let (service, orders) = (service.clone(), Arc::clone(&orders));
         async move {
             let is_refused = {
@@ -187,17 +220,20 @@ async fn serve(stream: TcpStream, service: S3Service, orders: Arc<Mutex<Orders>>
                     _ => false,
                 }
             };
-            let refused = || {
+            let refused = |status| {
                 let mut answer = Response::new(Either::Left(Empty::<Bytes>::new()));
-                *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                *answer.status_mut() = status;
                 answer
             };
             if is_refused {
-                return Ok::<_, Infallible>(refused());
+                return Ok::<_, Infallible>(refused(http::StatusCode::SERVICE_UNAVAILABLE));
+            }
+            if kind == Kind::Google && !google::admit(&mut request) {
+                return Ok(refused(http::StatusCode::FORBIDDEN));
             }
             Ok(match service.call(request.map(s3s::Body::from)).await {
                 Ok(answer) => answer.map(Either::Right),
-                Err(_) => refused(),
+                Err(_) => refused(http::StatusCode::SERVICE_UNAVAILABLE),
             })
         }
     });

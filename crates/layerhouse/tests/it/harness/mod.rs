@@ -1,11 +1,13 @@
 //! What the tests stand on: a server of their own each, a client that hides nothing, and an end at which
 //! the data directory is proved sound.
 
+pub(crate) mod azure;
 pub(crate) mod bucket;
 pub(crate) mod console;
 pub(crate) mod database;
 pub(crate) mod endpoints;
 pub(crate) mod files;
+pub(crate) mod google;
 pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod machine;

@@ -363,7 +363,7 @@ fn load(
     if let Some((name, value)) = variables_of_all() {
         set(name, value.as_ref());
     }
-    let says_where = ["filesystem:", "s3:", "inmemory:"];
+    let says_where = ["filesystem:", "s3:", "gcs:", "azure:", "inmemory:"];
     if let Some(bucket) = bucket
         && !says_where
             .iter()
