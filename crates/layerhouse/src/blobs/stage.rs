@@ -329,19 +329,30 @@ impl Stage {
             .map_err(|fault| self.store.note(fault))
     }
 
-    /// Writes a file's bytes as an object that nobody knows yet, if blobs are objects; its key.
+    /// Writes a file's bytes as an object that nobody knows yet, if blobs are objects; its key. `stop` ends before its
+    /// time what would take long.
     ///
     /// # Errors
-    /// The file cannot be read, or the store does not take it.
-    pub(crate) fn copy_to_object(&self) -> Result<Option<String>, Fault> {
-        match (&self.place, self.store.objects()) {
-            (Place::File(file), Some(objects)) => {
-                let key = objects.key_of(&self.upload, None);
-                objects.put_file(&key, file, self.held_bytes())?;
-                Ok(Some(key))
-            }
-            (Place::Object(_), _) | (_, None) => Ok(None),
-        }
+    /// The file cannot be read or has other bytes, the store does not take them, or it was stopped.
+    pub(crate) async fn copy_to_object(
+        &self,
+        blob: &VerifiedBlob,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<String>, Fault> {
+        let Some(objects) = self.store.objects() else {
+            return Ok(None);
+        };
+        let Place::File(file) = &self.place else {
+            let what = "what is staged is an object already";
+            return Err(Fault::plain(FaultKind::Other, what));
+        };
+        let key = objects.key_of(&self.upload, None);
+        let copied = match file.try_clone() {
+            Ok(file) => objects.put_file(&key, file, blob, stop).await,
+            Err(error) => Err(Fault::io("opening a staging file again", error)),
+        };
+        copied.map_err(|fault| self.store.note(fault))?;
+        Ok(Some(key))
     }
 
     pub(crate) fn upload(&self) -> &UploadId {

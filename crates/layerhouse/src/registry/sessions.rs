@@ -153,6 +153,11 @@ impl Sessions {
         self.open_max as u64 <= open || self.held.bytes_max <= held_bytes
     }
 
+    /// Whether so many more bytes are too many where so many are held, in all processes.
+    pub(super) fn would_overflow(&self, held_bytes: u64, more_bytes: u64) -> bool {
+        self.held.bytes_max < held_bytes.saturating_add(more_bytes)
+    }
+
     /// Opens a session, unless so many are open, or hold so many bytes, already.
     pub(super) fn open(&self, id: UploadId, owner: Owner) -> Result<Arc<Session>, TooMany> {
         let mut open = self.lock();

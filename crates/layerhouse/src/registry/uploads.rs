@@ -273,6 +273,8 @@ impl Registry {
             && range.length_bytes() != actual_bytes
         {
             let said_bytes = range.length_bytes();
+            // Before the answer: its client goes on at once.
+            self.save(writer).await?;
             return Err(PushChunkError::WrongSize {
                 said_bytes,
                 actual_bytes,
@@ -326,6 +328,13 @@ impl Registry {
             .is_some_and(|length_bytes| room_bytes < length_bytes)
         {
             return Ok((writer, Err(too_large())));
+        }
+        if self.is_shared() {
+            let (_, held_bytes) = self.database.read(meta::uploads::totals)?;
+            let more_bytes = chunk.length_bytes.unwrap_or(0);
+            if self.sessions.would_overflow(held_bytes, more_bytes) {
+                return Ok((writer, Err(PushChunkError::NoRoom)));
+            }
         }
         if let Err(refused) = writer.check_room(chunk.length_bytes.unwrap_or(0)) {
             return Ok((writer, Err(refused.into())));

@@ -12,6 +12,7 @@ pub(crate) mod stage;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use object_store::{
 };
 use settings::{Bucket, Service};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Semaphore;
 
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
@@ -43,6 +45,8 @@ pub(crate) struct Objects {
     bucket: Bucket,
     attributes: Attributes,
     runtime: Threads,
+    /// Of files that are copied: MiB that may be in memory.
+    copying: Arc<Semaphore>,
 }
 
 /// What waits for answers of the store.
@@ -89,6 +93,7 @@ impl Objects {
             bucket: bucket.clone(),
             attributes,
             runtime,
+            copying: Arc::new(Semaphore::new(copy::MIB_MAX as usize)),
         })
     }
 

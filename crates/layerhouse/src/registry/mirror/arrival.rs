@@ -157,21 +157,29 @@ impl Arrival {
         self.state.send_modify(|state| state.is_verified = true);
     }
 
+    /// Whether anybody waits for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        0 < *self.aboard.borrow()
+    }
+
+    /// Waits until the server stops.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.is_stopping.clone();
+        if stopping.wait_for(|is_stopping| *is_stopping).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until it is to be given up: the server stops, or, unless it is to be finished anyway, everyone left.
     pub(super) async fn given_up(&self, finishes: bool) {
-        let (mut stopping, mut aboard) = (self.is_stopping.clone(), self.aboard.subscribe());
-        let stopped = async {
-            if stopping.wait_for(|is_stopping| *is_stopping).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
+        let mut aboard = self.aboard.subscribe();
         let left = async {
             if finishes || aboard.wait_for(|aboard| *aboard == 0).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
         tokio::select! {
-            () = stopped => {}
+            () = self.stopped() => {}
             () = left => {}
         }
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::upload_id::UploadId;
+use tokio::sync::SemaphorePermit;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::arrival::{Arrival, Head};
-use super::fetch_lease::Turn;
+use super::fetch_lease::{Claimed, Waiting};
 use super::routing::Source;
 use super::{Asked, MirrorError, What};
 use crate::auth::rights::Visibility;
@@ -78,32 +79,51 @@ impl Fetch {
         if self.is_here().await? {
             return Ok(());
         }
-        if !self.registry.is_shared() {
-            return self.fetch().await;
+        let Self { source, .. } = self;
+        let finishes = source.mirror.settings.finishes;
+        let mut waiting = self.registry.is_shared().then(Waiting::begin);
+        loop {
+            // Before the lease: others can fetch what would only wait here.
+            let turn = tokio::select! {
+                turn = source.served.fetches.acquire() => turn.ok(),
+                () = self.arrival.given_up(finishes) => return Err(given_up()),
+            };
+            let Some(waiting) = &mut waiting else {
+                return self.fetch(turn).await;
+            };
+            match self.claim(waiting).await {
+                Claimed::Ours(lease) => {
+                    let fetch = async {
+                        // Who had it may have published it since we looked.
+                        if self.is_here().await? {
+                            return Ok(());
+                        }
+                        self.fetch(turn).await
+                    };
+                    let result = tokio::select! {
+                        result = fetch => result,
+                        never = lease.renew() => match never {},
+                    };
+                    lease.release().await;
+                    return result;
+                }
+                Claimed::Unknown => return self.fetch(turn).await,
+                Claimed::Elsewhere => {}
+            }
+            drop(turn);
+            if self.wait_for_others(waiting).await? {
+                return Ok(());
+            }
         }
-        let lease = match self.wait_for_turn().await? {
-            Turn::Ours(lease) => lease,
-            Turn::Came => return Ok(()),
-        };
-        let result = tokio::select! {
-            result = self.fetch() => result,
-            never = lease.renew() => match never {},
-        };
-        lease.release().await;
-        result
     }
 
-    async fn fetch(&self) -> Result<(), MirrorError> {
+    /// Fetches the blob; `turn` is of the fetches that this upstream has at once.
+    async fn fetch(&self, turn: Option<SemaphorePermit<'_>>) -> Result<(), MirrorError> {
         let Self { source, digest, .. } = self;
         let finishes = source.mirror.settings.finishes;
-        let opened = async {
-            let turn = source.served.fetches.acquire().await;
-            let upstream = &source.served.upstream;
-            let blob = upstream.blob(&source.repository, digest, 0).await;
-            (turn, blob)
-        };
-        let (_turn, blob) = tokio::select! {
-            opened = opened => opened,
+        let upstream = &source.served.upstream;
+        let blob = tokio::select! {
+            blob = upstream.blob(&source.repository, digest, 0) => blob,
             () = self.arrival.given_up(finishes) => return Err(given_up()),
         };
         let blob = blob?;
@@ -138,7 +158,8 @@ impl Fetch {
                 if let Some(size_bytes) = size_bytes.filter(|size_bytes| 0 < *size_bytes) {
                     self.arrival.begin(Head { size_bytes, file });
                 }
-                self.receive(stage, blob, size_bytes, bytes_max).await
+                self.receive(stage, blob, size_bytes, (bytes_max, turn))
+                    .await
             }
             Err(fault) => Err(fault.into()),
         };
@@ -148,7 +169,7 @@ impl Fetch {
     }
 
     /// Whether the copy has it by now: another fetch just ended, or another copy has it that all may see.
-    async fn is_here(&self) -> Result<bool, MirrorError> {
+    pub(super) async fn is_here(&self) -> Result<bool, MirrorError> {
         let (registry, source, digest) = (&self.registry, &self.source, &self.digest);
         if let Some(size_bytes) = registry.linked_size(&source.copy, digest)?
             && registry.is_whole(digest, size_bytes)?
@@ -196,7 +217,7 @@ impl Fetch {
         mut stage: Stage,
         mut blob: UpstreamBlob,
         size_bytes: Option<u64>,
-        bytes_max: u64,
+        (bytes_max, turn): (u64, Option<SemaphorePermit<'_>>),
     ) -> Result<(), MirrorError> {
         let Self { source, digest, .. } = self;
         let length_bytes_max = size_bytes.unwrap_or(bytes_max);
@@ -208,7 +229,7 @@ impl Fetch {
             let held_bytes = stage.held_bytes();
             let broken = match poured {
                 Poured::Ended if size_bytes.is_none_or(|size_bytes| held_bytes == size_bytes) => {
-                    return self.finish(stage).await;
+                    return self.finish(stage, turn).await;
                 }
                 Poured::Ended => None,
                 Poured::Broken(error) => Some(error),
@@ -323,7 +344,11 @@ impl Fetch {
     }
 
     /// All of it is staged: if it is what it should be, whoever reads it gets the end, and it is published.
-    async fn finish(&self, mut stage: Stage) -> Result<(), MirrorError> {
+    async fn finish(
+        &self,
+        mut stage: Stage,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> Result<(), MirrorError> {
         let Self { source, digest, .. } = self;
         let wanted = digest.clone();
         let (stage, verified) = blocking(move || {
@@ -339,6 +364,10 @@ impl Fetch {
             }
         };
         self.arrival.verified();
+        if self.registry.store.objects().is_some() {
+            // A bucket that is slow keeps nobody from what the upstream has.
+            drop(turn);
+        }
         Ok(self.publish(stage, blob).await?)
     }
 
@@ -346,12 +375,7 @@ impl Fetch {
     async fn publish(&self, stage: Stage, blob: VerifiedBlob) -> Result<(), Fault> {
         let (registry, source) = (&self.registry, &self.source);
         // Nobody knows its key yet, so nobody is kept waiting for it.
-        let (stage, key) = blocking(move || {
-            let key = stage.copy_to_object();
-            (stage, key)
-        })
-        .await?;
-        let key = key?;
+        let key = stage.copy_to_object(&blob, self.arrival.stopped()).await?;
         let _lease = registry.leases.take(blob.digest()).await;
         if key.is_none() {
             let (store, published, mut stage) = (Arc::clone(&registry.store), blob.clone(), stage);
@@ -389,8 +413,13 @@ impl Fetch {
             registry.links_wanted.notify_one();
             return Ok(());
         };
-        if key.is_some() {
-            // If no row has it, it is found among what is left over.
+        if let Some(key) = key {
+            // If it is not known whether a row has it, it may be found among what is left over.
+            if is_undone(&fault)
+                && let Some(objects) = registry.store.objects().cloned()
+            {
+                blocking(move || objects.remove(&[key])).await?.map(drop)?;
+            }
             return Err(fault);
         }
         let is_known = registry

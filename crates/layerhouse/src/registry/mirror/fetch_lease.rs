@@ -10,9 +10,10 @@ use layerhouse_oci::name::RepositoryName;
 
 use super::MirrorError;
 use super::fetch::{Fetch, given_up};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::fault::Fault;
 use crate::meta;
+use crate::meta::fetches::Lately;
 use crate::registry::Registry;
 use crate::registry::objects::claims_at;
 
@@ -20,8 +21,10 @@ use crate::registry::objects::claims_at;
 const RENEWAL: Duration = Duration::from_secs(3);
 /// Who was silent for so long died, and the next one fetches.
 const SILENCE_MAX: Duration = Duration::from_secs(12);
-/// Between two looks whether it is there.
+/// Between two looks whether anything was committed elsewhere.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Looks at that, between two at who fetches.
+const LOOKS: u32 = 4;
 /// Clients and what balances them give up on an answer that does not begin (haproxy's examples and containerd after 5
 /// minutes): after so long it is fetched a second time, and they read it while it comes.
 const WAIT_MAX: Duration = Duration::from_mins(2);
@@ -36,57 +39,90 @@ pub(super) struct FetchLease {
     holder: String,
 }
 
-/// What came of waiting.
-pub(super) enum Turn {
-    /// This process is to fetch it.
-    Ours(FetchLease),
-    /// Another process published it.
-    Came,
+/// Since when others are waited for.
+pub(super) struct Waiting {
+    clock: Clock,
+    began: Moment,
 }
 
-impl Fetch {
-    /// Waits until no other process fetches the blob, or one has.
-    ///
-    /// # Errors
-    /// The database failed, or all who wanted it left.
-    pub(super) async fn wait_for_turn(&self) -> Result<Turn, MirrorError> {
-        let finishes = self.source.mirror.settings.finishes;
+/// Who is to fetch.
+pub(super) enum Claimed {
+    /// This process.
+    Ours(FetchLease),
+    Elsewhere,
+    /// The database does not say, or it took too long: the upstream is asked all the same.
+    Unknown,
+}
+
+impl Waiting {
+    pub(super) fn begin() -> Self {
         // The network does not wait for the clock of a test.
         let clock = Clock::system();
         let began = clock.moment();
-        let lease = FetchLease {
-            registry: Arc::clone(&self.registry),
-            copy: self.source.copy.clone(),
-            digest: self.digest.clone(),
-            holder: self.registry.random.uuid(),
-        };
-        loop {
-            if !lease.is_elsewhere()? && lease.take().await? {
-                // Who had it may have published it since we looked.
-                if self.is_linked()? {
-                    lease.release().await;
-                    return Ok(Turn::Came);
-                }
-                return Ok(Turn::Ours(lease));
-            }
-            if WAIT_MAX <= clock.moment().since(began) {
-                tracing::info!(copy = %lease.copy, digest = %lease.digest, "a blob that another process fetches is fetched here, too");
-                return Ok(Turn::Ours(lease));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = self.arrival.given_up(finishes) => return Err(given_up()),
-            }
-            if self.is_linked()? {
-                return Ok(Turn::Came);
+        Self { clock, began }
+    }
+
+    fn is_too_long(&self) -> bool {
+        WAIT_MAX <= self.clock.moment().since(self.began)
+    }
+}
+
+impl Fetch {
+    /// Makes this process the one that fetches the blob, unless another one does.
+    pub(super) async fn claim(&self, waiting: &Waiting) -> Claimed {
+        let lease = self.lease();
+        if waiting.is_too_long() {
+            let (copy, digest) = (&lease.copy, &lease.digest);
+            tracing::info!(%copy, %digest, "a blob that another process fetches is fetched here, too");
+            return Claimed::Unknown;
+        }
+        match lease.take().await {
+            Ok(true) => Claimed::Ours(lease),
+            Ok(false) => Claimed::Elsewhere,
+            Err(fault) => {
+                tracing::debug!(%fault, "a blob is fetched, perhaps by two processes");
+                Claimed::Unknown
             }
         }
     }
 
-    /// Whether the copy has it.
-    fn is_linked(&self) -> Result<bool, Fault> {
-        let linked = self.registry.linked_size(&self.source.copy, &self.digest)?;
-        Ok(linked.is_some())
+    /// Waits until another process published the blob (true), or does not fetch it any more.
+    ///
+    /// # Errors
+    /// All who wanted it left, or the server stops.
+    pub(super) async fn wait_for_others(&self, waiting: &Waiting) -> Result<bool, MirrorError> {
+        let finishes = self.source.mirror.settings.finishes;
+        let (lease, database) = (self.lease(), &self.registry.database);
+        let mut seen = None;
+        loop {
+            for _ in 0..LOOKS {
+                let elsewhere = Some(database.elsewhere());
+                // What cannot be asked right now is asked again.
+                if seen != elsewhere && matches!(self.is_here().await, Ok(true)) {
+                    return Ok(true);
+                }
+                seen = elsewhere;
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                    () = self.arrival.given_up(finishes) => return Err(given_up()),
+                }
+            }
+            let is_over = matches!(lease.is_held(), Ok(false))
+                // For who would read it while it comes.
+                || waiting.is_too_long() && self.arrival.is_awaited();
+            if is_over {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn lease(&self) -> FetchLease {
+        FetchLease {
+            registry: Arc::clone(&self.registry),
+            copy: self.source.copy.clone(),
+            digest: self.digest.clone(),
+            holder: self.registry.random.uuid(),
+        }
     }
 }
 
@@ -95,20 +131,18 @@ impl FetchLease {
         claims_at(&self.registry.database, self.registry.clock.now())
     }
 
-    fn is_elsewhere(&self) -> Result<bool, Fault> {
-        let silent_since = self.now().before(SILENCE_MAX);
-        let key = (&self.copy, &self.digest);
+    fn is_held(&self) -> Result<bool, Fault> {
+        let (key, lately) = ((&self.copy, &self.digest), lately(self.now()));
         self.registry
             .database
-            .read(|tx| meta::fetches::is_held(tx, key, silent_since))
+            .read(|tx| meta::fetches::is_held(tx, key, lately))
     }
 
     async fn take(&self) -> Result<bool, Fault> {
         let (copy, digest, holder) = self.names();
         let now = self.now();
         let taken = self.registry.database.write_apart(move |tx| {
-            let silent_since = now.before(SILENCE_MAX);
-            meta::fetches::take(tx, (&copy, &digest), &holder, now, silent_since)
+            meta::fetches::take(tx, (&copy, &digest), &holder, now, lately(now))
         });
         taken.await
     }
@@ -145,4 +179,8 @@ impl FetchLease {
     fn names(&self) -> (RepositoryName, Digest, String) {
         (self.copy.clone(), self.digest.clone(), self.holder.clone())
     }
+}
+
+fn lately(now: Timestamp) -> Lately {
+    (now.before(SILENCE_MAX), now.after(SILENCE_MAX))
 }

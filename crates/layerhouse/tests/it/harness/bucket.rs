@@ -20,8 +20,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-use super::images;
 use super::google;
+use super::images;
 
 const NAME: &str = "images";
 /// What a server shows to Google's storage.
