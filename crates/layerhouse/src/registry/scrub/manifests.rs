@@ -87,6 +87,10 @@ impl Registry {
             digest,
             ..
         } = &looked.manifest;
+        if self.store.objects().is_some() {
+            // None are kept beside a bucket, and those of a registry:2 in it are left as they are.
+            return Ok(false);
+        }
         let is_damaged = match looked.copy {
             Copy::Sound(_) => return Ok(false),
             Copy::Missing => false,
