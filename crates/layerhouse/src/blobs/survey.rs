@@ -23,7 +23,7 @@ use super::stage::hash;
 use crate::fault::Fault;
 
 /// More than any link file says: `sha512:` and 128 digits, with room for white space.
-const LINK_BYTES_MAX: u64 = 256;
+pub(super) const LINK_BYTES_MAX: u64 = 256;
 /// Names of repositories have at most 255 bytes: nothing deeper can be one.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -51,13 +51,13 @@ pub(crate) struct Strange {
 }
 
 impl Strange {
-    fn new(path: PathBuf, why: impl Into<String>) -> Self {
+    pub(super) fn new(path: PathBuf, why: impl Into<String>) -> Self {
         let why = why.into();
         Self { path, why }
     }
 }
 
-/// What a tag's files say.
+/// What a tag's links say.
 #[derive(Clone, Debug)]
 pub(crate) struct TagFiles {
     pub(crate) current: Digest,

@@ -90,6 +90,41 @@ pub(crate) fn note_blob(
     Ok(rows == 1)
 }
 
+/// Records an object of a bucket that was found and not hashed, unless its bytes are known.
+pub(crate) fn note_object(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    size_bytes: u64,
+    key: &str,
+) -> Result<(), Fault> {
+    tx.run(
+        "INSERT INTO blobs (digest, size, verified_at, object_key) VALUES ($1, $2, 0, $3)
+         ON CONFLICT (digest) DO NOTHING",
+        &[digest.as_str().into(), size(size_bytes).into(), key.into()],
+    )
+}
+
+/// The size in bytes of what was found, linked or not; `None` if nothing was.
+pub(crate) fn noted_bytes(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<u64>, Fault> {
+    tx.query_one(
+        "SELECT size FROM blobs WHERE digest = $1",
+        &[digest.as_str().into()],
+        |row| Ok(super::blobs::bytes(row.int(0)?)),
+    )
+}
+
+/// Forgets the objects that a registry:2 keeps of manifests, which are rows: nothing is to collect them. One that is
+/// linked as a blob as well is one.
+pub(crate) fn forget_copies_of_manifests(tx: &Transaction<'_>) -> Result<(), Fault> {
+    tx.run(
+        "DELETE FROM blobs WHERE object_key IS NOT NULL
+           AND EXISTS (SELECT 1 FROM manifests WHERE manifests.digest = blobs.digest)
+           AND NOT EXISTS
+               (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = blobs.digest)",
+        &[],
+    )
+}
+
 /// Links bytes as the tree does: nobody was told of them now, and what needs them is still to be read.
 pub(crate) fn link(
     tx: &Transaction<'_>,

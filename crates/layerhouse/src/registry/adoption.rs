@@ -1,7 +1,7 @@
-//! Taking over the directory of a registry:2: its link files are read into rows at the first start, and
-//! read again by `rebuild` after a registry:2 changed them.
+//! Taking over the directory or the bucket of a registry:2: its links are read into rows at the first start, and
+//! those of a directory read again by `rebuild` after a registry:2 changed them.
 //!
-//! The files stay as they are, so that registry:2 can have them back. What is damaged or unknown is
+//! Files and objects stay as they are, so that registry:2 can have them back. What is damaged or unknown is
 //! said, counted and left alone. Interrupted, it goes on behind the last commit: what the rows say
 //! already is not read again. The same makes the rows anew when the database was lost (invariant I10).
 
@@ -14,9 +14,12 @@ use layerhouse_oci::tag::Tag;
 
 use super::Registry;
 use super::manifests::{missing, write_rows};
-use super::tree::{Damaged, Gone, PIECES_MAX, Piece, ReadManifest, Tree};
+use super::tree::{Damaged, Gone, PIECES_MAX, Piece, ReadManifest, Source, Tree};
+use super::turn::Turn;
 use crate::blobs::Store;
-use crate::blobs::survey::TagFiles;
+use crate::blobs::objects::Objects;
+use crate::blobs::objects::survey::Survey;
+use crate::blobs::survey::{Strange, TagFiles};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
@@ -36,11 +39,29 @@ impl Registry {
     /// Reads the tree into rows, unless that was done before. Blocks.
     ///
     /// # Errors
-    /// The disk or the database failed; the next start goes on.
-    pub(super) fn adopt(&self) -> Result<(), Fault> {
+    /// The disk, the object store or the database failed, or the bucket does not answer, which may have a tree; the
+    /// next start goes on.
+    pub(super) fn adopt(&self, is_bucket_known: bool) -> Result<(), Fault> {
         if self.database.read(meta::adoptions::is_finished)? {
             return Ok(());
         }
+        if !is_bucket_known {
+            // Who pushed to it meanwhile would have begun another registry in it.
+            let what = "the object store does not answer, and before the first start it is to be known whether a \
+                        registry:2 filled the bucket: start again when it does";
+            return Err(Fault::plain(FaultKind::Unavailable, what));
+        }
+        while let Some(turn) = self.wait_for_turn()? {
+            match self.adopt_now(&turn) {
+                Err(fault) if self.give_turn_back(&turn) => return Err(fault),
+                Err(_) => {}
+                Ok(()) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt_now(&self, turn: &Turn) -> Result<(), Fault> {
         let (names, strange) = self.store.survey_repositories();
         if !names.is_empty() {
             tracing::warn!(
@@ -51,10 +72,12 @@ impl Registry {
         }
         let mut writer = Writer {
             bulk: self.database.bulk()?,
+            turn,
             now: self.clock.now(),
             actor: ACTOR,
             commits: true,
             uncommitted: 0,
+            committed: Instant::now(),
             changes: Changes::default(),
             listener: &|change| {
                 if let Change::Skipped(what) = change {
@@ -62,45 +85,70 @@ impl Registry {
                 }
             },
         };
-        for strange in strange {
-            let what = format!("{}: {}", strange.path.display(), strange.why);
-            writer.note(Change::Skipped(what));
+        for strange in &strange {
+            writer.skip(strange);
         }
-        let tree = Tree {
+        let source = Source::Directory {
             store: &self.store,
-            database: &self.database,
+            names: &names,
             finds_gone: false,
         };
-        let progress = writer.take_in(&tree, &names)?;
+        let began = Instant::now();
+        let mut manifests = writer.take_in(self.tree(source))?;
         writer.commit()?;
         writer.note_unlinked(&self.store)?;
+        let of_registry = match self.store.objects() {
+            Some(objects) => objects.of_registry()?.map(|first| (objects, first)),
+            None => None,
+        };
+        if let Some((objects, first)) = &of_registry {
+            tracing::info!(
+                first,
+                "a registry:2 filled the bucket: its keys are read into rows, and stay as they are"
+            );
+            manifests += self.adopt_bucket(&mut writer, objects)?;
+        }
         let Writer { bulk, changes, .. } = writer;
         let adopted = Adopted {
-            manifests: progress.manifests,
+            manifests,
             tags: changes.tags_added,
             skipped: changes.skipped,
         };
         let now = self.clock.now();
         bulk.finish(|tx| {
+            turn.keep(tx)?;
+            meta::adoptions::forget_copies_of_manifests(tx)?;
             meta::adoptions::finish(tx, adopted, now)?;
-            queue_unneeded(tx, adopted.skipped, now)
+            queue_unneeded(tx, adopted.skipped, now)?;
+            turn.end(tx)
         })?;
-        if !names.is_empty() {
-            let Adopted {
-                manifests,
-                tags,
-                skipped,
-            } = adopted;
-            let seconds = progress.began.elapsed().as_secs();
-            tracing::info!(
-                manifests,
-                tags,
-                skipped,
-                seconds,
-                "the directory is adopted"
-            );
-        }
+        let adopted_what = match (names.is_empty(), &of_registry) {
+            (_, Some(_)) => "the bucket is adopted",
+            (false, None) => "the directory is adopted",
+            (true, None) => return Ok(()),
+        };
+        let Adopted { tags, skipped, .. } = adopted;
+        let seconds = began.elapsed().as_secs();
+        tracing::info!(manifests, tags, skipped, seconds, "{adopted_what}");
         Ok(())
+    }
+
+    /// Reads the keys of a registry:2 into rows; how many manifests there are.
+    fn adopt_bucket(&self, writer: &mut Writer<'_>, objects: &Objects) -> Result<u64, Fault> {
+        let mut survey = objects.survey();
+        writer.note_objects(&mut survey)?;
+        // Sizes are asked of the rows.
+        writer.commit()?;
+        let manifests = writer.take_in(self.tree(Source::Bucket(objects, survey)))?;
+        writer.commit()?;
+        Ok(manifests)
+    }
+
+    fn tree<'a>(&'a self, source: Source<'a>) -> Tree<'a> {
+        Tree {
+            source,
+            database: &self.database,
+        }
     }
 }
 
@@ -148,12 +196,15 @@ pub(super) struct Changes {
 /// Writes rows as the pieces of a tree say.
 pub(super) struct Writer<'a> {
     pub(super) bulk: Bulk,
+    pub(super) turn: &'a Turn,
     pub(super) now: Timestamp,
     /// As whom tags are moved.
     pub(super) actor: &'static str,
     /// Now and then, so that an interruption costs little; else the caller does once.
     pub(super) commits: bool,
     pub(super) uncommitted: usize,
+    /// The last time.
+    pub(super) committed: Instant,
     pub(super) changes: Changes,
     pub(super) listener: &'a dyn Fn(Change),
 }
@@ -166,19 +217,15 @@ struct Place {
 }
 
 impl Writer<'_> {
-    /// Takes in all that the tree says of these repositories, while a thread reads ahead.
+    /// Takes in all that the tree says of its repositories, while a thread reads ahead; how many manifests it has.
     ///
     /// # Errors
-    /// The database failed.
-    pub(super) fn take_in(
-        &mut self,
-        tree: &Tree<'_>,
-        names: &[RepositoryName],
-    ) -> Result<Progress, Fault> {
-        let mut progress = Progress::new(tree.store, names);
+    /// The database failed, or the object store.
+    pub(super) fn take_in(&mut self, tree: Tree<'_>) -> Result<u64, Fault> {
+        let mut progress = Progress::new(&tree.source);
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(PIECES_MAX);
-            let reader = scope.spawn(move || tree.read(names, &sender));
+            let reader = scope.spawn(move || tree.read(&sender));
             let written = self.write_pieces(&receiver, &mut progress);
             // A reader whose writer failed ends.
             drop(receiver);
@@ -188,7 +235,7 @@ impl Writer<'_> {
             });
             written.and(read)
         })?;
-        Ok(progress)
+        Ok(progress.manifests)
     }
 
     fn write_pieces(
@@ -202,10 +249,15 @@ impl Writer<'_> {
                 Ok(piece) => piece,
                 Err(RecvTimeoutError::Timeout) => {
                     progress.tell();
+                    self.commit_if_due()?;
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
+            if let Piece::Strange(strange) = piece {
+                self.skip(&strange);
+                continue;
+            }
             if let Piece::Repository(name) = piece {
                 progress.repositories += 1;
                 let id = self.bulk.change(|tx| meta::repositories::find(tx, &name))?;
@@ -227,18 +279,34 @@ impl Writer<'_> {
                     self.note(Change::Skipped(format!("{}: {what}", place.name)));
                 }
                 Piece::Gone(gone) => self.gone(place, gone)?,
-                Piece::Repository(_) => {}
+                Piece::Repository(_) | Piece::Strange(_) => {}
             }
             progress.tell();
-            if self.commits && COMMIT_ENTRIES <= self.uncommitted {
-                self.commit()?;
-            }
+            self.commit_if_due()?;
         }
+    }
+
+    fn commit_if_due(&mut self) -> Result<(), Fault> {
+        let is_due =
+            COMMIT_ENTRIES <= self.uncommitted || self.turn.is_due(self.committed.elapsed());
+        if self.commits && is_due {
+            self.commit()?;
+        }
+        Ok(())
     }
 
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
         self.uncommitted = 0;
+        self.committed = Instant::now();
+        if self.turn.is_shared() {
+            self.bulk.change(|tx| self.turn.keep(tx))?;
+        }
         self.bulk.commit()
+    }
+
+    /// Takes note of what is left as it is.
+    pub(super) fn skip(&mut self, Strange { path, why }: &Strange) {
+        self.note(Change::Skipped(format!("{}: {why}", path.display())));
     }
 
     pub(super) fn note(&mut self, change: Change) {
@@ -490,6 +558,29 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Gives rows to the blobs of a bucket, linked or not; to copies of manifests, too, until all manifests are known.
+    fn note_objects(&mut self, survey: &mut Survey<'_>) -> Result<(), Fault> {
+        let (mut looked_at, mut told) = (0_u64, Instant::now());
+        while let Some(found) = survey.next_blob()? {
+            looked_at += 1;
+            if PROGRESS_INTERVAL <= told.elapsed() {
+                told = Instant::now();
+                tracing::info!(objects = looked_at, "the bucket is listed");
+            }
+            match found {
+                Ok(blob) => {
+                    self.bulk.change(|tx| {
+                        meta::adoptions::note_object(tx, &blob.digest, blob.size_bytes, &blob.key)
+                    })?;
+                    self.uncommitted += 1;
+                }
+                Err(strange) => self.skip(&strange),
+            }
+            self.commit_if_due()?;
+        }
+        Ok(())
+    }
+
     /// Files that no repository links are known, too, so that they can be collected.
     ///
     /// # Errors
@@ -512,10 +603,7 @@ impl Writer<'_> {
                     self.changes.files_found += 1;
                     self.uncommitted += 1;
                 }
-                if self.commits && COMMIT_ENTRIES <= self.uncommitted {
-                    self.commit()?;
-                }
-                Ok(())
+                self.commit_if_due()
             },
             |path| strange.push(format!("{}: this is not a blob", path.display())),
         )?;
@@ -542,23 +630,29 @@ impl Writer<'_> {
 }
 
 /// How far it is, said every second: nobody should wonder whether it hangs.
-pub(super) struct Progress {
+struct Progress {
     repositories: u64,
-    repositories_of: u64,
     manifests: u64,
-    manifests_of: u64,
+    /// How many of both there are, if that is known before they are read.
+    of: Option<(u64, u64)>,
     began: Instant,
     told: Instant,
 }
 
 impl Progress {
-    fn new(store: &Store, names: &[RepositoryName]) -> Self {
+    fn new(source: &Source<'_>) -> Self {
         let now = Instant::now();
+        let of = match source {
+            Source::Directory { store, names, .. } => {
+                let manifests = names.iter().map(|name| store.count_manifests(name)).sum();
+                Some((names.len() as u64, manifests))
+            }
+            Source::Bucket(..) => None,
+        };
         Self {
             repositories: 0,
-            repositories_of: names.len() as u64,
             manifests: 0,
-            manifests_of: names.iter().map(|name| store.count_manifests(name)).sum(),
+            of,
             began: now,
             told: now,
         }
@@ -570,13 +664,14 @@ impl Progress {
         }
         self.told = Instant::now();
         let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (of_repositories, of) = self.of.unzip();
         tracing::info!(
             manifests = self.manifests,
-            of = self.manifests_of,
+            of,
             repositories = self.repositories,
-            of_repositories = self.repositories_of,
+            of_repositories,
             per_second = self.manifests.saturating_mul(1000) / elapsed_ms.max(1),
-            "link files are read into rows"
+            "links are read into rows"
         );
     }
 }

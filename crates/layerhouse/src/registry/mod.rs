@@ -38,6 +38,7 @@ pub(crate) mod scrub;
 mod sessions;
 pub(crate) mod storage;
 mod tree;
+mod turn;
 pub(crate) mod undelete;
 pub(crate) mod untagged;
 pub(crate) mod uploads;
@@ -224,7 +225,7 @@ impl Registry {
         };
         let is_bucket_known = registry.check_objects()?;
         registry.store.keep_bucket()?;
-        registry.adopt()?;
+        registry.adopt(is_bucket_known)?;
         if is_bucket_known {
             registry.share(&known_as)?;
         }

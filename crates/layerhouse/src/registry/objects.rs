@@ -97,8 +97,17 @@ pub(super) fn claims_at(database: &Database, now: Timestamp) -> Timestamp {
     database.server_time().map_or(now, |(now, _)| now)
 }
 
+/// Whether a database that has no bucket yet may take one that a registry:2 filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// It is to be adopted.
+    Filled,
+    /// What is in it would never be read.
+    EmptyOnly,
+}
+
 /// Whether the bucket and the database are each other's, before anything is taken for missing or left over; a new
-/// database takes an empty bucket. Blocks.
+/// database takes a bucket that is nobody's. Blocks.
 ///
 /// # Errors
 /// They are not, or the store does not answer.
@@ -106,6 +115,7 @@ pub(super) fn check_bucket(
     database: &Database,
     random: &Random,
     objects: &Objects,
+    taking: Taking,
 ) -> Result<(), Fault> {
     let place = objects.place();
     let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what));
@@ -128,6 +138,15 @@ pub(super) fn check_bucket(
              rootdirectory"
         )),
         (None, None) => {
+            if taking == Taking::EmptyOnly
+                && let Some(first) = objects.of_registry()?
+            {
+                return refuse(format!(
+                    "{place} was filled by a registry:2 ({first}), and is adopted by a new database alone, in a data \
+                     directory without a registry:2's files; this one was begun without it: name an empty database and \
+                     an empty layerhouse.directory, or another rootdirectory and copy the images with a client"
+                ));
+            }
             let new = random.uuid();
             // The row first: a bucket that is marked and unknown would be refused.
             let id = database
@@ -153,9 +172,13 @@ impl Registry {
             }
             return Ok(true);
         };
-        let is_empty = self.database.read(meta::repositories::count)? == 0;
-        objects.check(is_empty)?;
-        let is_known = match check_bucket(&self.database, &self.random, objects) {
+        objects.check()?;
+        let taking = if self.is_new()? {
+            Taking::Filled
+        } else {
+            Taking::EmptyOnly
+        };
+        let is_known = match check_bucket(&self.database, &self.random, objects, taking) {
             // It may answer when somebody asks; nothing is judged or removed before it did.
             Err(fault) if fault.kind() == FaultKind::Unavailable => {
                 tracing::error!(%fault, "whose bucket it is is not known");
@@ -169,6 +192,15 @@ impl Registry {
             self.database.bulk()?.finish(meta::uploads::release_all)?;
         }
         Ok(is_known)
+    }
+
+    /// Whether there is nothing yet, in rows or files, that what is in a bucket could contradict.
+    fn is_new(&self) -> Result<bool, Fault> {
+        let is_begun = self.database.read(|tx| {
+            let has_files = !meta::objects::files(tx, 1)?.is_empty();
+            Ok::<_, Fault>(has_files || meta::adoptions::is_finished(tx)?)
+        })?;
+        Ok(!is_begun && self.store.survey_repositories().0.is_empty())
     }
 
     /// Lets other processes come, with directories of their own, if the bucket has all bytes. `directory` is what the
@@ -413,7 +445,7 @@ impl Registry {
         let old = now.before(LEFT_OVER_AGE);
         let random = self.random.clone();
         let found = blocking(move || {
-            check_bucket(&database, &random, &objects)?;
+            check_bucket(&database, &random, &objects, Taking::EmptyOnly)?;
             let mut found = HashSet::new();
             objects.each(|object| {
                 if object.written_at < old

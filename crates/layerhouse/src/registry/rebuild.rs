@@ -9,9 +9,11 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
+use std::time::Instant;
 
 use super::adoption::{Change, Changes, Writer, queue_unneeded};
-use super::tree::Tree;
+use super::tree::{Source, Tree};
+use super::turn::Turn;
 use crate::blobs::layout::Layout;
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
@@ -180,17 +182,18 @@ fn compare(store: &Store, database: &Database, kind: Rebuild) -> Result<RebuildR
     let now = Clock::system().now();
     let mut writer = Writer {
         bulk: database.bulk()?,
+        turn: &Turn::alone(),
         now,
         actor: ACTOR,
         commits: false,
         uncommitted: 0,
+        committed: Instant::now(),
         changes: Changes::default(),
         listener: &note,
     };
     let (found, strange) = store.survey_repositories();
-    for strange in strange {
-        let what = format!("{}: {}", strange.path.display(), strange.why);
-        writer.note(Change::Skipped(what));
+    for strange in &strange {
+        writer.skip(strange);
     }
     if found.is_empty() && database.read(meta::adoptions::has_links)? {
         let what = format!(
@@ -206,12 +209,12 @@ fn compare(store: &Store, database: &Database, kind: Rebuild) -> Result<RebuildR
     // Also those whose directories were removed.
     let mut names = BTreeSet::from_iter(found);
     names.extend(database.read(meta::adoptions::repositories)?);
-    let tree = Tree {
+    let source = Source::Directory {
         store,
-        database,
+        names: &Vec::from_iter(names),
         finds_gone: true,
     };
-    writer.take_in(&tree, &Vec::from_iter(names))?;
+    writer.take_in(Tree { source, database })?;
     writer.note_unlinked(store)?;
     writer.forget_lost(store)?;
     let Writer { bulk, changes, .. } = writer;

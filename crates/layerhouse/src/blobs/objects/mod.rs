@@ -9,6 +9,7 @@ pub(crate) mod read;
 mod service;
 pub(crate) mod settings;
 pub(crate) mod stage;
+pub(crate) mod survey;
 
 use std::fmt;
 use std::future::Future;
@@ -36,8 +37,6 @@ const REDIRECT_VALID: Duration = Duration::from_mins(20);
 const OWN: &str = "layerhouse/blobs";
 /// What says whose bucket this is.
 const MARK: &str = "layerhouse/registry";
-/// Where a registry:2 keeps what it knows.
-const OF_REGISTRY: &str = "docker/registry/v2/repositories";
 
 /// The objects of one registry, in one bucket.
 pub(crate) struct Objects {
@@ -100,28 +99,18 @@ impl Objects {
     /// Looks whether the bucket is one that we can use.
     ///
     /// # Errors
-    /// There is no such bucket, it refuses us, or a registry:2 filled it. A store that does not answer now is
-    /// no error: it may when somebody asks.
-    pub(crate) fn check(&self, is_empty: bool) -> Result<(), Fault> {
+    /// There is no such bucket, or it refuses us. A store that does not answer now is no error: it may when somebody
+    /// asks.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
         let refused = |what: &str, error: &Error| {
             let (name, root) = (&self.bucket.name, &self.bucket.root);
             let what = format!("the bucket {name} (rootdirectory {root:?}) {what}: {error}");
             Fault::plain(FaultKind::Other, what)
         };
-        let of_registry = self.path(OF_REGISTRY);
-        let first = self.wait(async { self.store.list(Some(&of_registry)).next().await });
-        let first = first.map(|found| found.map_err(service::told));
-        match first {
-            None => Ok(()),
-            Some(Ok(_)) if !is_empty => Ok(()),
-            Some(Ok(found)) => Err(Fault::plain(
-                FaultKind::Other,
-                format!(
-                    "the bucket {} was filled by a registry:2 ({}), which this release cannot take over yet: \
-                     name an empty rootdirectory and copy the images with a client, or go on with registry:2",
-                    self.bucket.name, found.location
-                ),
-            )),
+        let own = self.path(OWN);
+        let first = self.wait(async { self.store.list(Some(&own)).next().await });
+        match first.map(|found| found.map_err(service::told)) {
+            None | Some(Ok(_)) => Ok(()),
             Some(Err(error @ Error::NotFound { .. })) => Err(refused("does not exist", &error)),
             Some(Err(error @ (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }))) => {
                 Err(refused("refuses us", &error))
@@ -211,7 +200,7 @@ impl Objects {
     }
 
     fn path(&self, below: &str) -> Path {
-        Path::from(format!("{}/{below}", self.bucket.root))
+        path_of(&format!("{}/{below}", self.bucket.root))
     }
 
     /// How long an object is; `None` if there is none.
@@ -219,7 +208,7 @@ impl Objects {
     /// # Errors
     /// The store does not answer.
     pub(crate) fn size_bytes(&self, key: &str) -> Result<Option<u64>, Fault> {
-        match self.wait(self.store.head(&Path::from(key))) {
+        match self.wait(self.store.head(&path_of(key))) {
             Ok(found) => Ok(Some(found.size)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(unreachable("looking at an object", error)),
@@ -236,7 +225,7 @@ impl Objects {
             ..PutOptions::default()
         };
         let payload = PutPayload::from_iter(content);
-        self.wait(self.store.put_opts(&Path::from(key), payload, options))
+        self.wait(self.store.put_opts(&path_of(key), payload, options))
             .map(drop)
             .map_err(|error| unreachable("writing an object", error))
     }
@@ -246,7 +235,7 @@ impl Objects {
             attributes: self.attributes.clone(),
             ..PutMultipartOptions::default()
         };
-        let path = Path::from(key);
+        let path = path_of(key);
         self.wait(self.store.create_multipart_opts(&path, options))
             .map_err(|error| unreachable("beginning an object", error))
     }
@@ -258,7 +247,7 @@ impl Objects {
         number: usize,
         content: Vec<Bytes>,
     ) -> Result<Option<String>, Fault> {
-        let (path, multipart) = (Path::from(key), multipart.to_owned());
+        let (path, multipart) = (path_of(key), multipart.to_owned());
         let payload = PutPayload::from_iter(content);
         let put = self.store.put_part(&path, &multipart, number, payload);
         match self.wait(put) {
@@ -275,7 +264,7 @@ impl Objects {
         parts: Vec<String>,
         size_bytes: u64,
     ) -> Result<bool, Fault> {
-        let (path, multipart) = (Path::from(key), multipart.to_owned());
+        let (path, multipart) = (path_of(key), multipart.to_owned());
         let parts = parts.into_iter().map(|content_id| PartId { content_id });
         let ending = self
             .store
@@ -290,7 +279,7 @@ impl Objects {
 
     /// Gives parts up, which cost their space until then.
     fn give_up(&self, key: &str, multipart: &str) {
-        let (path, multipart) = (Path::from(key), multipart.to_owned());
+        let (path, multipart) = (path_of(key), multipart.to_owned());
         match self.wait(self.store.abort_multipart(&path, &multipart)) {
             Ok(()) | Err(Error::NotFound { .. }) => {}
             Err(error) => tracing::warn!(key, %error, "the parts of an upload were left behind"),
@@ -302,10 +291,7 @@ impl Objects {
     /// # Errors
     /// The store does not answer at all.
     pub(crate) fn remove(&self, keys: &[String]) -> Result<Vec<String>, Fault> {
-        let paths: Vec<_> = keys
-            .iter()
-            .map(|key| Ok(Path::from(key.as_str())))
-            .collect();
+        let paths: Vec<_> = keys.iter().map(|key| Ok(path_of(key))).collect();
         self.wait(async {
             let mut removing = self.store.delete_stream(stream::iter(paths).boxed());
             let (mut gone, mut failed) = (Vec::new(), None);
@@ -353,7 +339,7 @@ impl Objects {
     /// # Errors
     /// There are no keys to sign it with.
     pub(crate) async fn address(&self, key: &str) -> Result<String, Fault> {
-        let path = Path::from(key);
+        let path = path_of(key);
         let signing = self
             .store
             .signed_url(http::Method::GET, &path, REDIRECT_VALID);
@@ -376,6 +362,12 @@ fn own_runtime() -> Result<Runtime, Fault> {
         .enable_all()
         .build()
         .map_err(|error| Fault::io("starting a runtime", error))
+}
+
+/// The key as it is: made from a path, it would be escaped where S3 advises against a character of the root, which
+/// registry:2 does not do.
+fn path_of(key: &str) -> Path {
+    Path::parse(key).unwrap_or_else(|_| Path::from(key))
 }
 
 /// The store does not answer, or not as it should: whatever it is, it is not ours to mend.

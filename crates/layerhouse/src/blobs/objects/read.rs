@@ -9,10 +9,9 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
-use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
-use super::{Objects, unreachable};
+use super::{Objects, path_of, unreachable};
 use crate::fault::{Fault, FaultKind};
 
 /// The bytes of an object, on their way. Dropped, the store is told to stop; not asked, it sends no more than
@@ -81,7 +80,7 @@ impl Objects {
             range: Some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
-        match self.store.get_opts(&Path::from(key), options).await {
+        match self.store.get_opts(&path_of(key), options).await {
             Ok(found) => Ok(Some(ObjectReader {
                 stream: found.into_stream(),
                 remaining_bytes,
@@ -97,7 +96,7 @@ impl Objects {
     /// The store does not answer.
     pub(crate) fn read_whole(&self, key: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Fault> {
         let read = async {
-            let found = self.store.get(&Path::from(key)).await?;
+            let found = self.store.get(&path_of(key)).await?;
             if bytes_max < found.meta.size {
                 return Ok(None);
             }
@@ -127,7 +126,7 @@ impl Objects {
 
     pub(super) fn hash(&self, key: &str, algorithm: Algorithm) -> Result<Option<Hasher>, Fault> {
         let read = async {
-            let mut stream = self.store.get(&Path::from(key)).await?.into_stream();
+            let mut stream = self.store.get(&path_of(key)).await?.into_stream();
             let mut hasher = Hasher::new(algorithm);
             while let Some(bytes) = stream.try_next().await? {
                 hasher.update(&bytes);

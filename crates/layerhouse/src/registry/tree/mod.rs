@@ -1,8 +1,10 @@
 //! Reads the link tree of a registry:2 in pieces, on a thread of its own, while the rows of the pieces
-//! before are written: files are read and hashed on one core, rows written on another.
+//! before are written: files or objects are read and hashed on one core, rows written on another.
 //!
 //! Only what the rows do not say yet is read, so that to go on after an interruption, or to look again,
-//! costs little more than the listing of directories.
+//! costs little more than the listing of directories, or of the bucket.
+
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::SyncSender;
@@ -10,11 +12,14 @@ use std::sync::mpsc::SyncSender;
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
+use place::{InBucket, InDirectory, Place};
 
 use super::manifest_rules::ManifestRules;
 use super::manifests::{MANIFEST_BYTES_MAX, Needs, read};
 use crate::blobs::Store;
-use crate::blobs::survey::{BlobFiles, LinkFile, Strange, TagFiles};
+use crate::blobs::objects::Objects;
+use crate::blobs::objects::survey::Survey;
+use crate::blobs::survey::{LinkFile, Strange, TagFiles};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::adoptions::Linked;
@@ -49,6 +54,8 @@ pub(super) enum Piece {
     Known(u64),
     /// Damaged or unknown, and left as it is.
     Skipped(String),
+    /// The same, of no repository.
+    Strange(Strange),
     /// The end of a repository, and what the rows say of it and the tree does not.
     Gone(Gone),
 }
@@ -71,49 +78,95 @@ pub(super) struct Gone {
 
 /// The tree, and the rows that it is compared with.
 pub(super) struct Tree<'a> {
-    pub(super) store: &'a Store,
+    pub(super) source: Source<'a>,
     pub(super) database: &'a Database,
-    /// Also look for what the rows say and the tree does not.
-    pub(super) finds_gone: bool,
+}
+
+/// Where a tree is.
+pub(super) enum Source<'a> {
+    Directory {
+        store: &'a Store,
+        names: &'a [RepositoryName],
+        /// Also look for what the rows say and the tree does not.
+        finds_gone: bool,
+    },
+    /// What is listed behind its blobs, which are rows.
+    Bucket(&'a Objects, Survey<'a>),
 }
 
 impl Tree<'_> {
-    /// Reads these repositories and gives them to `pieces`, until nobody takes them any more.
+    /// Reads the repositories and gives them to `pieces`, until nobody takes them any more.
     ///
     /// # Errors
-    /// The database failed; a part of the tree that cannot be read is skipped.
-    pub(super) fn read(
-        &self,
-        names: &[RepositoryName],
-        pieces: &SyncSender<Piece>,
-    ) -> Result<(), Fault> {
-        let blobs = self.store.blob_files()?;
-        for name in names {
-            let reading = Reading {
-                tree: self,
-                blobs: &blobs,
-                name,
-                pieces,
-            };
-            reading.repository()?;
+    /// The database failed, or the object store; a part of a directory that cannot be read is skipped.
+    pub(super) fn read(self, pieces: &SyncSender<Piece>) -> Result<(), Fault> {
+        let Self { source, database } = self;
+        match source {
+            Source::Directory {
+                store,
+                names,
+                finds_gone,
+            } => {
+                let blobs = &store.blob_files()?;
+                for name in names {
+                    let reading = Reading {
+                        database,
+                        place: &InDirectory { store, blobs, name },
+                        gone_from: finds_gone.then_some(store),
+                        name,
+                        pieces,
+                    };
+                    reading.repository()?;
+                }
+            }
+            Source::Bucket(objects, mut survey) => {
+                while let Some(found) = survey.next_repository()? {
+                    let surveyed = match found {
+                        Ok(surveyed) => surveyed,
+                        Err(strange) => {
+                            give(pieces, Piece::Strange(strange))?;
+                            continue;
+                        }
+                    };
+                    let name = &surveyed.name.clone();
+                    let reading = Reading {
+                        database,
+                        place: &InBucket {
+                            objects,
+                            database,
+                            surveyed,
+                        },
+                        gone_from: None,
+                        name,
+                        pieces,
+                    };
+                    reading.repository()?;
+                }
+            }
         }
         Ok(())
     }
 }
 
+fn give(pieces: &SyncSender<Piece>, piece: Piece) -> Result<(), Fault> {
+    // The writer failed and says why.
+    let stopped = |_| Fault::plain(FaultKind::Stopping, "nobody writes what is read");
+    pieces.send(piece).map_err(stopped)
+}
+
 /// One repository that is being read.
 struct Reading<'a> {
-    tree: &'a Tree<'a>,
-    blobs: &'a BlobFiles<'a>,
+    database: &'a Database,
+    place: &'a dyn Place,
+    /// Where to look for what the rows say and the tree does not, if it is to be looked for.
+    gone_from: Option<&'a Store>,
     name: &'a RepositoryName,
     pieces: &'a SyncSender<Piece>,
 }
 
 impl Reading<'_> {
     fn give(&self, piece: Piece) -> Result<(), Fault> {
-        // The writer failed and says why.
-        let stopped = |_| Fault::plain(FaultKind::Stopping, "nobody writes what is read");
-        self.pieces.send(piece).map_err(stopped)
+        give(self.pieces, piece)
     }
 
     fn skip(&self, what: String) -> Result<(), Fault> {
@@ -122,7 +175,7 @@ impl Reading<'_> {
 
     fn repository(&self) -> Result<(), Fault> {
         self.give(Piece::Repository(self.name.clone()))?;
-        let (rows, stale) = self.tree.database.read(|tx| {
+        let (rows, stale) = self.database.read(|tx| {
             let rows = match meta::repositories::find(tx, self.name)? {
                 Some(id) => meta::adoptions::linked(tx, id)?,
                 None => Linked::default(),
@@ -132,7 +185,7 @@ impl Reading<'_> {
         })?;
         let (mut layers, mut manifests, mut tags) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for link in self.tree.store.survey_links(self.name) {
+        for link in self.place.links(&rows)? {
             // What is to be written is newer than what is there.
             let is_newer_here = |link| stale.contains(&link);
             match link {
@@ -148,17 +201,17 @@ impl Reading<'_> {
             }
         }
         let sizes = self.layers(&layers, &rows)?;
-        if self.tree.finds_gone {
+        if let Some(store) = self.gone_from {
             let lost = rows.layers.iter();
-            let lost = lost.filter(|digest| self.tree.store.is_blob_gone(digest));
+            let lost = lost.filter(|digest| store.is_blob_gone(digest));
             self.give(Piece::Lost(lost.cloned().collect()))?;
         }
         self.manifests(&manifests, &rows, &sizes)?;
         self.tags(&tags, &rows)?;
-        if !self.tree.finds_gone {
+        let Some(store) = self.gone_from else {
             return Ok(());
-        }
-        let (store, name) = (self.tree.store, self.name);
+        };
+        let name = self.name;
         let mut gone = Gone::default();
         for digest in rows.layers.difference(&layers) {
             let is_stale = stale.contains(&Link::Layer(digest.clone()));
@@ -189,7 +242,7 @@ impl Reading<'_> {
     ) -> Result<BTreeMap<&'b Digest, u64>, Fault> {
         let (mut batch, mut sizes) = (Vec::new(), BTreeMap::new());
         for digest in layers.difference(&rows.layers) {
-            match self.blobs.size_bytes(digest) {
+            match self.place.size_bytes(digest)? {
                 Ok(size_bytes) => {
                     sizes.insert(digest, size_bytes);
                     batch.push((digest.clone(), size_bytes));
@@ -217,19 +270,15 @@ impl Reading<'_> {
             hashed: BTreeMap::new(),
         };
         let rules = ManifestRules::of_adoption();
-        let (mut batch, mut batch_bytes, mut known) = (Vec::new(), 0, 0);
-        for digest in manifests {
-            if rows.manifests.contains(digest) {
-                known += 1;
-                continue;
-            }
-            let manifest = self
-                .blobs
-                .read(digest, MANIFEST_BYTES_MAX as u64)
-                .and_then(|content| {
-                    read(content, None, Some(digest.clone()), &rules)
-                        .map_err(|error| format!("is not adopted: {error}"))
-                });
+        let (mut batch, mut batch_bytes) = (Vec::new(), 0);
+        let new: Vec<_> = manifests.difference(&rows.manifests).collect();
+        let known = (manifests.len() - new.len()) as u64;
+        for answer in self.place.manifests(new, MANIFEST_BYTES_MAX as u64) {
+            let (digest, content) = answer?;
+            let manifest = content.and_then(|content| {
+                read(content, None, Some(digest.clone()), &rules)
+                    .map_err(|error| format!("is not adopted: {error}"))
+            });
             match manifest {
                 Err(why) => self.skip(format!("manifest {digest} {why}"))?,
                 Ok(manifest) => {
@@ -253,17 +302,19 @@ impl Reading<'_> {
 
     fn tags(&self, tags: &BTreeSet<Tag>, rows: &Linked) -> Result<(), Fault> {
         let mut batch = Vec::new();
-        for tag in tags {
-            // To go on where it stopped, adoption trusts what it wrote; another look does not.
-            if !self.tree.finds_gone && rows.tags.contains_key(tag) {
-                continue;
-            }
-            match self.tree.store.survey_tag(self.name, tag) {
-                Ok(files) if rows.tags.get(tag) == Some(&files.current) => {}
-                Ok(files) => batch.push((tag.clone(), files)),
-                Err(_)
-                    if self.tree.store.is_tag_gone(self.name, tag)
-                        && rows.tags.contains_key(tag) => {}
+        // To go on where it stopped, adoption trusts what it wrote; another look does not.
+        let is_to_read = |tag: &&Tag| self.gone_from.is_some() || !rows.tags.contains_key(*tag);
+        let is_gone = |tag: &Tag| {
+            let is_gone = |store: &Store| store.is_tag_gone(self.name, tag);
+            rows.tags.contains_key(tag) && self.gone_from.is_some_and(is_gone)
+        };
+        let to_read = tags.iter().filter(is_to_read).collect();
+        for answer in self.place.tags(to_read) {
+            let (tag, files) = answer?;
+            match files {
+                Ok(files) if rows.tags.get(&tag) == Some(&files.current) => {}
+                Ok(files) => batch.push((tag, files)),
+                Err(_) if is_gone(&tag) => {}
                 Err(why) => self.skip(format!("tag {tag}: {why}"))?,
             }
             if ENTRIES_MAX <= batch.len() {
@@ -290,9 +341,11 @@ impl Suspects<'_> {
         for (digest, said_bytes) in &needs.sizes {
             let given_bytes = self.sizes.get(digest).copied();
             // Without a file it is missing, as the rows tell.
-            let Some(size_bytes) =
-                given_bytes.or_else(|| self.reading.blobs.size_bytes(digest).ok())
-            else {
+            let size_bytes = match given_bytes {
+                Some(given_bytes) => Ok(given_bytes),
+                None => self.reading.place.size_bytes(digest)?,
+            };
+            let Ok(size_bytes) = size_bytes else {
                 continue;
             };
             if size_bytes == *said_bytes {
@@ -308,7 +361,7 @@ impl Suspects<'_> {
                     digest: digest.clone(),
                     was_given: given_bytes.is_some(),
                     what: format!(
-                        "blob {digest} is damaged: its file has {size_bytes} bytes, manifest {} says \
+                        "blob {digest} is damaged: it has {size_bytes} bytes, manifest {} says \
                          {said_bytes}",
                         manifest.digest
                     ),
@@ -323,10 +376,10 @@ impl Suspects<'_> {
 
     /// Hashes a blob. What cannot be read is said, and not taken for damaged.
     fn is_damaged(&mut self, digest: &Digest) -> Result<bool, Fault> {
-        let is_damaged = match self.reading.tree.store.rehash(digest) {
-            Ok(is_whole) => is_whole == Some(false),
-            Err(fault) => {
-                self.reading.skip(fault.to_string())?;
+        let is_damaged = match self.reading.place.is_damaged(digest)? {
+            Ok(is_damaged) => is_damaged,
+            Err(why) => {
+                self.reading.skip(why)?;
                 false
             }
         };
