@@ -12,6 +12,7 @@ use layerhouse::Rebuild;
 use layerhouse_oci::media_type::OCI_INDEX;
 use serde_json::json;
 
+use crate::harness::bucket::Bucket;
 use crate::harness::database;
 use crate::harness::http::Client;
 use crate::harness::images;
@@ -259,6 +260,56 @@ fn a_directory_goes_from_registry_2_and_back() {
         seen.into_iter().filter(is_tag).collect()
     };
     assert_eq!(tags(seen(&process.client)), tags(of_layerhouse));
+}
+
+/// What it wrote into a directory, under the same keys in a bucket: it shows the same.
+#[test]
+fn a_bucket_that_registry_2_filled_shows_the_same() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let root = directory.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let Some(registry2) = Registry2::start(&root) else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: docker-registry is not installed"
+        );
+        return;
+    };
+    fill(&registry2.client);
+    let deleted = images::digest(images::image("{}", &["one", "two"]).to_string());
+    let path = format!("/v2/acme/web/manifests/{deleted}");
+    let of_fill = sorted(seen(&registry2.client));
+    let bucket = Bucket::start();
+    copy(&root, &bucket);
+    let configuration = bucket.configuration("redirect: {disable: true}");
+    let server = Server::configured(&configuration);
+    assert_eq!(sorted(seen(&server.client)), of_fill);
+    drop(server);
+
+    // Its delete takes the tag along, and leaves an index without an image.
+    let client = &registry2.client;
+    assert_eq!(client.send("DELETE", &path, &[], b"").status, 202);
+    let of_registry2 = sorted(seen(client));
+    assert_ne!(of_registry2, of_fill);
+    let bucket = Bucket::start();
+    copy(&root, &bucket);
+    let server = Server::configured(&bucket.configuration("redirect: {disable: true}"));
+    assert_eq!(sorted(seen(&server.client)), of_registry2);
+}
+
+/// All files below a directory become objects below the root that the harness configures.
+fn copy(root: &Path, bucket: &Bucket) {
+    let mut open = vec![root.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            open.extend(entries.map(|entry| entry.unwrap().path()));
+        } else {
+            let below = path.strip_prefix(root).unwrap();
+            let key = format!("of/registry/{}", below.to_str().unwrap());
+            bucket.put(&key, fs::read(&path).unwrap());
+        }
+    }
 }
 
 fn assert_sound(root: &Path) {
@@ -692,9 +743,7 @@ fn a_truncated_layer_is_not_adopted() {
     let again = database::rebuild(&root, Rebuild::Change).unwrap();
     assert!(again.is_unchanged(), "{again}");
     assert!(
-        again
-            .to_string()
-            .contains("is damaged: its file has 0 bytes"),
+        again.to_string().contains("is damaged: it has 0 bytes"),
         "{again}"
     );
     server.restart();

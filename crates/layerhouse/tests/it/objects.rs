@@ -1,5 +1,7 @@
 //! Blobs in an object store: every way in and out, over restarts, and while the store fails.
 
+mod adoption;
+
 use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -46,7 +46,7 @@ enum Kind {
 #[derive(Debug, Default)]
 struct Orders {
     /// Requests whose method and target begin so are answered 503.
-    refused: Option<(&'static str, usize)>,
+    refused: Option<(String, usize)>,
     /// Method and path of what came.
     came: Vec<String>,
 }
@@ -166,6 +166,13 @@ impl Bucket {
         self.directory.path().join(NAME).join(key)
     }
 
+    /// Writes an object behind everybody's back.
+    pub(crate) fn put(&self, key: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(key);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("it can be written");
+        fs::write(path, content).expect("it can be written");
+    }
+
     /// How many uploads in parts were begun and neither completed nor given up.
     pub(crate) fn open_parts(&self) -> usize {
         let entries = fs::read_dir(self.directory.path()).expect("a directory");
@@ -175,8 +182,8 @@ impl Bucket {
     }
 
     /// From now on requests that begin so ("PUT /images/") are answered 503, so many of them.
-    pub(crate) fn refuse(&self, beginning: &'static str, times: usize) {
-        self.orders().refused = Some((beginning, times));
+    pub(crate) fn refuse(&self, beginning: &str, times: usize) {
+        self.orders().refused = Some((beginning.to_owned(), times));
     }
 
     /// All is well again.
@@ -213,7 +220,7 @@ async fn serve(stream: TcpStream, kind: Kind, service: S3Service, orders: Arc<Mu
                 let mut orders = orders.lock().expect("nobody panicked with it");
                 orders.came.push(target.clone());
                 match &mut orders.refused {
-                    Some((beginning, times)) if 0 < *times && target.starts_with(*beginning) => {
+                    Some((beginning, times)) if 0 < *times && target.starts_with(&**beginning) => {
                         *times -= 1;
                         true
                     }
