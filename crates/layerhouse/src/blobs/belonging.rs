@@ -163,7 +163,7 @@ pub(super) fn check_bucket(layout: &Layout, bucket: Option<&Bucket>) -> Result<(
             path.display()
         )),
         (Some(marked), None) => refuse(format!(
-            "the blobs of {root} are objects in {marked}: name the configuration that names it; what \
+            "the blobs of {root} are objects in {marked}: name the configuration that has it; what \
              takes none (rebuild, backup) works on directories of files alone"
         )),
     }

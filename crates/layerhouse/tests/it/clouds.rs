@@ -181,6 +181,50 @@ fn the_scrub_finds_what_is_damaged_or_missing(cloud: &dyn Cloud) {
     assert_eq!((head(&damaged), head(&missing)), (200, 200));
 }
 
+/// The store made an object of the parts, and the answer that said so was lost: asked again, it knows no such parts.
+fn parts_that_are_an_object_already_are_one(bucket: &Bucket) {
+    let configuration = bucket.configuration(STREAMED);
+    let mut transcript =
+        Transcript::over(&[Transport::Plain], &configuration).given("whole", content(6_000_000));
+    transcript.run(
+        "POST  /v2/acme/web/blobs/uploads/           202
+         PATCH $upload  $whole                       202",
+    );
+    bucket.came();
+    bucket.lose_answer("POST /images/");
+    transcript.run(
+        "PUT   $upload?digest=$sha256($whole)        201
+         GET   /v2/acme/web/blobs/$sha256($whole)    200  $whole",
+    );
+    let came = bucket.came();
+    let completions = came.iter().filter(|one| one.starts_with("POST "));
+    assert_eq!(completions.count(), 2, "{came:?}");
+}
+
+#[test]
+fn s3_parts_that_are_an_object_already_are_one() {
+    parts_that_are_an_object_already_are_one(&Bucket::start());
+}
+
+#[test]
+fn google_parts_that_are_an_object_already_are_one() {
+    parts_that_are_an_object_already_are_one(&Bucket::of_google());
+}
+
+#[test]
+fn google_what_cannot_be_used_is_refused() {
+    let bucket = Bucket::of_google();
+    let mut server = Server::start();
+    let key = bucket.configuration("");
+    let other = key.replace("bucket: images", "bucket: nothing");
+    let refusal = server.refusal(&other);
+    assert!(refusal.contains("does not exist"), "{refusal}");
+    let other = key.replace("account.json", "missing.json");
+    let refusal = server.refusal(&other);
+    assert!(refusal.contains("missing.json"), "{refusal}");
+    server.restart();
+}
+
 #[test]
 fn google_blobs_become_objects() {
     blobs_become_objects(&Bucket::of_google());

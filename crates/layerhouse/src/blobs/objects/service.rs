@@ -168,7 +168,7 @@ fn with_azure(azure: &Azure) -> MicrosoftAzureBuilder {
 /// What an answer means that object_store only quotes, for some requests of some services: that there is no such
 /// thing, or that we may not.
 pub(super) fn told(error: Error) -> Error {
-    let Error::Generic { source, .. } = error else {
+    let Error::Generic { store, source } = error else {
         return error;
     };
     let text = source.to_string();
@@ -182,9 +182,6 @@ pub(super) fn told(error: Error) -> Error {
     } else if says("401") {
         Error::Unauthenticated { path, source }
     } else {
-        Error::Generic {
-            store: "the object store",
-            source,
-        }
+        Error::Generic { store, source }
     }
 }

@@ -125,3 +125,69 @@ impl fmt::Debug for Bucket {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(service: Service) -> Bucket {
+        Bucket {
+            name: "images".to_owned(),
+            root: "of/registry".to_owned(),
+            service,
+            user_agent: None,
+            is_certificate_ignored: false,
+            part_bytes: PART_BYTES_DEFAULT,
+            redirects: true,
+        }
+    }
+
+    #[test]
+    fn buckets_are_named_and_their_secrets_are_not() {
+        let secret = || "asecret".to_owned();
+        let azure = |login| {
+            Service::Azure(Azure {
+                account: "account".to_owned(),
+                endpoint: "https://account.blob.core.windows.net".to_owned(),
+                login,
+            })
+        };
+        let s3 = Service::S3(S3 {
+            region: "us-east-1".to_owned(),
+            endpoint: None,
+            is_path_style: false,
+            keys: Some(Keys {
+                id: secret(),
+                secret: secret(),
+                session: Some(secret()),
+            }),
+            encryption: Encryption::Default,
+            storage_class: None,
+        });
+        let gcs = Service::Gcs(Gcs {
+            key: Some(GcsKey::Text(secret())),
+        });
+        let application = AzureLogin::ClientSecret {
+            tenant: "tenant".to_owned(),
+            client: "client".to_owned(),
+            secret: secret(),
+        };
+        for (service, place) in [
+            (s3, "s3://images/of/registry"),
+            (gcs, "gs://images/of/registry"),
+            (
+                azure(AzureLogin::SharedKey(secret())),
+                "azure://account/images/of/registry",
+            ),
+            (azure(application), "azure://account/images/of/registry"),
+        ] {
+            let bucket = bucket(service);
+            assert_eq!(bucket.place(), place);
+            let shown = format!("{bucket:?}");
+            assert!(
+                shown.contains(place) && !shown.contains("secret"),
+                "{shown}"
+            );
+        }
+    }
+}

@@ -25,7 +25,7 @@ pub(super) fn read(azure: &Section<'_>, redirects: bool) -> Bucket {
     if redirects && !signs {
         azure.warn(
             "serviceurl",
-            "names the account neither in its host nor in its path, so no address can be signed: pulls are passed on \
+            "names the account neither in its host nor, else, as its whole path, so no address can be signed: pulls are passed on \
              by this server, as with redirect.disable",
         );
     }
@@ -91,11 +91,17 @@ fn endpoint(azure: &Section<'_>, account: &str) -> String {
     own.trim_end_matches('/').to_owned()
 }
 
-/// What is signed has the account in it, found where the address has it.
+/// Whether an address can be signed: what is signed has the account in it, which object_store takes from where the
+/// address has it, the host before the path.
 fn names_account(endpoint: &str, account: &str) -> bool {
     let (_, rest) = endpoint.split_once("://").unwrap_or_default();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    host.contains(account) || path == account
+    let (host, _) = host.split_once(':').unwrap_or((host, ""));
+    if host.contains(account) {
+        path.is_empty()
+    } else {
+        path == account
+    }
 }
 
 fn login(azure: &Section<'_>) -> AzureLogin {

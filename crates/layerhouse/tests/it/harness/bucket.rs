@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http_body_util::{Either, Empty};
+use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -47,6 +47,8 @@ enum Kind {
 struct Orders {
     /// Requests whose method and target begin so are answered 503.
     refused: Option<(String, usize)>,
+    /// The next request that begins so is done, and answered 503.
+    lost: Option<&'static str>,
     /// Method and path of what came.
     came: Vec<String>,
 }
@@ -186,6 +188,11 @@ impl Bucket {
         self.orders().refused = Some((beginning.to_owned(), times));
     }
 
+    /// The next request that begins so is done, and whoever sent it is told that it failed.
+    pub(crate) fn lose_answer(&self, beginning: &'static str) {
+        self.orders().lost = Some(beginning);
+    }
+
     /// All is well again.
     pub(crate) fn mend(&self) {
         self.orders().refused = None;
@@ -215,17 +222,22 @@ async fn serve(stream: TcpStream, kind: Kind, service: S3Service, orders: Arc<Mu
     let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let (service, orders) = (service.clone(), Arc::clone(&orders));
         async move {
-            let is_refused = {
-                let target = format!("{} {}", request.method(), request.uri());
+            let target = format!("{} {}", request.method(), request.uri());
+            let (is_refused, is_lost) = {
                 let mut orders = orders.lock().expect("nobody panicked with it");
                 orders.came.push(target.clone());
-                match &mut orders.refused {
+                let is_refused = match &mut orders.refused {
                     Some((beginning, times)) if 0 < *times && target.starts_with(&**beginning) => {
                         *times -= 1;
                         true
                     }
                     _ => false,
+                };
+                let is_lost = orders.lost.is_some_and(|lost| target.starts_with(lost));
+                if is_lost {
+                    orders.lost = None;
                 }
+                (is_refused, is_lost)
             };
             let refused = |status| {
                 let mut answer = Response::new(Either::Left(Empty::<Bytes>::new()));
@@ -239,6 +251,18 @@ async fn serve(stream: TcpStream, kind: Kind, service: S3Service, orders: Arc<Mu
                 return Ok(refused(http::StatusCode::FORBIDDEN));
             }
             Ok(match service.call(request.map(s3s::Body::from)).await {
+                // A body of S3's is made while it is read.
+                Ok(answer) if is_lost => {
+                    let _ = answer.into_body().collect().await;
+                    refused(http::StatusCode::SERVICE_UNAVAILABLE)
+                }
+                // Of parts that it does not know it says 403, where S3 and Google say that there are none.
+                Ok(answer)
+                    if answer.status() == http::StatusCode::FORBIDDEN
+                        && target.contains("uploadId=") =>
+                {
+                    refused(http::StatusCode::NOT_FOUND)
+                }
                 Ok(answer) => answer.map(Either::Right),
                 Err(_) => refused(http::StatusCode::SERVICE_UNAVAILABLE),
             })

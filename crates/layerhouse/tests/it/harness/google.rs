@@ -1,6 +1,7 @@
 //! What a service account proves to Google's storage: tokens and addresses, signed by its key. A store of the tests
 //! lets in who proves it as Google wants it, and nobody else.
 
+use std::fmt::Write;
 use std::sync::OnceLock;
 
 use aws_lc_rs::digest;
@@ -16,8 +17,8 @@ const ACCOUNT: &str = "registry@project.iam.gserviceaccount.com";
 /// Google signs with the name of its own host, by whatever name it is reached.
 const HOST: &str = "storage.googleapis.com";
 
-/// One for all tests: such a key takes a while to make.
-fn key() -> &'static KeyPair {
+/// The key of RSA that signs, one for all tests: it takes a while to make.
+pub(crate) fn key() -> &'static KeyPair {
     static KEY: OnceLock<KeyPair> = OnceLock::new();
     KEY.get_or_init(|| KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key"))
 }
@@ -90,7 +91,8 @@ fn is_signed(path: &str, query: &str) -> bool {
     account == ACCOUNT && is_bounded && is_ours(&message, &unhex(signature))
 }
 
-fn is_ours(message: &str, signature: &[u8]) -> bool {
+/// Whether the key signed it, with SHA-256.
+pub(crate) fn is_ours(message: &str, signature: &[u8]) -> bool {
     let public = key().der_bytes().to_vec();
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public)
         .verify(message.as_bytes(), signature)
@@ -98,7 +100,11 @@ fn is_ours(message: &str, signature: &[u8]) -> bool {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn unhex(text: &str) -> Vec<u8> {
