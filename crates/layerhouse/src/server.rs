@@ -22,6 +22,7 @@ use crate::auth::credentials::Secret;
 use crate::auth::directory::Directory;
 use crate::auth::sealing::Sealing;
 use crate::blobs::OpenError;
+use crate::blobs::redirection::Redirection;
 use crate::checks::Checks;
 use crate::clock::{Clock, Random};
 use crate::config::meaning::{Auth, Config, Listen, Notifications};
@@ -133,11 +134,13 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
         Authenticator::open(&of, &clock, &random, &Sealing::new(&random))
     })
     .await??;
+    let redirection = Redirection::open(&config.redirection).map_err(OpenError::from)?;
     let registry = open_registry(config, &environment).await?;
     let Environment { clock, random } = environment;
     let world = (clock.clone(), random);
     let authenticator = with_accounts(config, &registry, authenticator, world).await?;
     let settings = Settings::new(config, Arc::new(authenticator), None);
+    registry.redirect_by(redirection);
     registry.use_mirror(prepare_mirror(&registry, config)?);
     registry.show_copies().await.map_err(OpenError::from)?;
     tell_registry(&registry, config, &address).await?;

@@ -12,6 +12,7 @@ mod open_files;
 pub(crate) mod pool;
 pub(crate) mod publish;
 pub(crate) mod read;
+pub(crate) mod redirection;
 pub(crate) mod reread;
 pub(crate) mod stage;
 pub(crate) mod stretch;

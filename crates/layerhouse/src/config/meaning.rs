@@ -17,6 +17,7 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::watch::Watch;
 use crate::blobs::objects::settings::Bucket;
+use crate::blobs::redirection::Change;
 use crate::meta::postgres::Place;
 
 /// The effective configuration.
@@ -36,6 +37,8 @@ pub struct Config {
     pub database: Option<Place>,
     /// `storage.s3`, `gcs` or `azure`: where blobs go; absent, they are files of the data directory.
     pub(crate) bucket: Option<Bucket>,
+    /// `middleware.storage`: what becomes of the addresses that pulls are sent to.
+    pub(crate) redirection: Vec<Change>,
     /// What is logged, and how.
     pub log: Log,
     pub(crate) http: Http,

@@ -282,6 +282,7 @@ fn read_all(
         root: data_directory(&root, &ours, arguments, &storage),
         database: sections::ours::database(&ours),
         bucket: storage.bucket,
+        redirection: storage.redirection,
         log,
         http: http.http,
         tls: http.tls,

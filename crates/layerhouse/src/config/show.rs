@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::meaning::{Auth, Certificate, Config};
 use super::notes::Said;
 use crate::blobs::objects::settings::{Bucket, Gcs, GcsKey, Service};
+use crate::blobs::redirection;
 
 /// What [`Running::reload`](crate::Running::reload) takes over; all else waits for the next start.
 const LIVE: [&str; 20] = [
@@ -185,6 +186,11 @@ impl Config {
         }) = &self.bucket
         {
             named.push(("storage.gcs.keyfile", path));
+        }
+        for change in &self.redirection {
+            if let redirection::Change::CloudFront(front) = change {
+                named.push(("middleware.storage.options.privatekey", &front.key));
+            }
         }
         let mut may_be_made = None;
         match &self.auth {

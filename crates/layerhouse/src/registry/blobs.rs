@@ -17,6 +17,7 @@ use super::{Registry, blocking};
 use crate::auth::{Granted, GrantedBrowse, Pull, Push};
 use crate::blobs::objects::read::ObjectReader;
 use crate::blobs::read::{BlobFile, Window};
+use crate::blobs::redirection::{Place, Redirection};
 use crate::blobs::stretch::Stretch;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
@@ -137,17 +138,40 @@ impl Registry {
     /// Where a client can read a blob by itself, if it is to; for some minutes.
     ///
     /// # Errors
-    /// There are no keys to sign the address with.
+    /// There are no keys to sign the address with, or the store does not give them.
     pub(crate) async fn blob_address(
         &self,
         content: &BlobContent,
     ) -> Result<Option<String>, Fault> {
+        let redirection = self.redirection.load();
+        let now = self.clock.now();
         match (&content.source, self.store.objects()) {
-            (Source::Object { key, .. }, Some(objects)) if objects.redirects() => {
-                objects.address(key).await.map(Some)
+            (Source::Object { key, .. }, Some(objects)) => {
+                let is_wanted = objects.redirects() && !redirection.is_elsewhere();
+                let own = if is_wanted {
+                    Some(objects.address(key).await?)
+                } else {
+                    None
+                };
+                let below_root = objects.below_root(key);
+                redirection.lead(own, Place { below_root, key }, now)
             }
-            _ => Ok(None),
+            (Source::File { .. }, None) if redirection.is_elsewhere() => {
+                let layout = self.store.layout();
+                let path = layout.blob(&content.digest);
+                let below_root = path.strip_prefix(layout.root()).unwrap_or(&path);
+                let below_root = &*below_root.to_string_lossy();
+                let key = below_root;
+                redirection.lead(None, Place { below_root, key }, now)
+            }
+            // Beside a bucket, the servers that are named have what the bucket has.
+            (Source::File { .. } | Source::Object { .. }, _) => Ok(None),
         }
+    }
+
+    /// Sends pulls where `redirection` says, from now on.
+    pub(crate) fn redirect_by(&self, redirection: Redirection) {
+        self.redirection.store(Arc::new(redirection));
     }
 
     /// The size in bytes of a blob in a repository; `None` as [`Registry::pull_blob`]. Whoever is told that it

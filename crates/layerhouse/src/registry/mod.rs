@@ -53,6 +53,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::blobs::objects::settings::Bucket;
+use crate::blobs::redirection::Redirection;
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
 use crate::config::meaning::policies::Policies;
@@ -146,6 +147,8 @@ pub(crate) struct Registry {
     /// Other registries that are served from here.
     mirror: ArcSwapOption<mirror::Mirror>,
     copying: mirror::Copying,
+    /// What becomes of the addresses that pulls are sent to.
+    redirection: ArcSwap<Redirection>,
 }
 
 impl Registry {
@@ -222,6 +225,7 @@ impl Registry {
             pulls: pulls::Pulls::default(),
             mirror: ArcSwapOption::default(),
             copying: mirror::Copying::default(),
+            redirection: ArcSwap::default(),
         };
         let is_bucket_known = registry.check_objects()?;
         registry.store.keep_bucket()?;

@@ -30,6 +30,7 @@ mod lists;
 mod logs;
 mod manifests;
 mod metrics;
+mod middleware;
 mod mirror;
 mod model;
 mod mounts;

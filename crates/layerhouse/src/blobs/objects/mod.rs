@@ -199,6 +199,12 @@ impl Objects {
         self.path(&format!("{OWN}/{name}")).into()
     }
 
+    /// A key without the root that the operator named.
+    pub(crate) fn below_root<'a>(&self, key: &'a str) -> &'a str {
+        let below = key.strip_prefix(self.path("").as_ref()).unwrap_or(key);
+        below.trim_start_matches('/')
+    }
+
     fn path(&self, below: &str) -> Path {
         path_of(&format!("{}/{below}", self.bucket.root))
     }

@@ -10,6 +10,7 @@ mod index_issuers;
 pub(super) mod index_rate;
 mod index_sources;
 pub(super) mod log;
+mod middleware;
 pub(super) mod mirror;
 mod mirror_login;
 pub(super) mod mirror_upstream;

@@ -79,10 +79,6 @@ pub(in crate::config) fn accepted(root: &Section<'_>) {
         "is accepted and does nothing: what it would keep is in the database, and exact",
     );
     root.ignore(
-        "middleware",
-        "is accepted and does nothing: the registry serves every blob itself, without a CDN",
-    );
-    root.ignore(
         "reporting",
         "is accepted and does nothing: neither Bugsnag nor New Relic is told anything; the log \
          and http.debug.prometheus have it",

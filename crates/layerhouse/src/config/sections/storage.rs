@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{storage_azure, storage_gcs, storage_s3};
+use super::{middleware, storage_azure, storage_gcs, storage_s3};
 use crate::blobs::objects::settings::Bucket;
+use crate::blobs::redirection::Change;
 use crate::config::meaning::Purging;
 use crate::config::reader::Section;
 
@@ -23,6 +24,7 @@ const OTHER_DRIVERS: [(&str, &str); 3] = [
 pub(in crate::config) struct Storage {
     pub(in crate::config) root: Option<PathBuf>,
     pub(in crate::config) bucket: Option<Bucket>,
+    pub(in crate::config) redirection: Vec<Change>,
     pub(in crate::config) allows_delete: Option<bool>,
     pub(in crate::config) is_read_only: bool,
     pub(in crate::config) purging: Option<Purging>,
@@ -98,7 +100,8 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
     } else {
         storage.section("delete").flag_given("enabled")
     };
-    if redirects && redirect.is_given() && bucket.is_none() {
+    let redirection = middleware::read(root, bucket.as_ref(), redirects);
+    if redirects && redirect.is_given() && bucket.is_none() && redirection.is_empty() {
         redirect.warn(
             "disable",
             "false is accepted and does nothing: the registry serves every blob itself",
@@ -116,6 +119,7 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
     Storage {
         root: directory.map(PathBuf::from),
         bucket,
+        redirection,
         allows_delete,
         is_read_only: maintenance.section("readonly").flag("enabled", false),
         purging: purging(&maintenance.section("uploadpurging")),
