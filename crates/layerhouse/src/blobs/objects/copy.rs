@@ -113,12 +113,12 @@ impl Copying {
         let mut hasher = Some(Hasher::new(self.blob.digest().algorithm()));
         let mut sent = Ok(());
         let mut first = 0;
-        while let Some(hashed) = hasher.take_if(|_| first < size_bytes && sent.is_ok()) {
+        while let Some(so_far) = hasher.take_if(|_| first < size_bytes && sent.is_ok()) {
             let length = part_bytes.min(size_bytes - first);
             let room = self.room(length).await?;
-            let content = match self.read(first, length, hashed).await {
-                Ok((content, hashed)) => {
-                    hasher = Some(hashed);
+            let content = match self.read(first, length, so_far).await {
+                Ok((content, so_far)) => {
+                    hasher = Some(so_far);
                     content
                 }
                 Err(fault) => {

@@ -162,6 +162,11 @@ impl Arrival {
         0 < *self.aboard.borrow()
     }
 
+    /// Whether the server stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.is_stopping.borrow()
+    }
+
     /// Waits until the server stops.
     pub(super) async fn stopped(&self) {
         let mut stopping = self.is_stopping.clone();

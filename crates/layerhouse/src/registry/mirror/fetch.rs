@@ -65,6 +65,8 @@ impl Fetch {
             if error.is_absence() {
                 let now = self.registry.clock.moment();
                 self.registry.copying.absent.insert(asked, now);
+            } else if self.arrival.is_stopping() {
+                tracing::info!(digest = %self.digest, %error, "a blob was not kept");
             } else {
                 let (copy, digest) = (&self.source.copy, &self.digest);
                 tracing::warn!(%copy, %digest, %error, "a blob could not be fetched");
