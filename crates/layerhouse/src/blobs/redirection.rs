@@ -35,6 +35,16 @@ pub(crate) enum Change {
     CloudFront(CloudFront),
 }
 
+impl Change {
+    /// Whether whoever knows the address needs nothing else.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        match self {
+            Self::Server(_) => true,
+            Self::Rewrite(_) | Self::CloudFront(_) => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rewrite {
     pub(crate) scheme: Option<String>,

@@ -28,6 +28,7 @@ use self::tree::{Node, Origin};
 pub use self::variables::Surroundings;
 use self::variables::Variables;
 pub use self::watch::Watch;
+use crate::blobs::redirection;
 use crate::steps::Steps;
 
 /// Where the registry listens if nothing else is said.
@@ -270,6 +271,17 @@ fn read_all(
     sections::other::accepted(&root);
     let auth = sections::auth::read(&root, &ours.section("auth"));
     let mut index = sections::index::read(&ours, &auth, http.tls.as_ref());
+    let is_open = index.is_none() && matches!(auth, Auth::None | Auth::Silly { .. });
+    if !is_open
+        && storage
+            .redirection
+            .iter()
+            .any(redirection::Change::is_unsigned)
+    {
+        let what = "redirect sends pulls to addresses that ask for no login: whoever knows a digest may pull it there, \
+                    unless that server asks";
+        root.section("middleware").warn("storage", what);
+    }
     if let (Some(index), Some(mirror)) = (&mut index, &mirror) {
         index.copies = mirror.copies();
     }

@@ -14,6 +14,7 @@ use layerhouse_oci::tag::Tag;
 
 use super::Registry;
 use super::manifests::{missing, write_rows};
+use super::objects::check_mark;
 use super::tree::{Damaged, Gone, PIECES_MAX, Piece, ReadManifest, Source, Tree};
 use super::turn::Turn;
 use crate::blobs::Store;
@@ -101,12 +102,22 @@ impl Registry {
             Some(objects) => objects.of_registry()?.map(|first| (objects, first)),
             None => None,
         };
+        if let (Some(objects), None) = (self.store.objects(), &of_registry) {
+            let place = objects.place();
+            tracing::info!(
+                place,
+                "the bucket begins without what a registry:2 would have left"
+            );
+        }
         if let Some((objects, first)) = &of_registry {
             tracing::info!(
                 first,
                 "a registry:2 filled the bucket: its keys are read into rows, and stay as they are"
             );
             manifests += self.adopt_bucket(&mut writer, objects)?;
+        }
+        if let Some((objects, _)) = &of_registry {
+            check_mark(&self.database, objects)?;
         }
         let Writer { bulk, changes, .. } = writer;
         let adopted = Adopted {

@@ -124,7 +124,15 @@ pub(super) fn check_bucket(
     let ours = database.read(meta::objects::bucket)?;
     match (ours, found) {
         (Some(ours), Some(found)) if ours == found => Ok(()),
-        (Some(ours), None) if !database.read(meta::objects::has_any)? => objects.set_mark(&ours),
+        (Some(ours), None) if !database.read(meta::objects::has_any)? => {
+            // It began with another one, which was empty: what a registry:2 left here would never be read.
+            if database.read(meta::adoptions::is_finished)?
+                && let Some(first) = objects.of_registry()?
+            {
+                return refuse(filled(&place, &first));
+            }
+            objects.set_mark(&ours)
+        }
         (Some(_), _) => refuse(format!(
             "{place} is not the bucket that the database knows (its object layerhouse/registry says so, or is \
              missing): name the right one in storage"
@@ -141,11 +149,7 @@ pub(super) fn check_bucket(
             if taking == Taking::EmptyOnly
                 && let Some(first) = objects.of_registry()?
             {
-                return refuse(format!(
-                    "{place} was filled by a registry:2 ({first}), and is adopted by a new database alone, in a data \
-                     directory without a registry:2's files; this one was begun without it: name an empty database and \
-                     an empty layerhouse.directory, or another rootdirectory and copy the images with a client"
-                ));
+                return refuse(filled(&place, &first));
             }
             let new = random.uuid();
             // The row first: a bucket that is marked and unknown would be refused.
@@ -155,6 +159,33 @@ pub(super) fn check_bucket(
             objects.set_mark(&id)
         }
     }
+}
+
+/// Why a bucket that a registry:2 filled is not taken.
+fn filled(place: &str, first: &str) -> String {
+    format!(
+        "{place} was filled by a registry:2 ({first}), and is adopted by a new database alone, in a data directory \
+         without a registry:2's files; this one was begun without it: name an empty database and an empty \
+         layerhouse.directory, or another rootdirectory and copy the images with a client"
+    )
+}
+
+/// Whether the bucket still is the database's: two databases may have found it without a mark at once, and only one
+/// wrote it last. Blocks.
+///
+/// # Errors
+/// It is another database's, or the store does not answer.
+pub(super) fn check_mark(database: &Database, objects: &Objects) -> Result<(), Fault> {
+    let found = objects.mark()?;
+    if found.is_some() && found == database.read(meta::objects::bucket)? {
+        return Ok(());
+    }
+    let what = format!(
+        "{} has the mark of another database by now, or none (its object layerhouse/registry): nothing is read from it, \
+         and nothing removed",
+        objects.place()
+    );
+    Err(Fault::plain(FaultKind::Other, what))
 }
 
 impl Registry {
@@ -416,7 +447,13 @@ impl Registry {
                 return Ok(removed);
             }
             let (objects, asked) = (Arc::clone(&objects), due.len());
-            let gone = blocking(move || objects.remove(&due)).await??;
+            let database = self.database.clone();
+            let gone = blocking(move || {
+                // Adopted keys may be known to another database, too.
+                check_mark(&database, &objects)?;
+                objects.remove(&due)
+            });
+            let gone = gone.await??;
             let count = gone.len();
             self.database
                 .write_lasting(Durability::ProcessDeath, move |tx| {

@@ -126,12 +126,6 @@ impl Registry {
             // How much will come is not known; that it would be too much may be.
             room.check(1)?;
         }
-        if self.is_shared() {
-            let (open, held_bytes) = self.database.read(meta::uploads::totals)?;
-            if self.sessions.would_refuse(open, held_bytes) {
-                return Err(OpenUploadError::TooMany);
-            }
-        }
         let session = self.open_session(push)?;
         let stored = StoredUpload {
             id: session.id.clone(),
@@ -184,6 +178,12 @@ impl Registry {
     }
 
     fn open_session(&self, push: &Granted<Push>) -> Result<Arc<Session>, OpenUploadError> {
+        if self.is_shared() {
+            let (open, held_bytes) = self.database.read(meta::uploads::totals)?;
+            if self.sessions.would_refuse(open, held_bytes) {
+                return Err(OpenUploadError::TooMany);
+            }
+        }
         let id = UploadId::from_random(self.random.bits());
         let (moment, started_at) = self.clock.moment_and_now();
         let owner = Owner {
@@ -329,9 +329,10 @@ impl Registry {
         {
             return Ok((writer, Err(too_large())));
         }
-        if self.is_shared() {
+        // What brings nothing more may free what is held.
+        let more_bytes = chunk.length_bytes.unwrap_or(1);
+        if self.is_shared() && 0 < more_bytes {
             let (_, held_bytes) = self.database.read(meta::uploads::totals)?;
-            let more_bytes = chunk.length_bytes.unwrap_or(0);
             if self.sessions.would_overflow(held_bytes, more_bytes) {
                 return Ok((writer, Err(PushChunkError::NoRoom)));
             }

@@ -263,6 +263,7 @@ fn the_bytes_of_all_sessions_are_bounded() {
     );
     // Sixteen bytes are not held where eight may be.
     transcript.run(&format!("PATCH  {first}  'abcdefgh'  429"));
+    transcript.run("PUT  $upload?digest=$sha256(abcdefgh)  201");
 }
 
 #[test]

@@ -22,14 +22,16 @@ use crate::fault::{Fault, FaultKind};
 const PARTS_AT_ONCE: usize = 4;
 /// Parts of all files that are in memory at once, in MiB: two of the largest.
 pub(super) const MIB_MAX: u32 = 128;
-/// Who stops waits so long for the store to forget the parts; a rule of the bucket's does it else.
+/// Who stops waits so long for what is nearly there: an object whose writing is left alone is found a day later.
+const LINGER: Duration = Duration::from_secs(3);
+/// And so long for the store to forget the parts; a rule of the bucket's does it else.
 const GIVE_UP_MAX: Duration = Duration::from_secs(3);
 
 /// A part that the store has: its number and name; its memory is free again.
 type Put = Result<(usize, String), Fault>;
 
 impl Objects {
-    /// Writes a file as an object, durably; `stop` ends it before its time.
+    /// Writes a file as an object, durably; `stop` ends it before its time, unless it is done soon.
     ///
     /// # Errors
     /// The file cannot be read or has other bytes, the store does not take them, or it was stopped; the store has nothing
@@ -46,6 +48,10 @@ impl Objects {
             key: Arc::from(key),
             file: Arc::new(file),
             blob: blob.clone(),
+        };
+        let stop = async {
+            stop.await;
+            tokio::time::sleep(LINGER).await;
         };
         tokio::pin!(stop);
         let part_bytes = part_bytes(blob.size_bytes(), self.bucket.part_bytes);
