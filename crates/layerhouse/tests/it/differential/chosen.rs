@@ -126,6 +126,14 @@ pub(super) const CHOSEN: &[Chosen] = &[
 /// Differences that need more than requests, and the tests that show what Layerhouse does.
 pub(super) const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     (
+        "redirect-path",
+        "middleware::objects_are_pulled_from_another_server",
+    ),
+    (
+        "cloudfront-hash",
+        "middleware::cloudfront_is_given_what_it_checks",
+    ),
+    (
         "token-keys",
         "auth::token::sec_s01_forged_tokens_are_all_refused_alike",
     ),
