@@ -1,4 +1,5 @@
-//! Fetching a blob: from the upstream into a stage, on again with `Range` where it broke off, verified, published.
+//! Fetching a blob: from the upstream into a stage, on again with `Range` where it broke off, verified, published
+//! as a file or as an object.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -420,7 +421,10 @@ impl Fetch {
             if is_undone(&fault)
                 && let Some(objects) = registry.store.objects().cloned()
             {
-                blocking(move || objects.remove(&[key])).await?.map(drop)?;
+                let removed = blocking(move || objects.remove(&[key])).await?;
+                if let Err(error) = removed {
+                    tracing::debug!(%error, "an object without a row is removed a day later");
+                }
             }
             return Err(fault);
         }
