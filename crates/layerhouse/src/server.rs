@@ -27,8 +27,8 @@ use crate::checks::Checks;
 use crate::clock::{Clock, Random};
 use crate::config::meaning::{Auth, Config, Listen, Notifications};
 use crate::jobs;
-use crate::registry::Registry;
 use crate::registry::mirror::Mirror;
+use crate::registry::{Place, Registry};
 
 /// What the world gives a server; tests give it their own.
 #[derive(Clone, Debug)]
@@ -102,10 +102,14 @@ async fn open_registry(
 ) -> Result<Arc<Registry>, StartError> {
     let (config, world) = (config.clone(), environment.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        let (database, bucket) = (config.database.as_ref(), config.bucket.as_ref());
-        let place = (config.root.as_path(), database, bucket);
-        let steps = config.steps;
-        Registry::open_with(place, config.limits, world.clock, world.random, steps)
+        let place = Place {
+            root: &config.root,
+            database: config.database.as_ref(),
+            buckets: &config.buckets,
+            placement: &config.placement,
+        };
+        let steps = config.steps.clone();
+        Registry::open_with(&place, config.limits, world.clock, world.random, steps)
     });
     Ok(Arc::new(opened.await??))
 }

@@ -18,6 +18,7 @@ pub(crate) mod stage;
 pub(crate) mod stretch;
 pub(crate) mod survey;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use layerhouse_oci::digest::Algorithm;
 use layout::Layout;
 use objects::Objects;
-use objects::settings::Bucket;
+use objects::settings::Buckets;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use crate::fault::{Fault, FaultKind};
@@ -50,8 +51,9 @@ pub(crate) struct Store {
     health: Health,
     buffers: read::Buffers,
     open_files: open_files::OpenFiles,
-    /// Where new blobs go, if not into files.
+    /// Where new blobs go, if not into files, and to no bucket that is named.
     objects: Option<Arc<Objects>>,
+    named: BTreeMap<String, Arc<Objects>>,
     actions: Arc<StorageActions>,
 }
 
@@ -90,16 +92,24 @@ impl Store {
         free_bytes_min: u64,
         open_files_max: usize,
     ) -> Result<Self, OpenError> {
-        Self::open_with(root, None, steps, health, free_bytes_min, open_files_max)
+        let buckets = Buckets::default();
+        Self::open_with(
+            root,
+            &buckets,
+            steps,
+            health,
+            free_bytes_min,
+            open_files_max,
+        )
     }
 
-    /// The same, with new blobs as objects of a bucket; files that are there are read still.
+    /// The same, with blobs as objects of buckets; files that are there are read still.
     ///
     /// # Errors
     /// As [`Store::open`]; or the directory's blobs are in another bucket, or are in one and none is named.
     pub(crate) fn open_with(
         root: &Path,
-        bucket: Option<&Bucket>,
+        buckets: &Buckets,
         steps: Steps,
         health: Health,
         free_bytes_min: u64,
@@ -119,8 +129,16 @@ impl Store {
             );
             return Err(Fault::plain(FaultKind::Other, what).into());
         }
-        belonging::check_bucket(&layout, bucket)?;
-        let objects = bucket.map(Objects::open).transpose()?;
+        belonging::check_bucket(&layout, buckets.default.as_ref())?;
+        let default = buckets.default.as_ref();
+        let objects = default
+            .map(|bucket| Objects::open(None, bucket))
+            .transpose()?;
+        let named = buckets.named.iter().map(|(name, bucket)| {
+            let objects = Objects::open(Some(name), bucket)?;
+            Ok((name.clone(), Arc::new(objects)))
+        });
+        let named = named.collect::<Result<_, Fault>>()?;
         make_directories(&layout.repositories())
             .and_then(|()| make_prefixes(&layout))
             .map_err(|error| Fault::io(doing(&layout.blobs()), error))?;
@@ -134,15 +152,44 @@ impl Store {
             buffers: read::Buffers::default(),
             open_files: open_files::OpenFiles::new(open_files_max),
             objects: objects.map(Arc::new),
+            named,
             actions: Arc::default(),
         };
         store.refill_reserve();
         Ok(store)
     }
 
-    /// Where new blobs go; `None` for files.
+    /// Where new blobs go that go to no bucket with a name; `None` for files.
     pub(crate) fn objects(&self) -> Option<&Arc<Objects>> {
         self.objects.as_ref()
+    }
+
+    /// A bucket by its name.
+    pub(crate) fn bucket(&self, name: &str) -> Option<&Arc<Objects>> {
+        self.named.get(name)
+    }
+
+    /// All buckets, the one without a name first.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &Arc<Objects>> {
+        self.objects.iter().chain(self.named.values())
+    }
+
+    /// Those that have names.
+    pub(crate) fn named_buckets(&self) -> impl Iterator<Item = &Arc<Objects>> {
+        self.named.values()
+    }
+
+    /// Whether any blob may be an object.
+    pub(crate) fn has_buckets(&self) -> bool {
+        self.buckets().next().is_some()
+    }
+
+    /// The bucket that an object is in; `None` if it is not configured.
+    pub(crate) fn objects_of(&self, key: &str) -> Option<&Arc<Objects>> {
+        match objects::bucket_of(key) {
+            Some(name) => self.bucket(name),
+            None => self.objects(),
+        }
     }
 
     pub(crate) fn layout(&self) -> &Layout {

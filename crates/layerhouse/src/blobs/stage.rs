@@ -10,6 +10,7 @@ use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use layerhouse_oci::upload_id::UploadId;
 
 use super::Store;
+use super::objects::Objects;
 use super::objects::stage::{Mark, ObjectStage, Saved};
 use super::read::BlobFile;
 use crate::fault::{Fault, FaultKind};
@@ -69,8 +70,8 @@ pub(crate) struct Mismatch {
 }
 
 impl Stage {
-    /// Opens an upload's file, or makes it, and goes on at the end of what it holds. `writer` is who claims an upload
-    /// into an object, if one must.
+    /// Opens an upload's file, or makes it, and goes on at the end of what it holds; with a bucket, begins an object
+    /// there. `writer` is who claims an upload into an object, if one must.
     ///
     /// Bytes that it holds already are hashed (1.7 GB/s), for after a restart the file is the only
     /// truth about how far the upload came: after a power cut it may be shorter than what the client
@@ -81,11 +82,12 @@ impl Stage {
     pub(crate) fn open(
         store: &Arc<Store>,
         upload: &UploadId,
+        bucket: Option<&Arc<Objects>>,
         writer: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Self, Fault> {
         let hasher = Hasher::new(algorithm);
-        if let Some(objects) = store.objects() {
+        if let Some(objects) = bucket {
             let stage = ObjectStage::new(objects, upload, writer);
             return Ok(Self::over(store, upload, stage, hasher));
         }
@@ -115,15 +117,20 @@ impl Stage {
     /// Goes on with an upload into an object, of which this was written down.
     ///
     /// # Errors
-    /// It is not what we write, or there is no object store.
+    /// It is not what we write, or its bucket is configured no more.
     pub(crate) fn resume(
         store: &Arc<Store>,
         upload: &UploadId,
         writer: Option<&str>,
         saved: Saved,
     ) -> Result<Self, Fault> {
-        let missing = || Fault::plain(FaultKind::Other, "there is no object store");
-        let objects = store.objects().ok_or_else(missing)?;
+        let missing = || {
+            Fault::plain(
+                FaultKind::Damaged,
+                "the bucket of an upload is not configured",
+            )
+        };
+        let objects = store.objects_of(&saved.key()?).ok_or_else(missing)?;
         let (stage, hasher) = ObjectStage::resume(objects, upload, writer, saved)?;
         Ok(Self::over(store, upload, stage, hasher))
     }
@@ -329,19 +336,17 @@ impl Stage {
             .map_err(|fault| self.store.note(fault))
     }
 
-    /// Writes a file's bytes as an object that nobody knows yet, if blobs are objects; its key. `stop` ends before its
-    /// time what would take long.
+    /// Writes a file's bytes as an object that nobody knows yet; its key. `stop` ends before its time what would take
+    /// long.
     ///
     /// # Errors
     /// The file cannot be read or has other bytes, the store does not take them, or it was stopped.
     pub(crate) async fn copy_to_object(
         &self,
+        objects: &Arc<Objects>,
         blob: &VerifiedBlob,
         stop: impl Future<Output = ()>,
-    ) -> Result<Option<String>, Fault> {
-        let Some(objects) = self.store.objects() else {
-            return Ok(None);
-        };
+    ) -> Result<String, Fault> {
         let Place::File(file) = &self.place else {
             let what = "what is staged is an object already";
             return Err(Fault::plain(FaultKind::Other, what));
@@ -352,7 +357,7 @@ impl Stage {
             Err(error) => Err(Fault::io("opening a staging file again", error)),
         };
         copied.map_err(|fault| self.store.note(fault))?;
-        Ok(Some(key))
+        Ok(key)
     }
 
     pub(crate) fn upload(&self) -> &UploadId {

@@ -4,6 +4,7 @@
 pub(crate) mod glob;
 pub(crate) mod index;
 pub(crate) mod mirror;
+pub(crate) mod placement;
 pub(crate) mod policies;
 pub(crate) mod rate;
 pub(crate) mod sources;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::watch::Watch;
-use crate::blobs::objects::settings::Bucket;
+use crate::blobs::objects::settings::Buckets;
 use crate::blobs::redirection::Change;
 use crate::meta::postgres::Place;
 
@@ -35,8 +36,10 @@ pub struct Config {
     pub root: PathBuf,
     /// `layerhouse.database`; absent, the database is a file in the data directory.
     pub database: Option<Place>,
-    /// `storage.s3`, `gcs` or `azure`: where blobs go; absent, they are files of the data directory.
-    pub(crate) bucket: Option<Bucket>,
+    /// `storage.s3`, `gcs` or `azure`, and `layerhouse.stores`: where blobs go that do not become files.
+    pub(crate) buckets: Buckets,
+    /// `layerhouse.stores`: whose blobs go where.
+    pub(crate) placement: placement::Placement,
     /// `middleware.storage`: what becomes of the addresses that pulls are sent to.
     pub(crate) redirection: Vec<Change>,
     /// What is logged, and how.

@@ -28,6 +28,7 @@ use self::tree::{Node, Origin};
 pub use self::variables::Surroundings;
 use self::variables::Variables;
 pub use self::watch::Watch;
+use crate::blobs::objects::settings::Buckets;
 use crate::blobs::redirection;
 use crate::steps::Steps;
 
@@ -263,6 +264,8 @@ fn read_all(
     let listen = arguments.listen.as_deref();
     let http = sections::http::read(&root, &ours, listen, is_activated, drain_max);
     let (catalog_max, tags_max) = sections::other::pages(&root);
+    let own_storage = ours.section("storage");
+    let (named, placement) = sections::stores::read(&ours, &own_storage);
     let mut mirror = sections::mirror::read(&root, &ours);
     if let Some(mirror) = &mut mirror {
         // A copy would be written.
@@ -293,7 +296,11 @@ fn read_all(
         listen: http.listen,
         root: data_directory(&root, &ours, arguments, &storage),
         database: sections::ours::database(&ours),
-        bucket: storage.bucket,
+        buckets: Buckets {
+            default: storage.bucket,
+            named,
+        },
+        placement,
         redirection: storage.redirection,
         log,
         http: http.http,
@@ -310,7 +317,7 @@ fn read_all(
         tags_max,
         health: sections::health::read(&root),
         notifications: sections::notifications::read(&root),
-        limits: sections::ours::limits(&ours, storage.purging),
+        limits: sections::ours::limits(&ours, &own_storage, storage.purging),
         policies: sections::policies::read(&ours, allows_delete, storage.is_read_only),
         timeouts,
         connections_max,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::meaning::{Auth, Certificate, Config};
 use super::notes::Said;
-use crate::blobs::objects::settings::{Bucket, Gcs, GcsKey, Service};
+use crate::blobs::objects::settings::{Gcs, GcsKey, Service};
 use crate::blobs::redirection;
 
 /// What [`Running::reload`](crate::Running::reload) takes over; all else waits for the next start.
@@ -177,15 +177,17 @@ impl Config {
             let authorities = tls.client_cas.iter();
             named.extend(authorities.map(|path| ("http.tls.clientcas", path.as_path())));
         }
-        if let Some(Bucket {
-            service:
-                Service::Gcs(Gcs {
-                    key: Some(GcsKey::File(path)),
-                }),
-            ..
-        }) = &self.bucket
-        {
-            named.push(("storage.gcs.keyfile", path));
+        let default = self.buckets.default.iter();
+        let default = default.map(|bucket| ("storage.gcs.keyfile", bucket));
+        let others = self.buckets.named.values();
+        let others = others.map(|bucket| ("layerhouse.stores: gcs.keyfile", bucket));
+        for (key, bucket) in default.chain(others) {
+            if let Service::Gcs(Gcs {
+                key: Some(GcsKey::File(path)),
+            }) = &bucket.service
+            {
+                named.push((key, path));
+            }
         }
         for change in &self.redirection {
             if let redirection::Change::CloudFront(front) = change {

@@ -8,6 +8,7 @@ pub(crate) mod index_repositories;
 mod lead;
 mod mirror;
 mod notifications;
+mod placement;
 mod retention;
 mod scrub;
 mod storage;
@@ -60,6 +61,9 @@ pub(crate) fn start(
     led.spawn(mirror::evict);
     led.spawn(mirror::fetch);
     led.spawn(scrub::run);
+    if registry.moves_blobs() {
+        led.spawn(placement::run);
+    }
     led.spawn(storage::sample);
     led.spawn(notifications::bound_outbox);
     jobs

@@ -7,13 +7,14 @@ use super::repositories::RepositoryId;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 
-/// Records bytes that are durable under `digest`, verified `now`: whatever was there, they are whole.
+/// Records bytes that are durable under `digest`, verified `now`: whatever was there, they are whole. Whether there were
+/// none before.
 pub(crate) fn put(
     tx: &Transaction<'_>,
     digest: &Digest,
     size_bytes: u64,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let rows = tx.execute(
         "INSERT INTO blobs (digest, size, verified_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING",
         &[
@@ -23,13 +24,14 @@ pub(crate) fn put(
         ],
     )?;
     if rows == 1 {
-        return Ok(());
+        return Ok(true);
     }
     resize(tx, digest, size_bytes)?;
     tx.run(
         "UPDATE blobs SET verified_at = $2, damaged_at = NULL WHERE digest = $1",
         &[digest.as_str().into(), now.0.into()],
-    )
+    )?;
+    Ok(false)
 }
 
 /// Makes the blob exist in a repository; whether it was not linked there before.

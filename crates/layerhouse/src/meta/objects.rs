@@ -7,6 +7,10 @@ use super::transaction::Transaction;
 use crate::clock::Timestamp;
 use crate::fault::Fault;
 
+/// What the keys of objects in buckets with names begin with; and what follows them all, in the order of bytes.
+const NAMED: &str = "//";
+const BEHIND_NAMED: &str = "/0";
+
 /// The key of the object that a blob is; `None` if there is no such blob, or it is a file.
 pub(crate) fn key(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<String>, Fault> {
     let found = tx.query_one(
@@ -15,6 +19,35 @@ pub(crate) fn key(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<String
         |row| row.optional_text(0),
     )?;
     Ok(found.flatten())
+}
+
+/// The bytes of a blob that was there before are in this object from now on, or in its file. What they were in is removed
+/// when it is `due`, or, a file, by the next collection.
+pub(crate) fn put(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    key: Option<&str>,
+    due: Timestamp,
+) -> Result<(), Fault> {
+    let Some(key) = key else {
+        let values = [digest.as_str().into(), due.0.into()];
+        tx.run(
+            "INSERT INTO object_removals (object_key, due_at)
+             SELECT object_key, $2 FROM blobs WHERE digest = $1 AND object_key IS NOT NULL
+             ON CONFLICT (object_key) DO NOTHING",
+            &values,
+        )?;
+        return tx.run(
+            "UPDATE blobs SET object_key = NULL WHERE digest = $1 AND object_key IS NOT NULL",
+            &values[..1],
+        );
+    };
+    tx.run(
+        "INSERT INTO removals (digest) SELECT digest FROM blobs WHERE digest = $1 AND object_key IS NULL
+         ON CONFLICT DO NOTHING",
+        &[digest.as_str().into()],
+    )?;
+    point(tx, digest, key, due)
 }
 
 /// The blob is this object from now on. What it was before is removed when it is `due`, for somebody may
@@ -159,10 +192,101 @@ pub(crate) fn files(tx: &Transaction<'_>, rows: usize) -> Result<Vec<Digest>, Fa
     )
 }
 
-/// Whether any blob is an object.
-pub(crate) fn has_any(tx: &Transaction<'_>) -> Result<bool, Fault> {
+/// Whether any blob is an object of the bucket of this name, or of the one without.
+pub(crate) fn has_any_in(tx: &Transaction<'_>, name: Option<&str>) -> Result<bool, Fault> {
+    let Some(name) = name else {
+        return tx.exists(
+            "SELECT 1 FROM blobs WHERE object_key < $1 OR object_key >= $2 LIMIT 1",
+            &[NAMED.into(), BEHIND_NAMED.into()],
+        );
+    };
+    let (first, behind) = (format!("{NAMED}{name}/"), format!("{NAMED}{name}0"));
     tx.exists(
-        "SELECT 1 FROM blobs WHERE object_key IS NOT NULL LIMIT 1",
-        &[],
+        "SELECT 1 FROM blobs WHERE object_key >= $1 AND object_key < $2 LIMIT 1",
+        &[first.as_str().into(), behind.as_str().into()],
     )
+}
+
+/// The names of the buckets that have objects which are blobs.
+pub(crate) fn bucket_names(tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    let mut first = NAMED.to_owned();
+    loop {
+        let found = tx.query_one(
+            "SELECT object_key FROM blobs WHERE object_key >= $1 AND object_key < $2 ORDER BY object_key LIMIT 1",
+            &[first.as_str().into(), BEHIND_NAMED.into()],
+            |row| row.text(0),
+        )?;
+        let Some(key) = found else {
+            return Ok(names);
+        };
+        let name = key[NAMED.len()..].split('/').next().unwrap_or_default();
+        // Its other keys go on with a slash.
+        first = format!("{NAMED}{name}0");
+        names.push(name.to_owned());
+    }
+}
+
+/// Whether there is such a blob, good as far as is known, and it is this object, or a file.
+pub(crate) fn is_sound_at(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    key: Option<&str>,
+) -> Result<bool, Fault> {
+    tx.exists(
+        "SELECT 1 FROM blobs
+         WHERE digest = $1 AND damaged_at IS NULL AND COALESCE(object_key, '') = $2",
+        &[digest.as_str().into(), key.unwrap_or_default().into()],
+    )
+}
+
+/// A blob and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Located {
+    pub(crate) digest: Digest,
+    pub(crate) size_bytes: u64,
+    /// `None` for a file.
+    pub(crate) object_key: Option<String>,
+    pub(crate) repository: String,
+}
+
+/// Blobs that are good as far as is known, behind `after` in the order of their digests: `blobs` of them at most, each
+/// once for every repository that has it. Those that none has are left out.
+pub(crate) fn located(
+    tx: &Transaction<'_>,
+    after: &str,
+    blobs: usize,
+) -> Result<Vec<Located>, Fault> {
+    tx.query(
+        "SELECT blobs.digest, blobs.size, blobs.object_key, repositories.name
+         FROM (SELECT digest, size, object_key FROM blobs
+               WHERE digest > $1 AND damaged_at IS NULL ORDER BY digest LIMIT $2) AS blobs
+         JOIN repository_blobs ON repository_blobs.digest = blobs.digest
+         JOIN repositories ON repositories.id = repository_blobs.repository_id
+         ORDER BY blobs.digest, repositories.name",
+        &[after.into(), limit(blobs)],
+        |row| {
+            Ok(Located {
+                digest: row.parsed(0)?,
+                size_bytes: super::blobs::bytes(row.int(1)?),
+                object_key: row.optional_text(2)?,
+                repository: row.text(3)?,
+            })
+        },
+    )
+}
+
+/// The last digest of the same page; `None` if there is none.
+pub(crate) fn last_located(
+    tx: &Transaction<'_>,
+    after: &str,
+    blobs: usize,
+) -> Result<Option<String>, Fault> {
+    let found = tx.query_one(
+        "SELECT MAX(digest) FROM (SELECT digest FROM blobs
+               WHERE digest > $1 AND damaged_at IS NULL ORDER BY digest LIMIT $2) AS blobs",
+        &[after.into(), limit(blobs)],
+        |row| row.optional_text(0),
+    )?;
+    Ok(found.flatten())
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::cache::{Key, LinkedBlob};
 use super::events::{Action, Target, Thing};
+use super::objects::UNKNOWN_STORE;
 use super::policies::guard::Refused;
 use super::policies::quota;
 use super::{Registry, blocking};
@@ -101,6 +102,15 @@ impl Registry {
             }));
         }
         let file = self.store.open_blob(digest)?;
+        if file.is_none()
+            && let Some(key) = self.object_key(digest)?
+        {
+            // It was moved since the row was looked at.
+            let key = Arc::from(key);
+            let source = Source::Object { key, size_bytes };
+            let digest = digest.clone();
+            return Ok(Some(BlobContent { digest, source }));
+        }
         let found_bytes = file.as_ref().map(BlobFile::size_bytes);
         let is_whole_file = has_size(digest, size_bytes, found_bytes);
         let Some(mut file) = file.filter(|_| is_whole_file) else {
@@ -129,7 +139,7 @@ impl Registry {
     /// # Errors
     /// The database failed.
     pub(super) fn object_key(&self, digest: &Digest) -> Result<Option<String>, Fault> {
-        if self.store.objects().is_none() {
+        if !self.store.has_buckets() {
             return Ok(None);
         }
         self.database.read(|tx| meta::objects::key(tx, digest))
@@ -145,7 +155,19 @@ impl Registry {
     ) -> Result<Option<String>, Fault> {
         let redirection = self.redirection.load();
         let now = self.clock.now();
-        match (&content.source, self.store.objects()) {
+        let objects = match &content.source {
+            Source::Object { key, .. } => self.store.objects_of(key),
+            Source::File { .. } => self.store.objects(),
+        };
+        match (&content.source, objects) {
+            // What `middleware` says is said of what `storage` names.
+            (Source::Object { key, .. }, Some(objects)) if objects.name().is_some() => {
+                if objects.redirects() {
+                    objects.address(key).await.map(Some)
+                } else {
+                    Ok(None)
+                }
+            }
             (Source::Object { key, .. }, Some(objects)) => {
                 let is_wanted = objects.redirects() && !redirection.is_elsewhere();
                 let own = if is_wanted {
@@ -153,7 +175,7 @@ impl Registry {
                 } else {
                     None
                 };
-                let below_root = objects.below_root(key);
+                let (below_root, key) = (objects.below_root(key), objects.in_bucket(key));
                 redirection.lead(own, Place { below_root, key }, now)
             }
             (Source::File { .. }, None) if redirection.is_elsewhere() => {
@@ -269,7 +291,10 @@ impl Registry {
         if self.object_key(digest)?.is_some() {
             return Ok(true);
         }
-        Ok(has_size(digest, size_bytes, self.store.blob_size(digest)?))
+        let found_bytes = self.store.blob_size(digest)?;
+        // It may have been moved since.
+        let is_moved = found_bytes.is_none() && self.object_key(digest)?.is_some();
+        Ok(is_moved || has_size(digest, size_bytes, found_bytes))
     }
 
     /// Hashes a published file once for all who wait for it; the file, if it is good.
@@ -314,14 +339,11 @@ impl Registry {
         end: u64,
     ) -> Result<Option<BlobReader>, Fault> {
         let BlobContent { digest, source } = content;
-        let (key, objects) = match (source, self.store.objects()) {
-            (
-                Source::File {
-                    file,
-                    is_unverified,
-                },
-                _,
-            ) => {
+        let key = match source {
+            Source::File {
+                file,
+                is_unverified,
+            } => {
                 return Ok(Some(BlobReader::File(Box::new(FileReader {
                     registry: Arc::clone(self),
                     hasher: is_unverified.then(|| Hasher::new(digest.algorithm())),
@@ -332,8 +354,11 @@ impl Registry {
                     reading: None,
                 }))));
             }
-            (Source::Object { key, .. }, Some(objects)) => (key, objects),
-            (Source::Object { .. }, None) => return Ok(None),
+            Source::Object { key, .. } => key,
+        };
+        let Some(objects) = self.store.objects_of(&key) else {
+            let what = format!("reading blob {digest}: {UNKNOWN_STORE}");
+            return Err(Fault::plain(FaultKind::Unavailable, what));
         };
         let reader = objects.open_range(&key, first..end).await?;
         if reader.is_none() {
@@ -347,6 +372,39 @@ impl Registry {
             });
         }
         Ok(reader.map(BlobReader::Object))
+    }
+
+    /// A reader of all bytes of a blob that is an object with this key, or a file; `None` if it is there no more, or not as
+    /// long as it should be.
+    ///
+    /// # Errors
+    /// The disk or the object store does not give it.
+    pub(super) async fn read_anywhere(
+        self: &Arc<Self>,
+        digest: &Digest,
+        object_key: Option<&str>,
+        size_bytes: u64,
+    ) -> Result<Option<BlobReader>, Fault> {
+        if let Some(key) = object_key {
+            let Some(objects) = self.store.objects_of(key) else {
+                return Ok(None);
+            };
+            let reader = objects.open_range(key, 0..size_bytes).await?;
+            return Ok(reader.map(BlobReader::Object));
+        }
+        let file = self.store.open_blob(digest)?;
+        let file = file.filter(|file| file.size_bytes() == size_bytes);
+        Ok(file.map(|file| {
+            BlobReader::File(Box::new(FileReader {
+                registry: Arc::clone(self),
+                digest: digest.clone(),
+                file,
+                at: 0,
+                end: size_bytes,
+                hasher: None,
+                reading: None,
+            }))
+        }))
     }
 
     /// Links a blob that another repository has (end-11); whether it could be done.

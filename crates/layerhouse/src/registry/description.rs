@@ -144,7 +144,9 @@ impl Registry {
 
     /// A published file of at most [`CONFIG_BYTES_MAX`]. Blocks.
     fn read_whole(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Fault> {
-        if let (Some(key), Some(objects)) = (self.object_key(digest)?, self.store.objects()) {
+        if let Some(key) = self.object_key(digest)?
+            && let Some(objects) = self.store.objects_of(&key)
+        {
             return objects.read_whole(&key, CONFIG_BYTES_MAX);
         }
         let file = self.store.open_blob(digest)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::leases::Leases;
 use super::{Registry, blocking};
 use crate::blobs::layout::Layout;
-use crate::blobs::objects::settings::Bucket;
+use crate::blobs::objects::settings::Buckets;
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Timestamp};
 use crate::config::meaning::Config;
@@ -102,16 +102,16 @@ impl Registry {
 /// Looks for what is wrong with a directory that no server uses; if one does, that is said.
 #[must_use]
 pub fn examine(root: &Path) -> Diagnosis {
-    examine_with(root, None)
+    examine_with(root, &Buckets::default())
 }
 
-/// The same for the directory of a configuration, and the bucket that it may name.
+/// The same for the directory of a configuration, and the buckets that it may name.
 #[must_use]
 pub fn examine_configured(config: &Config) -> Diagnosis {
-    examine_with(&config.root, config.bucket.as_ref())
+    examine_with(&config.root, &config.buckets)
 }
 
-fn examine_with(root: &Path, bucket: Option<&Bucket>) -> Diagnosis {
+fn examine_with(root: &Path, buckets: &Buckets) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     let shown = root.display();
     let layout = Layout::new(root);
@@ -137,7 +137,7 @@ fn examine_with(root: &Path, bucket: Option<&Bucket>) -> Diagnosis {
         return diagnosis;
     }
     let (steps, health) = (Steps::default(), Health::default());
-    let store = match Store::open_with(root, bucket, steps, health, 0, 0) {
+    let store = match Store::open_with(root, buckets, steps, health, 0, 0) {
         Ok(store) => store,
         Err(OpenError::InUse { holder, .. }) => {
             diagnosis.find(

@@ -27,6 +27,7 @@ pub(crate) mod note;
 mod objects;
 mod official;
 pub(crate) mod pages;
+pub(crate) mod placement;
 pub(crate) mod policies;
 pub(crate) mod preview;
 mod promises;
@@ -52,16 +53,17 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::blobs::objects::settings::Bucket;
+use crate::blobs::objects::settings::Buckets;
 use crate::blobs::redirection::Redirection;
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
+use crate::config::meaning::placement::Placement;
 use crate::config::meaning::policies::Policies;
 use crate::config::meaning::{Purging, Scrubbing};
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::database::Database;
-use crate::meta::postgres::Place;
+use crate::meta::postgres;
 use crate::meta::postgres::schema::Owner;
 use crate::metrics::{ScrubNumbers, StorageActions};
 use crate::steps::Steps;
@@ -149,6 +151,19 @@ pub(crate) struct Registry {
     copying: mirror::Copying,
     /// What becomes of the addresses that pulls are sent to.
     redirection: ArcSwap<Redirection>,
+    /// Whose blobs go where.
+    placement: Placement,
+}
+
+/// Where a registry keeps what it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The data directory.
+    pub(crate) root: &'a Path,
+    /// Absent, a file in the data directory.
+    pub(crate) database: Option<&'a postgres::Place>,
+    pub(crate) buckets: &'a Buckets,
+    pub(crate) placement: &'a Placement,
 }
 
 impl Registry {
@@ -158,21 +173,27 @@ impl Registry {
     /// The directory cannot be served; the message says what to do.
     pub(crate) fn open(
         root: &Path,
-        database: Option<&Place>,
+        database: Option<&postgres::Place>,
         limits: Limits,
         clock: Clock,
         random: Random,
         steps: Steps,
     ) -> Result<Self, OpenError> {
-        Self::open_with((root, database, None), limits, clock, random, steps)
+        let place = Place {
+            root,
+            database,
+            buckets: &Buckets::default(),
+            placement: &Placement::default(),
+        };
+        Self::open_with(&place, limits, clock, random, steps)
     }
 
-    /// The same, with new blobs as objects of a bucket.
+    /// The same, with blobs as objects of buckets.
     ///
     /// # Errors
-    /// As [`Registry::open`], or the bucket is none that can be used.
+    /// As [`Registry::open`], or a bucket is none that can be used.
     pub(crate) fn open_with(
-        (root, database, bucket): (&Path, Option<&Place>, Option<&Bucket>),
+        place: &Place<'_>,
         limits: Limits,
         clock: Clock,
         random: Random,
@@ -180,24 +201,25 @@ impl Registry {
     ) -> Result<Self, OpenError> {
         let health = Health::default();
         let store = Store::open_with(
-            root,
-            bucket,
+            place.root,
+            place.buckets,
             steps.clone(),
             health.clone(),
             limits.free_bytes_min,
             limits.open_files_max,
         )?;
-        let known_as =
-            store.check_database(database.map(Place::shown).as_deref(), random.bits())?;
-        let database = match database {
+        let shown = place.database.map(postgres::Place::shown);
+        let known_as = store.check_database(shown.as_deref(), random.bits())?;
+        let has_bucket = place.buckets.default.is_some();
+        let database = match place.database {
             None => Database::open(&store.layout().database(), steps, health)?,
-            Some(place) => {
-                let owner = Owner::new(known_as.clone(), bucket.is_some());
-                Database::connect(place, &owner, steps, health)?
+            Some(server) => {
+                let owner = Owner::new(known_as.clone(), has_bucket);
+                Database::connect(server, &owner, steps, health)?
             }
         };
         let promises = promises::Promises::new(limits.collection.promise, clock.moment());
-        let is_alone = bucket.is_none() || database.file().is_some();
+        let is_alone = !has_bucket || database.file().is_some();
         let registry = Self {
             lead: lead::Lead::new(random.uuid(), is_alone),
             promises,
@@ -226,6 +248,7 @@ impl Registry {
             mirror: ArcSwapOption::default(),
             copying: mirror::Copying::default(),
             redirection: ArcSwap::default(),
+            placement: place.placement.clone(),
         };
         let is_bucket_known = registry.check_objects()?;
         registry.store.keep_bucket()?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::lead;
-use crate::blobs::objects::settings::Bucket;
+use crate::blobs::objects::settings::Buckets;
 use crate::blobs::{OpenError, Store};
 use crate::clock::{Clock, Random};
 use crate::config::meaning::Config;
@@ -33,7 +33,7 @@ pub enum Direction {
 /// # Errors
 /// The directory is used, there is nothing to move, a database failed, or what was copied is not the same.
 pub fn migrate(root: &Path, place: &Place, direction: Direction) -> Result<u64, OpenError> {
-    migrate_with(root, None, place, direction)
+    migrate_with(root, &Buckets::default(), place, direction)
 }
 
 /// Whether no process leads the others of a bucket, which one that runs does within seconds. Blocks for some.
@@ -68,18 +68,20 @@ pub fn migrate_configured(
     place: &Place,
     direction: Direction,
 ) -> Result<u64, OpenError> {
-    migrate_with(&config.root, config.bucket.as_ref(), place, direction)
+    migrate_with(&config.root, &config.buckets, place, direction)
 }
 
 fn migrate_with(
     root: &Path,
-    bucket: Option<&Bucket>,
+    buckets: &Buckets,
     place: &Place,
     direction: Direction,
 ) -> Result<u64, OpenError> {
-    let store = Store::open_with(root, bucket, Steps::default(), Health::default(), 0, 0)?;
+    let store = Store::open_with(root, buckets, Steps::default(), Health::default(), 0, 0)?;
     let (steps, health) = (Steps::default(), Health::default());
     let layout = store.layout();
+    // Others may serve the same.
+    let is_shared = buckets.default.is_some();
     let refuse = |what: String| Err(Fault::plain(FaultKind::Other, what).into());
     match direction {
         Direction::ToServer => {
@@ -96,7 +98,7 @@ fn migrate_with(
             // One that other processes may serve right now is refused.
             let owner = Owner::Directory(known_as.clone());
             let moved = Database::connect(place, &owner, steps, health).and_then(|to| {
-                if bucket.is_some() {
+                if is_shared {
                     check_unserved(&to, place)?;
                 }
                 let moved = moving::copy(&from, &to, &from).and_then(|moved| {
@@ -121,7 +123,7 @@ fn migrate_with(
             }
             let from = Database::connect_current(place, steps.clone(), health.clone())?;
             let known_as = store.known_as(Random::system().bits())?;
-            if bucket.is_some() {
+            if is_shared {
                 check_unserved(&from, place)?;
                 // Whoever would serve the bucket with what is left there is refused from now on.
                 from.give(&known_as)?;

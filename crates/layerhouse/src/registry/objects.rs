@@ -2,7 +2,7 @@
 //!
 //! Nothing that an upload into an object needs is in this process alone between two requests.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use super::receive::Writer;
 use super::sessions::{Owner, Session};
 use super::uploads::PushChunkError;
 use super::{Registry, blocking};
-use crate::blobs::objects::Objects;
+use crate::blobs::Store;
 use crate::blobs::objects::stage::Saved;
+use crate::blobs::objects::{Objects, bucket_of};
 use crate::clock::{Clock, Random, Timestamp};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
@@ -34,6 +35,9 @@ const LOOKED_AT: usize = 32;
 const LEFT_OVER_AGE: Duration = Duration::from_hours(24);
 /// Removed with one request: what S3 takes.
 const REMOVED_TOGETHER: usize = 1000;
+
+/// What is wrong where another process knows a bucket that this one does not.
+pub(super) const UNKNOWN_STORE: &str = "it is in a store that this process has no configuration of: start it again with that of the others";
 
 /// The right of one request to write to an upload, among all processes; it ends with it.
 pub(super) struct Claim {
@@ -124,9 +128,11 @@ pub(super) fn check_bucket(
     let ours = database.read(meta::objects::bucket)?;
     match (ours, found) {
         (Some(ours), Some(found)) if ours == found => Ok(()),
-        (Some(ours), None) if !database.read(meta::objects::has_any)? => {
+        (Some(ours), None)
+            if !database.read(|tx| meta::objects::has_any_in(tx, objects.name()))? =>
+        {
             // It began with another one, which was empty: what a registry:2 left here would never be read.
-            if database.read(meta::adoptions::is_finished)?
+            if (objects.name().is_some() || database.read(meta::adoptions::is_finished)?)
                 && let Some(first) = objects.of_registry()?
             {
                 return refuse(filled(&place, &first));
@@ -188,6 +194,36 @@ pub(super) fn check_mark(database: &Database, objects: &Objects) -> Result<(), F
     Err(Fault::plain(FaultKind::Other, what))
 }
 
+/// Removes objects, each where it is; those that are gone. Blocks.
+fn remove_due(database: &Database, store: &Store, due: Vec<String>) -> Result<Vec<String>, Fault> {
+    let mut by_bucket = BTreeMap::<_, Vec<String>>::new();
+    for key in due {
+        let name = bucket_of(&key).map(str::to_owned);
+        by_bucket.entry(name).or_default().push(key);
+    }
+    let (mut gone, mut failed) = (Vec::new(), None);
+    for keys in by_bucket.into_values() {
+        let Some(objects) = keys.first().and_then(|key| store.objects_of(key)) else {
+            continue;
+        };
+        // Adopted keys may be known to another database, too.
+        let removed = check_mark(database, objects).and_then(|()| objects.remove(&keys));
+        match removed {
+            Ok(removed) => gone.extend(removed),
+            // One that does not answer keeps no other from it.
+            Err(fault) => failed = Some(fault),
+        }
+    }
+    match failed {
+        Some(fault) if gone.is_empty() => Err(fault),
+        Some(fault) => {
+            tracing::warn!(%fault, "objects of one bucket are removed later");
+            Ok(gone)
+        }
+        None => Ok(gone),
+    }
+}
+
 impl Registry {
     /// Looks whether rows and configuration speak of the same store, before anything is read or changed; `false` if the
     /// bucket did not answer.
@@ -195,34 +231,71 @@ impl Registry {
     /// # Errors
     /// They do not, or the bucket is none that can be used.
     pub(super) fn check_objects(&self) -> Result<bool, Fault> {
-        let Some(objects) = self.store.objects() else {
-            if self.database.read(meta::objects::has_any)? {
-                let what = "the database has blobs that are objects of a bucket, and no bucket is configured: \
-                            write storage.s3, gcs or azure as it was";
-                return Err(Fault::plain(FaultKind::Other, what));
+        self.check_names()?;
+        let mut is_known = true;
+        if let Some(objects) = self.store.objects() {
+            let taking = if self.is_new()? {
+                Taking::Filled
+            } else {
+                Taking::EmptyOnly
+            };
+            is_known = self.check_one(objects, taking)?;
+        } else if self
+            .database
+            .read(|tx| meta::objects::has_any_in(tx, None))?
+        {
+            let what = "the database has blobs that are objects of a bucket, and no bucket is configured: \
+                        write storage.s3, gcs or azure as it was";
+            return Err(Fault::plain(FaultKind::Other, what));
+        }
+        for objects in self.store.named_buckets() {
+            let is_new = !self
+                .database
+                .read(|tx| meta::objects::has_any_in(tx, objects.name()))?;
+            if !self.check_one(objects, Taking::EmptyOnly)? && is_new {
+                let what = format!(
+                    "{} does not answer, and is to be marked before anything is written to it: start again when it does",
+                    objects.place()
+                );
+                return Err(Fault::plain(FaultKind::Unavailable, what));
             }
+        }
+        if !self.store.has_buckets() {
             return Ok(true);
-        };
-        objects.check()?;
-        let taking = if self.is_new()? {
-            Taking::Filled
-        } else {
-            Taking::EmptyOnly
-        };
-        let is_known = match check_bucket(&self.database, &self.random, objects, taking) {
-            // It may answer when somebody asks; nothing is judged or removed before it did.
-            Err(fault) if fault.kind() == FaultKind::Unavailable => {
-                tracing::error!(%fault, "whose bucket it is is not known");
-                false
-            }
-            checked => checked.map(|()| true)?,
-        };
+        }
         // Where others may write right now, who died is not believed for longer than a minute. Else the lock of the
         // directory says that nobody does.
         if self.database.file().is_some() {
             self.database.bulk()?.finish(meta::uploads::release_all)?;
         }
         Ok(is_known)
+    }
+
+    fn check_one(&self, objects: &Objects, taking: Taking) -> Result<bool, Fault> {
+        objects.check()?;
+        match check_bucket(&self.database, &self.random, objects, taking) {
+            // It may answer when somebody asks; nothing is judged or removed before it did.
+            Err(fault) if fault.kind() == FaultKind::Unavailable => {
+                let place = objects.place();
+                tracing::error!(place, %fault, "whose bucket it is is not known");
+                Ok(false)
+            }
+            checked => checked.map(|()| true),
+        }
+    }
+
+    /// Whether all buckets that have objects of ours are configured.
+    fn check_names(&self) -> Result<(), Fault> {
+        for name in self.database.read(meta::objects::bucket_names)? {
+            if self.store.bucket(&name).is_none() {
+                let what = format!(
+                    "the database has blobs in the store {name}, and layerhouse.stores has none of this name: name it as \
+                     it was; to have its blobs moved away, name it without repositories until it has none"
+                );
+                return Err(Fault::plain(FaultKind::Other, what));
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is nothing yet, in rows or files, that what is in a bucket could contradict.
@@ -303,7 +376,10 @@ impl Registry {
     /// Takes up the sessions that other processes opened.
     pub(super) fn take_up_all(&self) -> Result<(), Fault> {
         for upload in self.database.read(meta::uploads::all)? {
-            self.take_up(&upload.id)?;
+            // What becomes a file is known here alone.
+            if self.bucket_for(&upload.repository).is_some() {
+                self.take_up(&upload.id)?;
+            }
         }
         Ok(())
     }
@@ -394,7 +470,7 @@ impl Registry {
     /// The object store or the database failed, or another request took the upload over meanwhile.
     pub(super) async fn save(&self, mut writer: Writer) -> Result<(), PushChunkError> {
         let Some(mut claim) = writer.take_claim() else {
-            if self.store.objects().is_some() {
+            if writer.is_object() {
                 blocking(move || writer.discard()).await?;
             }
             return Ok(());
@@ -435,9 +511,9 @@ impl Registry {
     /// The object store or the database failed: the next round goes on.
     pub(super) async fn remove_objects(&self) -> Result<u64, Fault> {
         let mut removed = 0;
-        let Some(objects) = self.store.objects().cloned() else {
+        if !self.store.has_buckets() {
             return Ok(removed);
-        };
+        }
         loop {
             let now = self.clock.now();
             let due = self
@@ -446,14 +522,9 @@ impl Registry {
             if due.is_empty() {
                 return Ok(removed);
             }
-            let (objects, asked) = (Arc::clone(&objects), due.len());
-            let database = self.database.clone();
-            let gone = blocking(move || {
-                // Adopted keys may be known to another database, too.
-                check_mark(&database, &objects)?;
-                objects.remove(&due)
-            });
-            let gone = gone.await??;
+            let asked = due.len();
+            let (database, store) = (self.database.clone(), Arc::clone(&self.store));
+            let gone = blocking(move || remove_due(&database, &store, due)).await??;
             let count = gone.len();
             self.database
                 .write_lasting(Durability::ProcessDeath, move |tx| {
@@ -475,23 +546,23 @@ impl Registry {
     /// # Errors
     /// The object store or the database failed.
     pub(super) async fn find_left_over_objects(&self) -> Result<u64, Fault> {
-        let Some(objects) = self.store.objects().cloned() else {
-            return Ok(0);
-        };
+        let store = Arc::clone(&self.store);
         let (database, now) = (self.database.clone(), self.clock.now());
         let old = now.before(LEFT_OVER_AGE);
         let random = self.random.clone();
         let found = blocking(move || {
-            check_bucket(&database, &random, &objects, Taking::EmptyOnly)?;
             let mut found = HashSet::new();
-            objects.each(|object| {
-                if object.written_at < old
-                    && !database.read(|tx| meta::objects::is_accounted(tx, &object.key))?
-                {
-                    found.insert(object.key);
-                }
-                Ok(())
-            })?;
+            for objects in store.buckets() {
+                check_bucket(&database, &random, objects, Taking::EmptyOnly)?;
+                objects.each(|object| {
+                    if object.written_at < old
+                        && !database.read(|tx| meta::objects::is_accounted(tx, &object.key))?
+                    {
+                        found.insert(object.key);
+                    }
+                    Ok(())
+                })?;
+            }
             Ok::<_, Fault>(found)
         })
         .await??;

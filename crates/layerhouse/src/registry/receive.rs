@@ -16,6 +16,7 @@ use super::policies::guard::Refused;
 use super::policies::quota::Room;
 use super::sessions::{Session, WriterGuard};
 use crate::blobs::Store;
+use crate::blobs::objects::Objects;
 use crate::blobs::objects::stage::Saved;
 use crate::blobs::stage::Stage;
 use crate::fault::{Fault, FaultKind};
@@ -61,6 +62,8 @@ pub(super) struct Writer {
     guard: WriterGuard,
     stage: Option<Stage>,
     store: Arc<Store>,
+    /// Where it becomes an object; absent, it becomes a file.
+    bucket: Option<Arc<Objects>>,
     algorithm: Algorithm,
     /// What quotas leave; absent, there are none.
     room: Option<Room>,
@@ -72,11 +75,12 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         store: &Arc<Store>,
-        session: Arc<Session>,
-        guard: WriterGuard,
+        bucket: Option<&Arc<Objects>>,
+        (session, guard): (Arc<Session>, WriterGuard),
         algorithm: Algorithm,
     ) -> Self {
         Self {
+            bucket: bucket.cloned(),
             session,
             guard,
             stage: None,
@@ -95,9 +99,14 @@ impl Writer {
         self
     }
 
+    /// Whether it becomes an object.
+    pub(super) fn is_object(&self) -> bool {
+        self.bucket.is_some()
+    }
+
     /// Whether another request can go on with it.
     pub(super) fn outlives_request(&self) -> bool {
-        self.store.objects().is_none() || self.claim.is_some()
+        !self.is_object() || self.claim.is_some()
     }
 
     /// Who claims the upload, among all processes; `None` where nobody else can.
@@ -112,14 +121,14 @@ impl Writer {
 
     /// Gives up what is staged. Blocks.
     pub(super) fn discard(&mut self) {
-        if self.store.objects().is_none() {
-            // Not opened: that would make the file anew.
-            self.store.remove_stage(&self.session.id);
-        } else {
+        if self.is_object() {
             match self.stage() {
                 Ok(stage) => stage.discard(),
                 Err(fault) => tracing::warn!(%fault, "the parts of an upload were left behind"),
             }
+        } else {
+            // Not opened: that would make the file anew.
+            self.store.remove_stage(&self.session.id);
         }
     }
 
@@ -147,7 +156,10 @@ impl Writer {
             let stage = match (self.saved.take(), self.guard.take()) {
                 (Some(saved), _) => Stage::resume(&self.store, id, writer, saved)?,
                 (None, Some(hasher)) => Stage::reopen(&self.store, id, hasher)?,
-                (None, None) => Stage::open(&self.store, id, writer, self.algorithm)?,
+                (None, None) => {
+                    let bucket = self.bucket.as_ref();
+                    Stage::open(&self.store, id, bucket, writer, self.algorithm)?
+                }
             };
             self.session.set_held_bytes(stage.held_bytes());
             self.stage = Some(stage);

@@ -50,7 +50,7 @@ impl Registry {
                 },
             };
             let session = self.sessions.restore(upload.id, owner);
-            if self.store.objects().is_some() {
+            if self.bucket_for(&session.repository).is_some() {
                 self.take_up(&session.id)?;
             } else if let Some(file) = staged.remove(&session.id) {
                 if file.is_linked {
@@ -83,7 +83,7 @@ impl Registry {
         }
         let mut ended = Vec::new();
         for digest in removals {
-            if self.is_known(&digest)? || self.store.unpublish(&digest) {
+            if self.is_kept_as_file(&digest)? || self.store.unpublish(&digest) {
                 ended.push(digest);
             }
         }
@@ -103,12 +103,21 @@ impl Registry {
         })
     }
 
+    /// Whether a row wants a file of this digest: a blob that is no object, or a manifest's copy.
+    pub(super) fn is_kept_as_file(&self, digest: &Digest) -> Result<bool, Fault> {
+        self.database.read(|tx| {
+            let is_file =
+                meta::blobs::exists(tx, digest)? && meta::objects::key(tx, digest)?.is_none();
+            Ok::<_, Fault>(is_file || meta::manifests::exists_anywhere(tx, digest)?)
+        })
+    }
+
     /// The process died while it published a staged file. If the row was not committed, nobody was
     /// told that the blob exists, and no row will ever account for the file: take it back.
     fn settle_publication(&self, file: &StagedFile) -> Result<(), Fault> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let digest = self.store.staged_digest(&file.upload, algorithm)?;
-            if !self.is_known(&digest)? {
+            if !self.is_kept_as_file(&digest)? {
                 self.store.unpublish(&digest);
             }
         }

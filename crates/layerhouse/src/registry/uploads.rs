@@ -218,7 +218,7 @@ impl Registry {
 
     /// A session belongs to its repository and to who opened it; for all others it does not exist.
     fn session(&self, push: &Granted<Push>, id: &UploadId) -> Result<Option<Arc<Session>>, Fault> {
-        let session = if self.store.objects().is_some() {
+        let session = if self.bucket_for(push.repository()).is_some() {
             self.take_up(id)?
         } else {
             self.sessions.get(id)
@@ -236,8 +236,9 @@ impl Registry {
             return Err(PushChunkError::Unknown);
         }
         session.touch(self.clock.moment());
-        let writer = Writer::new(&self.store, session, guard, Algorithm::Sha256);
-        if self.store.objects().is_some() {
+        let bucket = self.bucket_for(&session.repository);
+        let writer = Writer::new(&self.store, bucket, (session, guard), Algorithm::Sha256);
+        if writer.is_object() {
             return self.claim(writer).await;
         }
         Ok(writer)
@@ -396,7 +397,8 @@ impl Registry {
         let session = self.open_session(push)?;
         let id = session.id.clone();
         let guard = session.try_write().expect("nobody else knows the session");
-        let writer = Writer::new(&self.store, session, guard, claimed.algorithm()).within(room);
+        let (bucket, algorithm) = (self.bucket_for(push.repository()), claimed.algorithm());
+        let writer = Writer::new(&self.store, bucket, (session, guard), algorithm).within(room);
         let result = match self.append(writer, chunk, body).await {
             Ok(writer) => self.publish(push, writer, claimed).await,
             Err(error) => Err(error.into()),
@@ -405,7 +407,7 @@ impl Registry {
         if let Some(session) = self.sessions.get(&id)
             && let Some(guard) = session.try_write()
         {
-            let writer = Writer::new(&self.store, session, guard, claimed.algorithm());
+            let writer = Writer::new(&self.store, bucket, (session, guard), algorithm);
             self.end(writer).await;
         }
         result
@@ -515,10 +517,7 @@ impl Registry {
             self.end(writer).await;
             return Err(error);
         }
-        let is_known = self
-            .database
-            .read(|tx| meta::blobs::exists(tx, blob.digest()));
-        if matches!(is_known, Ok(false)) {
+        if matches!(self.is_kept_as_file(blob.digest()), Ok(false)) {
             // No row says that the bytes exist, so they must not stay.
             let (store, digest) = (Arc::clone(&self.store), blob.digest().clone());
             blocking(move || store.unpublish(&digest)).await?;
@@ -549,9 +548,12 @@ impl Registry {
                     Some(writer) if meta::uploads::close_claimed(tx, &id, writer)? => {}
                     Some(_) => return Err(RecordError::Lost),
                 }
-                meta::blobs::put(tx, &digest, size_bytes, now)?;
-                if let Some(key) = &key {
-                    meta::objects::point(tx, &digest, key, now.after(REPLACED_KEPT))?;
+                let is_new = meta::blobs::put(tx, &digest, size_bytes, now)?;
+                let due = now.after(REPLACED_KEPT);
+                match key.as_deref() {
+                    key if !is_new => meta::objects::put(tx, &digest, key, due)?,
+                    Some(key) => meta::objects::point(tx, &digest, key, due)?,
+                    None => {}
                 }
                 let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
                 if let Some(teller) = &teller {
@@ -638,7 +640,7 @@ impl Registry {
         let Some(purging) = self.limits.purging else {
             return 0;
         };
-        if self.store.objects().is_some()
+        if self.store.has_buckets()
             && let Err(fault) = self.take_up_all()
         {
             tracing::warn!(%fault, "abandoned uploads are purged later");
@@ -665,8 +667,9 @@ impl Registry {
             if purging.is_dry_run {
                 continue;
             }
-            let mut writer = Writer::new(&self.store, session, guard, Algorithm::Sha256);
-            if self.store.objects().is_some() {
+            let bucket = self.bucket_for(&session.repository);
+            let mut writer = Writer::new(&self.store, bucket, (session, guard), Algorithm::Sha256);
+            if writer.is_object() {
                 // Another process may write to it right now.
                 match self.claim(writer).await {
                     Ok(claiming) => writer = claiming,

@@ -15,7 +15,7 @@ use layerhouse_oci::manifest::Manifest;
 
 use crate::blobs::layout::Layout;
 use crate::blobs::objects::Objects;
-use crate::blobs::objects::settings::Bucket;
+use crate::blobs::objects::settings::Buckets;
 use crate::blobs::survey::LinkFile;
 use crate::blobs::{OpenError, Store};
 use crate::config::meaning::Config;
@@ -135,22 +135,21 @@ impl fmt::Display for Report {
 /// # Errors
 /// The directory is in use, is not ours, or cannot be read.
 pub fn verify(root: &Path, database: Option<&Place>) -> Result<Report, OpenError> {
-    verify_with(root, database, None)
+    verify_with(root, database, &Buckets::default())
 }
 
-/// The same for what a configuration names: directory, database and bucket.
+/// The same for what a configuration names: directory, database and buckets.
 ///
 /// # Errors
-/// As [`verify`], or the bucket cannot be read.
+/// As [`verify`], or a bucket cannot be read.
 pub fn verify_configured(config: &Config) -> Result<Report, OpenError> {
-    let (database, bucket) = (config.database.as_ref(), config.bucket.as_ref());
-    verify_with(&config.root, database, bucket)
+    verify_with(&config.root, config.database.as_ref(), &config.buckets)
 }
 
 fn verify_with(
     root: &Path,
     database: Option<&Place>,
-    bucket: Option<&Bucket>,
+    buckets: &Buckets,
 ) -> Result<Report, OpenError> {
     let layout = Layout::new(root);
     if database.is_none() && !layout.database().exists() {
@@ -163,7 +162,7 @@ fn verify_with(
         )
         .into());
     }
-    let store = Store::open_with(root, bucket, Steps::default(), Health::default(), 0, 0)?;
+    let store = Store::open_with(root, buckets, Steps::default(), Health::default(), 0, 0)?;
     let (steps, health) = (Steps::default(), Health::default());
     let database = match database {
         None => Database::open_current(&store.layout().database(), steps, health)?,
@@ -177,9 +176,12 @@ fn verify_with(
         check_rows(tx, &store, &mut report)?;
         check_queues(tx, &mut report)?;
         check_files(tx, &store, &mut report)?;
+        for objects in store.buckets() {
+            check_objects(tx, objects, &mut report)?;
+        }
         match store.objects() {
             // No link files are kept beside a bucket.
-            Some(objects) => check_objects(tx, objects, &mut report),
+            Some(_) => Ok(()),
             None => check_links(tx, &store, &mut report),
         }
     });
@@ -207,8 +209,18 @@ fn check_rows(
             }
         }
         let key = meta::objects::key(tx, &blob.digest)?;
-        if let (Some(key), Some(objects)) = (key, store.objects()) {
-            return check_object(objects, &key, &blob, report);
+        if let Some(key) = key {
+            if let Some(objects) = store.objects_of(&key) {
+                return check_object(objects, &key, &blob, report);
+            }
+            report.find(
+                "I1",
+                format!(
+                    "blob {} is in no bucket that is configured: {key}",
+                    blob.digest
+                ),
+            );
+            return Ok(());
         }
         let found_bytes = store.open_blob(&blob.digest)?.map(|file| file.size_bytes());
         if found_bytes.is_some_and(|found_bytes| found_bytes != blob.size_bytes) {

@@ -14,7 +14,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::settings::PART_BYTES_MAX;
 use super::stage::PARTS_MAX;
-use super::{Objects, path_of, unreachable};
+use super::{Objects, unreachable};
 use crate::blobs::stage::VerifiedBlob;
 use crate::fault::{Fault, FaultKind};
 
@@ -163,7 +163,7 @@ impl Copying {
             (**multipart).to_owned(),
         );
         async move {
-            let path = path_of(&key);
+            let path = objects.path_of(&key);
             let put = objects
                 .store
                 .put_part(&path, &multipart, number, content.into());

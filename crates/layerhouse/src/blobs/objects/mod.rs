@@ -1,8 +1,9 @@
 //! Bytes as objects of a store that others keep: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage.
 //!
 //! An object's key is an id that is used once, and the row says which blob it is: nothing is copied or renamed
-//! when an upload is finished, nothing is listed to find a blob, and no two writers meet at a key. Calls block
-//! like those of the files, but for those that `async` says of.
+//! when an upload is finished, nothing is listed to find a blob, and no two writers meet at a key. A key says which
+//! bucket it is in: `//archive/images/…` is `images/…` in the one that is called `archive`, and one that does not begin
+//! with `//` is in the one without a name. Calls block like those of the files, but for those that `async` says of.
 
 mod copy;
 pub(crate) mod read;
@@ -40,6 +41,8 @@ const MARK: &str = "layerhouse/registry";
 
 /// The objects of one registry, in one bucket.
 pub(crate) struct Objects {
+    /// `//archive/`: what keys of it begin with, and objects in it do not; empty for the bucket without a name.
+    prefix: String,
     store: Box<dyn service::Store>,
     bucket: Bucket,
     attributes: Attributes,
@@ -76,7 +79,7 @@ impl Objects {
     ///
     /// # Errors
     /// What is said of it cannot be.
-    pub(crate) fn open(bucket: &Bucket) -> Result<Self, Fault> {
+    pub(crate) fn open(name: Option<&str>, bucket: &Bucket) -> Result<Self, Fault> {
         let mut attributes = Attributes::new();
         if let Service::S3(s3) = &bucket.service
             && let Some(class) = &s3.storage_class
@@ -88,6 +91,7 @@ impl Objects {
             Err(_) => Threads::Own(own_runtime()?),
         };
         Ok(Self {
+            prefix: name.map(prefix_of).unwrap_or_default(),
             store: service::open(bucket)?,
             bucket: bucket.clone(),
             attributes,
@@ -160,7 +164,7 @@ impl Objects {
     /// # Errors
     /// The store does not take it.
     pub(crate) fn set_mark(&self, id: &str) -> Result<(), Fault> {
-        let key: String = self.path(MARK).into();
+        let key = self.key_at(&self.path(MARK));
         self.put(&key, vec![Bytes::from(format!("{id}\n"))])
     }
 
@@ -175,6 +179,11 @@ impl Objects {
             Some(Ok(_)) => Ok(true),
             Some(Err(error)) => Err(unreachable("listing objects", error)),
         }
+    }
+
+    /// What it is called; `None` for the one without a name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        bucket_of(&self.prefix)
     }
 
     /// The bucket, as a person names it.
@@ -196,17 +205,32 @@ impl Objects {
     }
 
     fn key(&self, name: &str) -> String {
-        self.path(&format!("{OWN}/{name}")).into()
+        self.key_at(&self.path(&format!("{OWN}/{name}")))
+    }
+
+    /// The key of what is there in the bucket.
+    fn key_at(&self, path: &Path) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    /// A key as the bucket has it.
+    pub(crate) fn in_bucket<'a>(&self, key: &'a str) -> &'a str {
+        key.strip_prefix(&self.prefix).unwrap_or(key)
     }
 
     /// A key without the root that the operator named.
     pub(crate) fn below_root<'a>(&self, key: &'a str) -> &'a str {
+        let key = self.in_bucket(key);
         let below = key.strip_prefix(self.path("").as_ref()).unwrap_or(key);
         below.trim_start_matches('/')
     }
 
     fn path(&self, below: &str) -> Path {
-        path_of(&format!("{}/{below}", self.bucket.root))
+        verbatim(&format!("{}/{below}", self.bucket.root))
+    }
+
+    fn path_of(&self, key: &str) -> Path {
+        verbatim(self.in_bucket(key))
     }
 
     /// How long an object is; `None` if there is none.
@@ -214,7 +238,7 @@ impl Objects {
     /// # Errors
     /// The store does not answer.
     pub(crate) fn size_bytes(&self, key: &str) -> Result<Option<u64>, Fault> {
-        match self.wait(self.store.head(&path_of(key))) {
+        match self.wait(self.store.head(&self.path_of(key))) {
             Ok(found) => Ok(Some(found.size)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(unreachable("looking at an object", error)),
@@ -231,7 +255,7 @@ impl Objects {
             ..PutOptions::default()
         };
         let payload = PutPayload::from_iter(content);
-        self.wait(self.store.put_opts(&path_of(key), payload, options))
+        self.wait(self.store.put_opts(&self.path_of(key), payload, options))
             .map(drop)
             .map_err(|error| unreachable("writing an object", error))
     }
@@ -241,7 +265,7 @@ impl Objects {
             attributes: self.attributes.clone(),
             ..PutMultipartOptions::default()
         };
-        let path = path_of(key);
+        let path = self.path_of(key);
         self.wait(self.store.create_multipart_opts(&path, options))
             .map_err(|error| unreachable("beginning an object", error))
     }
@@ -253,7 +277,7 @@ impl Objects {
         number: usize,
         content: Vec<Bytes>,
     ) -> Result<Option<String>, Fault> {
-        let (path, multipart) = (path_of(key), multipart.to_owned());
+        let (path, multipart) = (self.path_of(key), multipart.to_owned());
         let payload = PutPayload::from_iter(content);
         let put = self.store.put_part(&path, &multipart, number, payload);
         match self.wait(put) {
@@ -270,7 +294,7 @@ impl Objects {
         parts: Vec<String>,
         size_bytes: u64,
     ) -> Result<bool, Fault> {
-        let (path, multipart) = (path_of(key), multipart.to_owned());
+        let (path, multipart) = (self.path_of(key), multipart.to_owned());
         let parts = parts.into_iter().map(|content_id| PartId { content_id });
         let ending = self
             .store
@@ -285,7 +309,7 @@ impl Objects {
 
     /// Gives parts up, which cost their space until then.
     fn give_up(&self, key: &str, multipart: &str) {
-        let (path, multipart) = (path_of(key), multipart.to_owned());
+        let (path, multipart) = (self.path_of(key), multipart.to_owned());
         match self.wait(self.store.abort_multipart(&path, &multipart)) {
             Ok(()) | Err(Error::NotFound { .. }) => {}
             Err(error) => tracing::warn!(key, %error, "the parts of an upload were left behind"),
@@ -297,14 +321,16 @@ impl Objects {
     /// # Errors
     /// The store does not answer at all.
     pub(crate) fn remove(&self, keys: &[String]) -> Result<Vec<String>, Fault> {
-        let paths: Vec<_> = keys.iter().map(|key| Ok(path_of(key))).collect();
+        let paths: Vec<_> = keys.iter().map(|key| Ok(self.path_of(key))).collect();
         self.wait(async {
             let mut removing = self.store.delete_stream(stream::iter(paths).boxed());
             let (mut gone, mut failed) = (Vec::new(), None);
             while let Some(removed) = removing.next().await {
                 match removed {
-                    Ok(path) => gone.push(path.into()),
-                    Err(Error::NotFound { path, .. }) => gone.push(path),
+                    Ok(path) => gone.push(self.key_at(&path)),
+                    Err(Error::NotFound { path, .. }) => {
+                        gone.push(format!("{}{path}", self.prefix));
+                    }
                     Err(error) => failed = Some(error),
                 }
             }
@@ -332,7 +358,7 @@ impl Objects {
         let next = |error| unreachable("listing objects", error);
         while let Some(found) = self.wait(listing.try_next()).map_err(next)? {
             see(Found {
-                key: found.location.into(),
+                key: self.key_at(&found.location),
                 size_bytes: found.size,
                 written_at: Timestamp(found.last_modified.timestamp_millis()),
             })?;
@@ -345,7 +371,7 @@ impl Objects {
     /// # Errors
     /// There are no keys to sign it with.
     pub(crate) async fn address(&self, key: &str) -> Result<String, Fault> {
-        let path = path_of(key);
+        let path = self.path_of(key);
         let signing = self
             .store
             .signed_url(http::Method::GET, &path, REDIRECT_VALID);
@@ -372,8 +398,19 @@ fn own_runtime() -> Result<Runtime, Fault> {
 
 /// The key as it is: made from a path, it would be escaped where S3 advises against a character of the root, which
 /// registry:2 does not do.
-fn path_of(key: &str) -> Path {
+fn verbatim(key: &str) -> Path {
     Path::parse(key).unwrap_or_else(|_| Path::from(key))
+}
+
+fn prefix_of(name: &str) -> String {
+    format!("//{name}/")
+}
+
+/// The bucket that a key is in, by its name; `None` for the one without.
+pub(crate) fn bucket_of(key: &str) -> Option<&str> {
+    key.strip_prefix("//")
+        .and_then(|rest| rest.split_once('/'))
+        .map(|(name, _)| name)
 }
 
 /// The store does not answer, or not as it should: whatever it is, it is not ours to mend.

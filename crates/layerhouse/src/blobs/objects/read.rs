@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
-use super::{Objects, path_of, unreachable};
+use super::{Objects, unreachable};
 use crate::fault::{Fault, FaultKind};
 
 /// The bytes of an object, on their way. Dropped, the store is told to stop; not asked, it sends no more than
@@ -80,7 +80,7 @@ impl Objects {
             range: Some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
-        match self.store.get_opts(&path_of(key), options).await {
+        match self.store.get_opts(&self.path_of(key), options).await {
             Ok(found) => Ok(Some(ObjectReader {
                 stream: found.into_stream(),
                 remaining_bytes,
@@ -96,7 +96,7 @@ impl Objects {
     /// The store does not answer.
     pub(crate) fn read_whole(&self, key: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Fault> {
         let read = async {
-            let found = self.store.get(&path_of(key)).await?;
+            let found = self.store.get(&self.path_of(key)).await?;
             if bytes_max < found.meta.size {
                 return Ok(None);
             }
@@ -126,7 +126,7 @@ impl Objects {
 
     pub(super) fn hash(&self, key: &str, algorithm: Algorithm) -> Result<Option<Hasher>, Fault> {
         let read = async {
-            let mut stream = self.store.get(&path_of(key)).await?.into_stream();
+            let mut stream = self.store.get(&self.path_of(key)).await?.into_stream();
             let mut hasher = Hasher::new(algorithm);
             while let Some(bytes) = stream.try_next().await? {
                 hasher.update(&bytes);

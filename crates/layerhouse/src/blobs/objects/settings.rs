@@ -1,5 +1,6 @@
 //! What is said of the object store that bytes are in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -25,6 +26,15 @@ pub(crate) struct Bucket {
     pub(crate) part_bytes: u64,
     /// Pulls are sent to the store itself.
     pub(crate) redirects: bool,
+}
+
+/// Where blobs go that do not become files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Buckets {
+    /// Where all go that go to no other; absent, these are files of the data directory.
+    pub(crate) default: Option<Bucket>,
+    /// By their names, which keys begin with.
+    pub(crate) named: BTreeMap<String, Bucket>,
 }
 
 /// Who keeps the bucket.

@@ -61,6 +61,24 @@ struct State {
     hash: Vec<u8>,
 }
 
+impl Saved {
+    /// The key that it was written to.
+    ///
+    /// # Errors
+    /// What was written down is not what we write.
+    pub(crate) fn key(&self) -> Result<String, Fault> {
+        self.read().map(|state| state.key)
+    }
+
+    fn read(&self) -> Result<State, Fault> {
+        serde_json::from_slice(&self.state).map_err(|_| damaged())
+    }
+}
+
+fn damaged() -> Fault {
+    Fault::plain(FaultKind::Damaged, "the state of an upload is damaged")
+}
+
 /// Where a stage stood: parts and tail.
 #[derive(Clone, Debug)]
 pub(crate) struct Mark {
@@ -94,8 +112,7 @@ impl ObjectStage {
         writer: Option<&str>,
         saved: Saved,
     ) -> Result<(Self, Hasher), Fault> {
-        let damaged = || Fault::plain(FaultKind::Damaged, "the state of an upload is damaged");
-        let written: State = serde_json::from_slice(&saved.state).map_err(|_| damaged())?;
+        let written = saved.read()?;
         let hasher = Hasher::restore(&written.hash).ok_or_else(damaged)?;
         // Until there are parts, nothing is under a key: two who believe that they are the writer do not meet there.
         // Azure gives parts that belong together no name.

@@ -14,7 +14,7 @@ use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::tag::Tag;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::{Objects, path_of, unreachable};
+use super::{Objects, unreachable};
 use crate::blobs::survey::{LINK_BYTES_MAX, Strange, TagFiles};
 use crate::fault::{Fault, FaultKind};
 
@@ -228,7 +228,7 @@ impl Objects {
 
     async fn read_small(&self, key: &str, bytes_max: u64) -> Result<Small, Fault> {
         let read = async {
-            let found = self.store.get(&path_of(key)).await?;
+            let found = self.store.get(&self.path_of(key)).await?;
             if bytes_max < found.meta.size {
                 return Ok(Small::TooLarge(found.meta.size));
             }

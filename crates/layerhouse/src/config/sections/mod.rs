@@ -23,4 +23,5 @@ pub(super) mod storage;
 mod storage_azure;
 mod storage_gcs;
 mod storage_s3;
+pub(super) mod stores;
 pub(super) mod tls;

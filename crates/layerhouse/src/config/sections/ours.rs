@@ -26,13 +26,16 @@ pub(in crate::config) fn database(ours: &Section<'_>) -> Option<Place> {
         .ok()
 }
 
-pub(in crate::config) fn limits(ours: &Section<'_>, purging: Option<Purging>) -> Limits {
+pub(in crate::config) fn limits(
+    ours: &Section<'_>,
+    storage: &Section<'_>,
+    purging: Option<Purging>,
+) -> Limits {
     let uploads = ours.section("uploads");
     let uploads_max = uploads.number("max", 4096);
     if uploads_max < 1 {
         uploads.refuse("max", "must be at least 1");
     }
-    let storage = ours.section("storage");
     let limits = Limits {
         uploads_max: usize::try_from(uploads_max).unwrap_or(1),
         held_bytes_max: uploads.size("held", 1 << 40),

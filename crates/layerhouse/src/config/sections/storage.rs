@@ -50,21 +50,7 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
     }
     let redirect = storage.section("redirect");
     let redirects = !redirect.flag("disable", false);
-    let mut bucket = None;
-    for driver in S3_NAMES {
-        if storage.chooses(driver) {
-            chosen.push(driver);
-            bucket = Some(storage_s3::read(&storage.section(driver), redirects));
-        }
-    }
-    if storage.chooses("gcs") {
-        chosen.push("gcs");
-        bucket = Some(storage_gcs::read(&storage.section("gcs"), redirects));
-    }
-    if storage.chooses("azure") {
-        chosen.push("azure");
-        bucket = Some(storage_azure::read(&storage.section("azure"), redirects));
-    }
+    let bucket = self::bucket(&storage, redirects, &mut chosen);
     for (driver, what) in OTHER_DRIVERS {
         if !storage.chooses(driver) {
             continue;
@@ -124,6 +110,30 @@ pub(in crate::config) fn read(root: &Section<'_>, has_file: bool, needs_driver: 
         is_read_only: maintenance.section("readonly").flag("enabled", false),
         purging: purging(&maintenance.section("uploadpurging")),
     }
+}
+
+/// The bucket of the driver that is chosen, whose names are added to those that are.
+pub(super) fn bucket(
+    storage: &Section<'_>,
+    redirects: bool,
+    chosen: &mut Vec<&'static str>,
+) -> Option<Bucket> {
+    let mut bucket = None;
+    for driver in S3_NAMES {
+        if storage.chooses(driver) {
+            chosen.push(driver);
+            bucket = Some(storage_s3::read(&storage.section(driver), redirects));
+        }
+    }
+    if storage.chooses("gcs") {
+        chosen.push("gcs");
+        bucket = Some(storage_gcs::read(&storage.section("gcs"), redirects));
+    }
+    if storage.chooses("azure") {
+        chosen.push("azure");
+        bucket = Some(storage_azure::read(&storage.section("azure"), redirects));
+    }
+    bucket
 }
 
 fn purging(section: &Section<'_>) -> Option<Purging> {

@@ -47,7 +47,7 @@ impl Registry {
         place: PathBuf,
         copies: bool,
     ) -> Result<Created, BackupError> {
-        if self.store.objects().is_some() {
+        if self.store.has_buckets() {
             let what = "the blobs are objects of a bucket, which a backup here would not have: let the store \
                         keep versions of them, and copy the database (docs/how-to/object-storage.md)";
             return Err(BackupError::Place(what.to_owned()));

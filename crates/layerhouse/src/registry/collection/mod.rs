@@ -227,7 +227,7 @@ impl Registry {
 
     /// Whether the objects of the bucket are to be listed now: once a day.
     fn lists_objects(&self, how: How) -> Result<bool, Fault> {
-        if self.store.objects().is_none() {
+        if !self.store.has_buckets() {
             return Ok(false);
         }
         let now = self.clock.now();
@@ -464,10 +464,10 @@ impl Registry {
         removed: Vec<Digest>,
         _held: (Vec<Lease>, OwnedRwLockWriteGuard<()>),
     ) -> Result<(), Fault> {
-        // The same bytes may be a manifest's.
+        // The same bytes may be a manifest's, or were pushed again.
         let mut gone = Vec::new();
         for digest in &removed {
-            if !self.is_known(digest)? {
+            if !self.is_kept_as_file(digest)? {
                 gone.push(digest.clone());
             }
         }

@@ -367,7 +367,7 @@ impl Fetch {
             }
         };
         self.arrival.verified();
-        if self.registry.store.objects().is_some() {
+        if self.registry.bucket_for(&source.copy).is_some() {
             // A bucket that is slow keeps nobody from what the upstream has.
             drop(turn);
         }
@@ -378,7 +378,13 @@ impl Fetch {
     async fn publish(&self, stage: Stage, blob: VerifiedBlob) -> Result<(), Fault> {
         let (registry, source) = (&self.registry, &self.source);
         // Nobody knows its key yet, so nobody is kept waiting for it.
-        let key = stage.copy_to_object(&blob, self.arrival.stopped()).await?;
+        let key = match registry.bucket_for(&source.copy) {
+            Some(bucket) => {
+                let stop = self.arrival.stopped();
+                Some(stage.copy_to_object(bucket, &blob, stop).await?)
+            }
+            None => None,
+        };
         let _lease = registry.leases.take(blob.digest()).await;
         if key.is_none() {
             let (store, published, mut stage) = (Arc::clone(&registry.store), blob.clone(), stage);
@@ -395,9 +401,12 @@ impl Fetch {
         let written = registry
             .database
             .write(move |tx| {
-                meta::blobs::put(tx, &digest, size_bytes, now)?;
-                if let Some(key) = &object {
-                    meta::objects::point(tx, &digest, key, now.after(REPLACED_KEPT))?;
+                let is_new = meta::blobs::put(tx, &digest, size_bytes, now)?;
+                let due = now.after(REPLACED_KEPT);
+                match object.as_deref() {
+                    key if !is_new => meta::objects::put(tx, &digest, key, due)?,
+                    Some(key) => meta::objects::point(tx, &digest, key, due)?,
+                    None => {}
                 }
                 let id = meta::repositories::find_or_create(tx, &copy, now)?;
                 meta::mirror::set_upstream(tx, id, &upstream, visibility)?;
@@ -419,7 +428,7 @@ impl Fetch {
         if let Some(key) = key {
             // If it is not known whether a row has it, it may be found among what is left over.
             if is_undone(&fault)
-                && let Some(objects) = registry.store.objects().cloned()
+                && let Some(objects) = registry.store.objects_of(&key).cloned()
             {
                 let removed = blocking(move || objects.remove(&[key])).await?;
                 if let Err(error) = removed {
@@ -428,10 +437,8 @@ impl Fetch {
             }
             return Err(fault);
         }
-        let is_known = registry
-            .database
-            .read(|tx| meta::blobs::exists(tx, blob.digest()));
-        if is_undone(&fault) && matches!(is_known, Ok(false)) {
+        let is_kept = registry.is_kept_as_file(blob.digest());
+        if is_undone(&fault) && matches!(is_kept, Ok(false)) {
             // No row says that the bytes exist, so they must not stay.
             blocking(move || store.unpublish(&digest)).await?;
         }

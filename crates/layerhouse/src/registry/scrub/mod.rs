@@ -17,7 +17,7 @@ use layerhouse_oci::digest::Digest;
 use pace::Pace;
 
 use super::objects::DAMAGED_KEPT;
-use super::objects::{Taking, check_bucket};
+use super::objects::{Taking, UNKNOWN_STORE, check_bucket};
 use super::{Registry, blocking};
 use crate::blobs::Store;
 use crate::blobs::read::FileVersion;
@@ -330,11 +330,12 @@ impl Registry {
         if let Some(key) = key {
             // A bucket that is gone, or another one, has no objects either.
             let (database, random) = (self.database.clone(), self.random.clone());
-            let objects = self.store.objects().cloned();
-            let checked = blocking(move || {
-                objects.map(|objects| check_bucket(&database, &random, &objects, Taking::EmptyOnly))
-            });
-            if let Some(Err(fault)) = checked.await? {
+            let Some(objects) = self.store.objects_of(&key).cloned() else {
+                return Ok(Verdict::Unreadable(UNKNOWN_STORE.to_owned()));
+            };
+            let checked =
+                blocking(move || check_bucket(&database, &random, &objects, Taking::EmptyOnly));
+            if let Err(fault) = checked.await? {
                 return if fault.kind() == FaultKind::Other {
                     Ok(Verdict::Unreadable(fault.to_string()))
                 } else {

@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::{Reading, SLICE_BYTES, Verdict, Version};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
-use crate::registry::objects::DAMAGED_KEPT;
+use crate::registry::objects::{DAMAGED_KEPT, UNKNOWN_STORE};
 use crate::registry::{Registry, blocking};
 
 impl Registry {
@@ -25,8 +25,8 @@ impl Registry {
         speed: u64,
         hashed_bytes: &mut u64,
     ) -> Result<Result<Reading, String>, Fault> {
-        let Some(objects) = self.store.objects().cloned() else {
-            return Ok(Ok(Reading::Missing(Some(key))));
+        let Some(objects) = self.store.objects_of(&key).cloned() else {
+            return Ok(Err(UNKNOWN_STORE.to_owned()));
         };
         let asked = (Arc::clone(&objects), key.clone());
         let Some(size_bytes) = blocking(move || asked.0.size_bytes(&asked.1)).await?? else {

@@ -115,6 +115,24 @@ impl Bucket {
         )
     }
 
+    /// An entry of `layerhouse.stores` in YAML, on a line: a directory of this bucket, called so.
+    pub(crate) fn store(&self, name: &str, repositories: &str) -> String {
+        let address = self.address;
+        assert_eq!(self.kind, Kind::S3, "its keys are written here");
+        format!(
+            "{{name: {name}, repositories: {repositories}, redirect: {{disable: true}}, s3: {{bucket: {NAME}, \
+             region: us-east-1, accesskey: key, secretkey: secret, regionendpoint: 'http://{address}', \
+             chunksize: 5242880, rootdirectory: of/{name}}}}}"
+        )
+    }
+
+    /// The keys of all objects that are bytes of blobs in such a directory.
+    pub(crate) fn keys_of(&self, name: &str) -> Vec<String> {
+        let mut keys = self.keys();
+        keys.retain(|key| key.starts_with(&format!("of/{name}/")));
+        keys
+    }
+
     /// The same as variables, with pulls that come from us.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let said = [
