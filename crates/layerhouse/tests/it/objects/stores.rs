@@ -12,11 +12,17 @@ use crate::harness::server::Server;
 use crate::harness::transcript::Transcript;
 use crate::harness::transport::Transport;
 
+/// What keeps the harness from giving a server a bucket.
+const FILES: &str = "# Blobs are files, and in no s3: of all tests.";
 const AT_ONCE: &str = "collection: {grace: 0s, promise: 0s, undelete: 0s}";
 
 fn stores(entries: &[String], more: &str) -> String {
     let entries: Vec<String> = entries.iter().map(|entry| format!("  - {entry}")).collect();
     format!("layerhouse:\n  {more}\n  stores:\n{}", entries.join("\n"))
+}
+
+fn is_file(server: &Server, digest: &str) -> bool {
+    server.blob_path(digest).exists()
 }
 
 fn pulled(client: &Client, repository: &str, digest: &str) -> Vec<u8> {
@@ -63,14 +69,14 @@ fn each_repository_has_its_store() {
     );
     assert_eq!(bucket.open_parts(), 0);
     let server = transcript.servers().next().unwrap();
-    assert!(server.holds(&digest("other")) && !server.holds(&digest("fast")));
+    assert!(is_file(server, &digest("other")) && !is_file(server, &digest("fast")));
 }
 
 #[test]
 fn blobs_are_moved_while_they_are_pulled() {
     let bucket = Bucket::start();
     let more = format!("{AT_ONCE}\n  scrub: {{enabled: false}}");
-    let mut server = Server::configured(&format!("layerhouse:\n  {more}"));
+    let mut server = Server::configured(&format!("{FILES}\nlayerhouse:\n  {more}"));
     let whole = "0123456789".repeat(1_100_000);
     for (repository, tag, layer) in [
         ("ml/train", "large", &*whole),
@@ -82,7 +88,7 @@ fn blobs_are_moved_while_they_are_pulled() {
         push_image(&server.client, repository, tag, layer);
     }
     let (large, layer, shared) = (digest(&whole), digest("layer"), digest("shared"));
-    assert!(server.holds(&large) && server.holds(&layer));
+    assert!(is_file(&server, &large) && is_file(&server, &layer));
 
     server.reconfigure(&stores(&[bucket.store("cold", "[ml/**]")], &more));
     let client = server.client;
@@ -94,9 +100,9 @@ fn blobs_are_moved_while_they_are_pulled() {
     // What they were before goes with a collection, or an hour later; what repositories share stays, their config too.
     wait_until(&server, Duration::from_mins(2), || {
         assert_eq!(pulled(&client, "ml/train", &layer), b"layer");
-        !server.holds(&large) && !server.holds(&layer)
+        !is_file(&server, &large) && !is_file(&server, &layer)
     });
-    assert!(server.holds(&shared) && server.holds(&digest("another layer")));
+    assert!(is_file(&server, &shared) && is_file(&server, &digest("another layer")));
     assert_eq!(pulled(&client, "ml/train", &shared), b"shared");
 
     // From one bucket to another, and back to where all others are.
@@ -114,10 +120,10 @@ fn blobs_are_moved_while_they_are_pulled() {
     let client = server.client;
     wait_until(&server, Duration::from_mins(2), || {
         assert!(pulled(&client, "ml/train", &large) == whole.as_bytes());
-        bucket.keys().iter().all(|key| !key.starts_with("of/new/")) && server.holds(&large)
+        bucket.keys().iter().all(|key| !key.starts_with("of/new/")) && is_file(&server, &large)
     });
     // It has nothing any more, so it may go.
-    server.reconfigure(&format!("layerhouse:\n  {more}"));
+    server.reconfigure(&format!("{FILES}\nlayerhouse:\n  {more}"));
     assert!(pulled(&server.client, "ml/train", &large) == whole.as_bytes());
 }
 
@@ -130,14 +136,14 @@ fn what_is_pushed_again_elsewhere_is_there() {
     ));
     push_image(&server.client, "acme/web", "v1", "the same");
     let blob = digest("the same");
-    assert!(server.holds(&blob));
+    assert!(is_file(&server, &blob));
     push_image(&server.client, "ml/train", "v1", "the same");
     assert_eq!(bucket.keys_of("cold").len(), 2);
     let client = server.client;
-    wait_until(&server, Duration::from_mins(2), || !server.holds(&blob));
+    wait_until(&server, Duration::from_mins(2), || !is_file(&server, &blob));
     assert_eq!(pulled(&client, "acme/web", &blob), b"the same");
     push_image(&server.client, "acme/web", "v1", "the same");
-    assert!(server.holds(&blob));
+    assert!(is_file(&server, &blob));
     wait_until(&server, Duration::from_mins(2), || {
         bucket.keys_of("cold").is_empty()
     });
@@ -151,7 +157,7 @@ fn a_store_that_has_blobs_must_be_named() {
     let named = stores(&[bucket.store("cold", "[ml/**]")], "storage: {move: false}");
     let mut server = Server::configured(&named);
     push_blob(&server.client, "ml/train", "cold");
-    let refusal = server.refusal("");
+    let refusal = server.refusal(FILES);
     assert!(refusal.contains("blobs in the store cold"), "{refusal}");
     // Nor may it be another bucket.
     let other = Bucket::start();
@@ -212,4 +218,30 @@ fn damage_is_not_moved() {
     assert_eq!(moved, [b"sound"]);
     assert!(bucket.path(&key).exists() && bucket.holds(&sound) && !bucket.holds(&damaged));
     server.leave_unverified();
+}
+
+#[test]
+fn files_follow_into_the_bucket_that_is_named_later() {
+    let bucket = Bucket::start();
+    let mut server = Server::configured(FILES);
+    push_image(&server.client, "acme/web", "v1", "layer");
+    let layer = digest("layer");
+    assert!(is_file(&server, &layer));
+    let more =
+        format!("redirect: {{disable: true}}\nlayerhouse:\n  {AT_ONCE}\n  storage: {{move: true}}");
+    server.reconfigure(&bucket.configuration(&more));
+    let client = server.client;
+    wait_until(&server, Duration::from_mins(2), || {
+        assert_eq!(pulled(&client, "acme/web", &layer), b"layer");
+        bucket.holds(&layer) && !is_file(&server, &layer)
+    });
+    // Beside that bucket there may be others.
+    let entry = bucket.store("cold", "[acme/*]");
+    let more = format!("{more}\n  stores: [{entry}]");
+    server.reconfigure(&bucket.configuration(&more));
+    let client = server.client;
+    wait_until(&server, Duration::from_mins(2), || {
+        assert_eq!(pulled(&client, "acme/web", &layer), b"layer");
+        bucket.keys().len() == 2 && bucket.keys_of("cold").len() == 2
+    });
 }
