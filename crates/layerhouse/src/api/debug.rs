@@ -147,7 +147,7 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
     let (retention_tags, retention_manifests) = registry.retention_totals();
     Scrape {
         metrics: Arc::clone(&observers.metrics),
-        storage: Arc::clone(registry.storage_actions()),
+        storage: registry.storage_actions(),
         scrub: Arc::clone(registry.scrub_numbers()),
         collection: Arc::clone(registry.collection_numbers()),
         uploads_active: registry.uploads_active(),

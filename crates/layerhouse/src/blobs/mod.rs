@@ -28,7 +28,7 @@ use std::sync::Arc;
 use layerhouse_oci::digest::Algorithm;
 use layout::Layout;
 use objects::Objects;
-use objects::settings::Buckets;
+use objects::settings::{Bucket, Buckets};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 
 use crate::fault::{Fault, FaultKind};
@@ -54,6 +54,8 @@ pub(crate) struct Store {
     /// Where new blobs go, if not into files, and to no bucket that is named.
     objects: Option<Arc<Objects>>,
     named: BTreeMap<String, Arc<Objects>>,
+    /// What is asked of object stores, by their kinds.
+    asked: BTreeMap<&'static str, Arc<StorageActions>>,
     actions: Arc<StorageActions>,
 }
 
@@ -131,11 +133,13 @@ impl Store {
         }
         belonging::check_bucket(&layout, buckets.default.as_ref())?;
         let default = buckets.default.as_ref();
+        let mut asked = BTreeMap::<_, Arc<StorageActions>>::new();
+        let mut actions = |bucket: &Bucket| Arc::clone(asked.entry(bucket.driver()).or_default());
         let objects = default
-            .map(|bucket| Objects::open(None, bucket))
+            .map(|bucket| Objects::open(None, bucket, actions(bucket)))
             .transpose()?;
         let named = buckets.named.iter().map(|(name, bucket)| {
-            let objects = Objects::open(Some(name), bucket)?;
+            let objects = Objects::open(Some(name), bucket, actions(bucket))?;
             Ok((name.clone(), Arc::new(objects)))
         });
         let named = named.collect::<Result<_, Fault>>()?;
@@ -153,6 +157,7 @@ impl Store {
             open_files: open_files::OpenFiles::new(open_files_max),
             objects: objects.map(Arc::new),
             named,
+            asked,
             actions: Arc::default(),
         };
         store.refill_reserve();
@@ -199,6 +204,14 @@ impl Store {
     /// How long what is done here takes.
     pub(crate) fn actions(&self) -> &Arc<StorageActions> {
         &self.actions
+    }
+
+    /// The same, and of the object stores of each kind, by registry:2's name of the driver.
+    pub(crate) fn all_actions(&self) -> Vec<(&'static str, Arc<StorageActions>)> {
+        let own = [("filesystem", Arc::clone(&self.actions))];
+        let asked = self.asked.iter();
+        let asked = asked.map(|(driver, actions)| (*driver, Arc::clone(actions)));
+        own.into_iter().chain(asked).collect()
     }
 
     /// Whether the file system answers.

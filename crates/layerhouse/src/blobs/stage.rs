@@ -231,7 +231,9 @@ impl Stage {
     /// The disk is full or failed; the stage holds what it held before.
     pub(crate) fn append(&mut self, batch: &[Bytes]) -> Result<(), Fault> {
         let held_bytes = self.held_bytes();
-        let timed = self.store.actions.time(Action::Writer);
+        // Of an object, what is sent to its store is timed there.
+        let is_file = matches!(self.place, Place::File(_));
+        let timed = is_file.then(|| self.store.actions.time(Action::Writer));
         let written =
             self.store
                 .steps
@@ -322,7 +324,8 @@ impl Stage {
     /// # Errors
     /// The disk failed; the store takes no more writes.
     pub(crate) fn sync(&mut self) -> Result<(), Fault> {
-        let _timed = self.store.actions.time(Action::Writer);
+        let is_file = matches!(self.place, Place::File(_));
+        let _timed = is_file.then(|| self.store.actions.time(Action::Writer));
         self.store
             .steps
             .take("stage.sync")

@@ -43,7 +43,8 @@ impl Format {
 #[derive(Clone, Debug)]
 pub(crate) struct Scrape {
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) storage: Arc<StorageActions>,
+    /// By registry:2's name of the driver; the first is the data directory, which counts the bytes that came.
+    pub(crate) storage: Vec<(&'static str, Arc<StorageActions>)>,
     pub(crate) scrub: Arc<ScrubNumbers>,
     pub(crate) collection: Arc<CollectionNumbers>,
     pub(crate) uploads_active: u64,

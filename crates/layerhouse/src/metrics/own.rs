@@ -33,7 +33,10 @@ impl Scrape {
         writer.counter(
             "layerhouse_blob_received_bytes",
             "Bytes of blobs received and staged.",
-            self.storage.received_bytes(),
+            self.storage
+                .iter()
+                .map(|(_, actions)| actions.received_bytes())
+                .sum(),
         )?;
         writer.counter(
             "layerhouse_manifest_pulls",

@@ -68,8 +68,10 @@ impl Scrape {
         writer.histograms(
             "registry_storage_action_seconds",
             "The number of seconds that the storage action takes",
-            self.storage.read().map(|(action, durations)| {
-                ([("action", action), ("driver", "filesystem")], durations)
+            self.storage.iter().flat_map(|(driver, actions)| {
+                let labelled =
+                    |(action, durations)| ([("action", action), ("driver", *driver)], durations);
+                actions.read().map(labelled)
             }),
         )?;
         self.of_descriptors(writer)

@@ -1,27 +1,28 @@
-//! How long the disk takes, by registry:2's names for what is done to it.
+//! How long the disk and object stores take, by registry:2's names for what is done to them.
 
 use std::time::{Duration, Instant};
 
 use super::tally::{ACTION_BOUNDS, Counters, Distribution, Histogram};
 
-/// Something done to the disk.
+/// Something done to the disk, or asked of an object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// A link file or a manifest's copy is read.
+    /// A link file or a manifest's copy is read, or a small object.
     GetContent,
-    /// A link file or a manifest's copy is written.
+    /// A link file or a manifest's copy is written, or an object at once.
     PutContent,
-    /// A blob is opened, or a window of it read from the disk and not from the page cache.
+    /// A blob is opened, or a window of it read from the disk and not from the page cache; of an object, until its bytes
+    /// begin to come.
     Reader,
-    /// Bytes are staged, or made durable.
+    /// Bytes are staged, or made durable; a part of an object is sent.
     Writer,
-    /// The root is looked at.
+    /// The root is looked at, or an object.
     Stat,
     /// A directory is listed.
     List,
-    /// A staged blob gets its name.
+    /// A staged blob gets its name; parts become an object.
     Move,
-    /// A file is removed.
+    /// A file is removed, or objects together.
     Delete,
 }
 
@@ -36,7 +37,7 @@ pub(super) const ACTIONS: [&str; 8] = [
     "Delete",
 ];
 
-/// What was done to the disk of one data directory.
+/// What was done to the disk of one data directory, or asked of the stores of one kind.
 #[derive(Debug)]
 pub(crate) struct StorageActions {
     durations: [Histogram<11>; ACTIONS.len()],

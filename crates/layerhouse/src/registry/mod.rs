@@ -314,9 +314,9 @@ impl Registry {
         self.sessions.count() as u64
     }
 
-    /// What was done to the disk, and how long it took.
-    pub(crate) fn storage_actions(&self) -> &Arc<StorageActions> {
-        self.store.actions()
+    /// What was done to the disk and asked of object stores, by registry:2's name of the driver, and how long it took.
+    pub(crate) fn storage_actions(&self) -> Vec<(&'static str, Arc<StorageActions>)> {
+        self.store.all_actions()
     }
 
     /// What the scrub did since the start.

@@ -333,6 +333,23 @@ fn images_are_described_and_pulled() {
     assert_eq!(server.client.get("/ui/r/acme/web/-/tags").status, 200);
 }
 
+#[test]
+fn what_is_asked_of_the_store_is_timed() {
+    let bucket = Bucket::start();
+    let debug = "http: {debug: {addr: '127.0.0.1:0', prometheus: {enabled: true}}}";
+    let server = Server::configured(&bucket.configuration(&format!("{STREAMED}\n{debug}")));
+    let blob = push_blob(&server.client, "acme/web", "content");
+    push_blob(&server.client, "acme/web", content(11_000_000));
+    server.client.get(&format!("/v2/acme/web/blobs/{blob}"));
+    let told = server.debug().get("/metrics").text();
+    for action in ["PutContent", "Writer", "Reader"] {
+        let series = format!(
+            "registry_storage_action_seconds_count{{action=\"{action}\",driver=\"s3aws\"}}"
+        );
+        assert!(told.contains(&series), "{series}: {told}");
+    }
+}
+
 /// Lets time pass until something holds.
 pub(crate) fn wait_until(server: &Server, step: Duration, holds: impl Fn() -> bool) {
     let begin = Instant::now();

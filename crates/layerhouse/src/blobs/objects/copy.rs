@@ -17,6 +17,7 @@ use super::stage::PARTS_MAX;
 use super::{Objects, unreachable};
 use crate::blobs::stage::VerifiedBlob;
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::Action;
 
 /// Parts of one file on their way at once.
 const PARTS_AT_ONCE: usize = 4;
@@ -163,6 +164,7 @@ impl Copying {
             (**multipart).to_owned(),
         );
         async move {
+            let _timed = objects.actions.time(Action::Writer);
             let path = objects.path_of(&key);
             let put = objects
                 .store

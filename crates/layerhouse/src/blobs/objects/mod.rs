@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::{Action, StorageActions};
 
 /// How long a client may use an address that it was sent to: as with registry:2.
 const REDIRECT_VALID: Duration = Duration::from_mins(20);
@@ -44,6 +45,7 @@ pub(crate) struct Objects {
     /// `//archive/`: what keys of it begin with, and objects in it do not; empty for the bucket without a name.
     prefix: String,
     store: Box<dyn service::Store>,
+    actions: Arc<StorageActions>,
     bucket: Bucket,
     attributes: Attributes,
     runtime: Threads,
@@ -79,7 +81,11 @@ impl Objects {
     ///
     /// # Errors
     /// What is said of it cannot be.
-    pub(crate) fn open(name: Option<&str>, bucket: &Bucket) -> Result<Self, Fault> {
+    pub(crate) fn open(
+        name: Option<&str>,
+        bucket: &Bucket,
+        actions: Arc<StorageActions>,
+    ) -> Result<Self, Fault> {
         let mut attributes = Attributes::new();
         if let Service::S3(s3) = &bucket.service
             && let Some(class) = &s3.storage_class
@@ -93,6 +99,7 @@ impl Objects {
         Ok(Self {
             prefix: name.map(prefix_of).unwrap_or_default(),
             store: service::open(bucket)?,
+            actions,
             bucket: bucket.clone(),
             attributes,
             runtime,
@@ -238,6 +245,7 @@ impl Objects {
     /// # Errors
     /// The store does not answer.
     pub(crate) fn size_bytes(&self, key: &str) -> Result<Option<u64>, Fault> {
+        let _timed = self.actions.time(Action::Stat);
         match self.wait(self.store.head(&self.path_of(key))) {
             Ok(found) => Ok(Some(found.size)),
             Err(Error::NotFound { .. }) => Ok(None),
@@ -250,6 +258,7 @@ impl Objects {
     /// # Errors
     /// The store does not take it.
     pub(crate) fn put(&self, key: &str, content: Vec<Bytes>) -> Result<(), Fault> {
+        let _timed = self.actions.time(Action::PutContent);
         let options = PutOptions {
             attributes: self.attributes.clone(),
             ..PutOptions::default()
@@ -277,6 +286,7 @@ impl Objects {
         number: usize,
         content: Vec<Bytes>,
     ) -> Result<Option<String>, Fault> {
+        let _timed = self.actions.time(Action::Writer);
         let (path, multipart) = (self.path_of(key), multipart.to_owned());
         let payload = PutPayload::from_iter(content);
         let put = self.store.put_part(&path, &multipart, number, payload);
@@ -296,6 +306,7 @@ impl Objects {
     ) -> Result<bool, Fault> {
         let (path, multipart) = (self.path_of(key), multipart.to_owned());
         let parts = parts.into_iter().map(|content_id| PartId { content_id });
+        let _timed = self.actions.time(Action::Move);
         let ending = self
             .store
             .complete_multipart(&path, &multipart, parts.collect());
@@ -321,6 +332,7 @@ impl Objects {
     /// # Errors
     /// The store does not answer at all.
     pub(crate) fn remove(&self, keys: &[String]) -> Result<Vec<String>, Fault> {
+        let _timed = self.actions.time(Action::Delete);
         let paths: Vec<_> = keys.iter().map(|key| Ok(self.path_of(key))).collect();
         self.wait(async {
             let mut removing = self.store.delete_stream(stream::iter(paths).boxed());

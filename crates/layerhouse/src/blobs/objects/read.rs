@@ -13,6 +13,7 @@ use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use super::{Objects, unreachable};
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::Action;
 
 /// The bytes of an object, on their way. Dropped, the store is told to stop; not asked, it sends no more than
 /// its connection holds.
@@ -76,6 +77,7 @@ impl Objects {
                 remaining_bytes,
             }));
         }
+        let _timed = self.actions.time(Action::Reader);
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
             ..GetOptions::default()
@@ -95,6 +97,7 @@ impl Objects {
     /// # Errors
     /// The store does not answer.
     pub(crate) fn read_whole(&self, key: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let _timed = self.actions.time(Action::GetContent);
         let read = async {
             let found = self.store.get(&self.path_of(key)).await?;
             if bytes_max < found.meta.size {

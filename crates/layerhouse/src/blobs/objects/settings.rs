@@ -117,6 +117,15 @@ pub(crate) enum Encryption {
 }
 
 impl Bucket {
+    /// What registry:2 calls the driver.
+    pub(crate) fn driver(&self) -> &'static str {
+        match &self.service {
+            Service::S3(_) => "s3aws",
+            Service::Gcs(_) => "gcs",
+            Service::Azure(_) => "azure",
+        }
+    }
+
     /// Bucket and root, as a person names them.
     pub(crate) fn place(&self) -> String {
         let (name, root) = (&self.name, &self.root);
