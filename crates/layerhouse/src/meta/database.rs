@@ -218,6 +218,7 @@ impl Database {
     ) -> Result<Self, Fault> {
         let connector = Connector::new(place)?;
         let session = connector.connect()?;
+        session.try_transaction()?;
         prepare(&session, place)?;
         let seen = Seen::new();
         seen.look(&session)?;

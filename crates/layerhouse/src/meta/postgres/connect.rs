@@ -13,9 +13,6 @@ use super::{Place, Trust, words};
 use crate::fault::{Fault, FaultKind};
 use crate::trust;
 
-/// No statement takes longer, or somebody waits for nothing.
-const STATEMENT_SECONDS_MAX: u32 = 60;
-
 /// Opens connections to one place.
 #[derive(Clone)]
 pub(in crate::meta) struct Connector {
@@ -56,14 +53,7 @@ impl Connector {
         let (client, connection) = connected.map_err(fault)?;
         // Whoever waits for an answer is told when it ends.
         let connection = runtime.spawn(async move { drop(connection.await) });
-        // One that was begun and not ended would keep all replicas from writing.
-        let settings = format!(
-            "SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
-             SET idle_in_transaction_session_timeout = '15s'"
-        );
-        let session = Session::new(runtime, client, connection);
-        session.simple(&settings)?;
-        Ok(session)
+        Session::new(runtime, client, connection)
     }
 }
 

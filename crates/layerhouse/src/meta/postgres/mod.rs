@@ -6,8 +6,10 @@
 
 pub(super) mod connect;
 pub(super) mod pool;
+mod pooler;
 pub(crate) mod schema;
 pub(super) mod session;
+mod statement;
 #[cfg(test)]
 pub(super) mod tests;
 pub(super) mod values;

@@ -127,10 +127,13 @@ impl Pool {
     }
 
     fn connect(&self) -> Result<Session, Fault> {
-        // Who writes here does what a crash may take back.
-        let settings = "SET synchronous_commit = off";
-        let connected = self.connector.connect();
-        let connected = connected.and_then(|session| session.simple(settings).map(|_| session));
+        let connected = self.connector.connect().and_then(|session| {
+            // Who writes here does what a crash may take back. Where others would find it set, each waits for the disk.
+            if !session.is_pooled() {
+                session.simple("SET synchronous_commit = off")?;
+            }
+            Ok(session)
+        });
         let mut state = self.state();
         match &connected {
             Ok(_) => state.failed = None,

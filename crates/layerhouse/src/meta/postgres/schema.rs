@@ -44,8 +44,11 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
     }
     session.be_patient()?;
     loop {
+        let begin = session.beginning();
         let taken = session
-            .simple("BEGIN; UPDATE commits SET generation = generation + 1 RETURNING schema")
+            .simple(&format!(
+                "{begin}; UPDATE commits SET generation = generation + 1 RETURNING schema"
+            ))
             .and_then(|found| known(found.unwrap_or(0), place))?;
         let Some(step) = STEPS.get(taken) else {
             session.simple("ROLLBACK")?;

@@ -1,5 +1,6 @@
-//! One connection, with the statements that were prepared on it. Statements wait for their answers where they are
-//! called; those whose answers nobody needs are sent with the next one, for each wait is a way to the server and back.
+//! One connection, with the statements that were prepared on it, unless the server's is another one each time
+//! (`pooler.rs`). Statements wait for their answers where they are called; those whose answers nobody needs are sent
+//! with the next one, for each wait is a way to the server and back.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -8,10 +9,10 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
-use super::words;
+use super::statement::Ready;
+use super::{pooler, words};
 use crate::fault::{Fault, FaultKind};
 use crate::meta::transaction::{Kept, Value};
 
@@ -20,6 +21,19 @@ const TOGETHER_MAX: usize = 24;
 /// How long the end of a connection waits for the server to hear of it.
 const FAREWELL_MAX: Duration = Duration::from_millis(200);
 
+/// The first word of a transaction.
+pub(super) const BEGIN: &str = "BEGIN";
+
+/// How long a hung process, or a statement, may hold up others: `statement_timeout`, and
+/// `idle_in_transaction_session_timeout`. No statement takes longer than a minute, or somebody waits for nothing; a transaction
+/// that was begun and not ended would keep all replicas from writing.
+const BOUNDS: [&str; 2] = ["60s", "15s"];
+/// The same for the work of a start.
+const PATIENT: [&str; 2] = ["0", "5min"];
+/// Where the server may not be told, as of what is only read, it is not waited for much longer than that: a pooler that finds
+/// no server says nothing for as long as it is configured to.
+const SILENCE_MAX: Duration = Duration::from_secs(70);
+
 /// A connection to a database.
 pub(in crate::meta) struct Session {
     /// It runs where somebody waits for an answer, and what keeps the connection going with it.
@@ -27,29 +41,51 @@ pub(in crate::meta) struct Session {
     client: Option<Client>,
     connection: Option<JoinHandle<()>>,
     /// By their text, of which there are as many as the code has.
-    statements: RefCell<HashMap<&'static str, Statement>>,
+    statements: RefCell<HashMap<&'static str, Ready>>,
     /// What is sent with the next statement.
     waiting: RefCell<Vec<Waiting>>,
     /// Nothing more can be expected of it.
     is_broken: Cell<bool>,
+    /// The server's connection is any in each transaction: nothing is kept there.
+    is_pooled: bool,
+    /// What holds for each transaction that is begun, where it cannot be said once.
+    bounds: Cell<[&'static str; 2]>,
 }
 
 /// What nobody needs the answer of, unless it is refused.
 enum Waiting {
-    Statement(Statement, Vec<Kept>),
+    Statement(Ready, Vec<Kept>),
     Simple(String),
 }
 
 impl Session {
-    pub(super) fn new(runtime: Runtime, client: Client, connection: JoinHandle<()>) -> Self {
-        Self {
+    /// # Errors
+    /// The server does not answer.
+    pub(super) fn new(
+        runtime: Runtime,
+        client: Client,
+        connection: JoinHandle<()>,
+    ) -> Result<Self, Fault> {
+        let told = runtime.block_on(pooler::process_told(&client));
+        let mut session = Self {
             runtime: Some(runtime),
             client: Some(client),
             connection: Some(connection),
             statements: RefCell::default(),
             waiting: RefCell::default(),
             is_broken: Cell::new(false),
-        }
+            is_pooled: true,
+            bounds: Cell::new(BOUNDS),
+        };
+        // Said once, if whoever hears it is who the connection was promised.
+        let [statement, idle] = BOUNDS;
+        let settings = format!(
+            "SELECT 1, set_config('statement_timeout', '{statement}', false),
+                    set_config('idle_in_transaction_session_timeout', '{idle}', false)
+             WHERE pg_backend_pid() = {told}"
+        );
+        session.is_pooled = session.simple(&settings)?.is_none();
+        Ok(session)
     }
 
     fn client(&self) -> &Client {
@@ -71,14 +107,54 @@ impl Session {
         !self.is_broken() && self.simple("").is_ok()
     }
 
+    /// Whether the server's connection is another one in each transaction, for all that is known.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.is_pooled
+    }
+
+    /// What begins a transaction, with what is to hold in it: statements that begin with [`BEGIN`].
+    pub(super) fn beginning(&self) -> String {
+        if !self.is_pooled {
+            return BEGIN.to_owned();
+        }
+        let [statement, idle] = self.bounds.get();
+        format!(
+            "{BEGIN}; SET LOCAL statement_timeout = '{statement}'; \
+             SET LOCAL idle_in_transaction_session_timeout = '{idle}'"
+        )
+    }
+
+    /// Sees that a transaction can be made at all.
+    ///
+    /// # Errors
+    /// A pooler says that it takes single statements only (`pool_mode = statement`), or the server does not answer.
+    pub(in crate::meta) fn try_transaction(&self) -> Result<(), Fault> {
+        if !self.is_pooled {
+            return Ok(());
+        }
+        // In two messages: one would be a single statement to it.
+        let tried = self.simple(BEGIN).and_then(|_| self.simple("ROLLBACK"));
+        tried.map(drop).map_err(|fault| {
+            let doing = "beginning a transaction by way of the pooler that is before the database; it must be in \
+                         session mode or in transaction mode";
+            Fault::new(fault.kind(), doing, fault)
+        })
+    }
+
     /// Widens the bounds that keep a hung process from holding up others: for the work of a start.
     ///
     /// # Errors
     /// The server does not answer.
     pub(in crate::meta) fn be_patient(&self) -> Result<(), Fault> {
-        let settings =
-            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '5min'";
-        self.simple(settings).map(drop)
+        self.bounds.set(PATIENT);
+        if self.is_pooled {
+            return Ok(());
+        }
+        let [statement, idle] = PATIENT;
+        let settings = format!(
+            "SET statement_timeout = '{statement}'; SET idle_in_transaction_session_timeout = '{idle}'"
+        );
+        self.simple(&settings).map(drop)
     }
 
     /// The number of rows that a statement changed.
@@ -89,8 +165,7 @@ impl Session {
     ) -> Result<usize, Fault> {
         const DOING: &str = "changing the database";
         let statement = self.prepare(sql)?;
-        let parameters = references(&statement, values);
-        let changed = self.send(DOING, self.client().execute(&statement, &parameters))?;
+        let changed = self.send(DOING, statement.execute(self.client(), values))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
@@ -143,8 +218,7 @@ impl Session {
     ) -> Result<Vec<Row>, Fault> {
         const DOING: &str = "reading the database";
         let statement = self.prepare(sql)?;
-        let parameters = references(&statement, values);
-        self.send(DOING, self.client().query(&statement, &parameters))
+        self.send(DOING, statement.query(self.client(), values))
     }
 
     /// Statements without parameters, in one message; the first number that they answer.
@@ -167,41 +241,71 @@ impl Session {
     ) -> Result<T, Fault> {
         let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
         let runtime = self.runtime.as_ref().expect("it is there until the end");
-        if waiting.is_empty() {
-            return runtime
-                .block_on(last)
-                .map_err(|error| self.fault(doing, &error));
-        }
         let before = waiting.iter().map(|waiting| async move {
             match waiting {
                 Waiting::Simple(sql) => self.client().simple_query(sql).await.map(drop),
                 Waiting::Statement(statement, kept) => {
                     let values: Vec<Value<'_>> = kept.iter().map(Kept::value).collect();
-                    let parameters = references(statement, &values);
-                    let changed = self.client().execute(statement, &parameters).await;
+                    let changed = statement.execute(self.client(), &values).await;
                     changed.map(drop)
                 }
             }
         });
         // Each is sent when it is asked for the first time: in this order, and before the first answer comes.
-        let (before, last) = runtime.block_on(join(join_all(before), last));
+        let all = join(join_all(before), last);
+        let is_bounded = self.is_pooled && self.bounds.get() == BOUNDS;
+        let answered = runtime.block_on(async {
+            if is_bounded {
+                tokio::time::timeout(SILENCE_MAX, all).await
+            } else {
+                Ok(all.await)
+            }
+        });
+        let (before, last) = answered.map_err(|_| {
+            self.is_broken.set(true);
+            Fault::plain(FaultKind::Unavailable, "the database says nothing")
+        })?;
         for done in before {
             done.map_err(|error| self.fault("changing the database", &error))?;
         }
         last.map_err(|error| self.fault(doing, &error))
     }
 
-    /// Whether the server knows a statement.
+    /// Whether the server knows a statement, and takes it whole as well, with values of the types that it finds in it.
     #[cfg(test)]
     pub(in crate::meta) fn check(&self, sql: &'static str) -> Result<(), Fault> {
-        self.send("preparing", self.client().prepare(sql)).map(drop)
+        use tokio_postgres::types::Type;
+        let statement = self.send("preparing", self.client().prepare(sql))?;
+        let asked_for = super::statement::asked_for(sql);
+        assert_eq!(asked_for, statement.params().len(), "parameters of {sql}");
+        let values = statement.params().iter().map(|ty| match *ty {
+            Type::INT8 | Type::INT4 | Type::INT2 | Type::BOOL | Type::NUMERIC => Value::Int(1),
+            Type::BYTEA => Value::Bytes(b"1"),
+            _ => Value::Text("[]"),
+        });
+        let values: Vec<Value<'_>> = values.collect();
+        let whole = Ready::Whole(sql);
+        self.simple("BEGIN")?;
+        let ran = self.send("running", async {
+            match whole.query(self.client(), &values).await {
+                // The rows that are there do not let it: then it was understood.
+                Err(error) if says_no_to_rows(&error) => Ok(()),
+                ran => ran.map(drop),
+            }
+        });
+        self.simple("ROLLBACK")?;
+        ran
     }
 
-    fn prepare(&self, sql: &'static str) -> Result<Statement, Fault> {
+    fn prepare(&self, sql: &'static str) -> Result<Ready, Fault> {
+        if self.is_pooled {
+            return Ok(Ready::Whole(sql));
+        }
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.send("preparing", self.client().prepare(sql))?;
+        let prepared = self.send("preparing", self.client().prepare(sql))?;
+        let statement = Ready::Named(prepared);
         self.statements.borrow_mut().insert(sql, statement.clone());
         Ok(statement)
     }
@@ -230,10 +334,12 @@ impl Drop for Session {
     }
 }
 
-/// As many as the statement has: some that belong together are given more than they ask for.
-fn references<'a>(statement: &Statement, values: &'a [Value<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    let asked_for = values.iter().take(statement.params().len());
-    asked_for.map(|value| value as _).collect()
+/// A value that means nothing where it is used, or a constraint that is broken.
+#[cfg(test)]
+fn says_no_to_rows(error: &tokio_postgres::Error) -> bool {
+    error
+        .code()
+        .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23"))
 }
 
 /// Sorts an error of the server, or of the way to it, by what an operator can do about it.

@@ -2,9 +2,10 @@
 //! SQLite takes what comes: a number is written as the type that is asked for, and read from any that counts.
 
 use std::error::Error;
+use std::fmt::Write;
 
 use bytes::{BufMut, BytesMut};
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
+use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
 
 use crate::meta::transaction::Value;
 
@@ -99,6 +100,7 @@ impl ToSql for Value<'_> {
             (Self::Int(value), &Type::INT2) => out.put_i16(value.try_into()?),
             (Self::Int(value), &Type::BOOL) => out.put_u8(u8::from(value != 0)),
             (Self::Int(value), &Type::NUMERIC) => put_numeric(value, out),
+            (Self::Int(value), &Type::UNKNOWN) => write!(out, "{value}")?,
             (Self::Text(value), &Type::TEXT | &Type::VARCHAR | &Type::UNKNOWN) => {
                 // Text has no NUL there. No name has this one either, and it sorts where a NUL does.
                 let bytes = value.bytes().map(|byte| byte.max(1));
@@ -112,6 +114,14 @@ impl ToSql for Value<'_> {
 
     fn accepts(_: &Type) -> bool {
         true
+    }
+
+    /// What the server is to find the type of, it is told as a literal would be.
+    fn encode_format(&self, ty: &Type) -> Format {
+        match *ty {
+            Type::UNKNOWN => Format::Text,
+            _ => Format::Binary,
+        }
     }
 
     tokio_postgres::types::to_sql_checked!();

@@ -5,14 +5,13 @@ use std::sync::atomic::Ordering;
 
 use super::connect::Connector;
 use super::pool::TRUSTED;
-use super::session::Session;
+use super::session::{BEGIN, Session};
 use super::watch::Seen;
 use crate::clock::{Clock, Moment};
 use crate::fault::{Fault, FaultKind};
 use crate::meta::database::{Durability, Writer};
 use crate::meta::transaction::{Engine, Transaction};
 
-const BEGIN: &str = "BEGIN";
 /// Takes the turn of this replica; who holds it is waited for.
 const TURN: &str = "UPDATE commits SET generation = generation + 1 RETURNING generation";
 
@@ -107,10 +106,11 @@ impl Writer for PostgresWriter {
         if !self.session.as_ref().is_some_and(stands) {
             self.connect()?;
         }
+        let begin = self.session()?.beginning();
         self.waiting = match durability {
-            Durability::PowerCut => format!("{BEGIN}; {TURN}"),
+            Durability::PowerCut => format!("{begin}; {TURN}"),
             Durability::ProcessDeath | Durability::Remade => {
-                format!("{BEGIN}; SET LOCAL synchronous_commit = off; {TURN}")
+                format!("{begin}; SET LOCAL synchronous_commit = off; {TURN}")
             }
         };
         Ok(())
