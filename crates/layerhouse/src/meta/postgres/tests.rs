@@ -1,4 +1,5 @@
-//! Two replicas on one database, where `LAYERHOUSE_TEST_POSTGRES` says; without it there is nothing to ask.
+//! Two replicas on one database, where `LAYERHOUSE_TEST_POSTGRES` says; without it there is nothing to ask. They come by
+//! way of `LAYERHOUSE_TEST_PGBOUNCER`, if there is one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,9 @@ impl Prepared {
     }
 
     fn place(&self) -> Place {
-        let (server, _) = self.admin.rsplit_once('/').expect("a URL");
+        let pooler = std::env::var("LAYERHOUSE_TEST_PGBOUNCER");
+        let before = pooler.as_ref().unwrap_or(&self.admin);
+        let (server, _) = before.rsplit_once('/').expect("a URL");
         parse(&format!("{server}/{}", self.name))
     }
 
@@ -88,6 +91,30 @@ fn count_up(tx: &Transaction<'_>) -> Result<i64, Fault> {
 fn counted(tx: &Transaction<'_>) -> Result<i64, Fault> {
     let sql = "SELECT created_at FROM repositories WHERE id = 1";
     Ok(tx.query_one(sql, &[], |row| row.int(0))?.unwrap_or(0))
+}
+
+#[test]
+fn a_pooler_is_seen_and_no_other_server_is_taken_for_one() {
+    let Some(prepared) = Prepared::make("pooler") else {
+        return;
+    };
+    let session = Connector::new(&prepared.place()).and_then(|place| place.connect());
+    let session = session.expect("it connects");
+    let is_pooler = std::env::var_os("LAYERHOUSE_TEST_PGBOUNCER").is_some();
+    assert_eq!(session.is_pooled(), is_pooler);
+    session.try_transaction().expect("it can be begun");
+    // What holds for a connection holds for a transaction.
+    session.simple(&session.beginning()).expect("it is begun");
+    let said = session.query(
+        "SELECT current_setting('idle_in_transaction_session_timeout')",
+        &[],
+    );
+    let said: String = said.expect("it says")[0].get(0);
+    assert_eq!(said, "15s");
+    session.simple("ROLLBACK").expect("it is ended");
+    let left = session.query("SELECT current_setting('statement_timeout')", &[]);
+    let left: String = left.expect("it says")[0].get(0);
+    assert_eq!(left, if is_pooler { "0" } else { "1min" });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Where servers of these tests keep their facts: in their directories, or, if `LAYERHOUSE_TEST_POSTGRES` says
-//! where a PostgreSQL is (as its superuser, `postgres://postgres@127.0.0.1:5432/postgres`), in databases there.
+//! where a PostgreSQL is (as its superuser, `postgres://postgres@127.0.0.1:5432/postgres`), in databases there. If
+//! `LAYERHOUSE_TEST_PGBOUNCER` names a pooler in the same way, servers are sent to that, and tests are not.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -19,8 +20,13 @@ pub(crate) fn url_of(root: &Path) -> Option<String> {
             .batch_execute(&format!("CREATE DATABASE {name} STRATEGY file_copy"))
             .expect("a database can be made");
     }
-    let (server, _) = admin.rsplit_once('/').expect("a URL of a database");
-    Some(format!("{server}/{name}"))
+    let pooler = std::env::var("LAYERHOUSE_TEST_PGBOUNCER");
+    Some(at(&pooler.unwrap_or(admin), &name))
+}
+
+fn at(url: &str, name: &str) -> String {
+    let (server, _) = url.rsplit_once('/').expect("a URL of a database");
+    format!("{server}/{name}")
 }
 
 /// Whether servers are given a PostgreSQL. What works on the file of an embedded database, looks at one after its server
@@ -50,6 +56,12 @@ fn name_of(root: &Path) -> String {
     format!("layerhouse_{:016x}", hasher.finish())
 }
 
+/// To the database of this directory, past whatever is before it.
+fn enter(root: &Path) -> Option<Client> {
+    let admin = std::env::var("LAYERHOUSE_TEST_POSTGRES").ok()?;
+    url_of(root).map(|_| connect(&at(&admin, &name_of(root))))
+}
+
 fn connect(url: &str) -> Client {
     Client::connect(url, NoTls).expect("a PostgreSQL where LAYERHOUSE_TEST_POSTGRES says")
 }
@@ -68,8 +80,8 @@ pub(crate) fn shut(root: &Path, is_shut: bool) {
 
 /// Changes rows of the server with this directory, which does not run.
 pub(crate) fn change(root: &Path, statements: &str) {
-    if let Some(url) = url_of(root) {
-        connect(&url).batch_execute(statements).expect("statements");
+    if let Some(mut client) = enter(root) {
+        client.batch_execute(statements).expect("statements");
         return;
     }
     let path = root.join("layerhouse/layerhouse.db");
@@ -79,8 +91,8 @@ pub(crate) fn change(root: &Path, statements: &str) {
 
 /// The first column of rows of the server with this directory, as text.
 pub(crate) fn texts(root: &Path, query: &str) -> Vec<String> {
-    let url = url_of(root).expect("a PostgreSQL");
-    let rows = connect(&url).query(query, &[]).expect("a query");
+    let mut client = enter(root).expect("a PostgreSQL");
+    let rows = client.query(query, &[]).expect("a query");
     rows.iter().map(|row| row.get(0)).collect()
 }
 
