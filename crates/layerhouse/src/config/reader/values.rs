@@ -266,10 +266,14 @@ impl Section<'_> {
                 }
             }
         }
-        let shown: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-        self.say(
+        let list = |text: &dyn Fn(&String) -> String| {
+            let texts: Vec<_> = texts.iter().map(text).collect();
+            format!("[{}]", texts.join(", "))
+        };
+        self.say_shown(
             key,
-            format!("[{}]", shown.join(", ")),
+            list(&|text| quoted(&without_password(text))),
+            fingerprint(&list(&|text| quoted(text))),
             &origin.unwrap_or(Origin::Default),
         );
         texts
