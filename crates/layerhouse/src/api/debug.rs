@@ -157,6 +157,7 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
         retention_tags,
         retention_manifests,
         upstreams: upstream_numbers(registry),
+        standby_reads: registry.standby_reads(),
         failing_checks: observers.checks.failing() as u64,
         access_lines_dropped: observers.access_lines_dropped(),
     }

@@ -175,7 +175,7 @@ fn secrets_are_in_no_form_that_is_printed() {
     let config = parse(
         "http: {secret: hunter2}
 redis: {password: hunter2}
-layerhouse: {mirror: {upstreams: [
+layerhouse: {database: 'postgres://u:hunter2@h/d', standbys: ['postgres://u:hunter2@s/d'], mirror: {upstreams: [
   {name: quay.io, username: u, password: hunter2, proxy: 'http://u:hunter2@proxy.example:3128'}, {name: ghcr.io, token: hunter2}]}}
 notifications: {endpoints: [{name: a, url: 'http://u:hunter2@a/', headers: {Authorization: [hunter2], X-Api-Key: [hunter2]}}]}",
     );
@@ -184,7 +184,7 @@ notifications: {endpoints: [{name: a, url: 'http://u:hunter2@a/', headers: {Auth
         config.to_yaml(),
         config.origins(true),
         config.said
-    ) + &format!("{:?}", config.mirror);
+    ) + &format!("{:?}{:?}", config.mirror, config.database);
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(!format!("{:?}", config.notifications.endpoints[0].headers).contains("hunter2"));
     let same = config.changes(&config.clone());

@@ -175,6 +175,6 @@ impl Index {
         rows: usize,
     ) -> Result<Vec<AuditEvent>, Fault> {
         let (actor, subject) = (filter.actor.as_deref(), filter.subject.as_deref());
-        self.look(|tx| audit::list(tx, actor, subject, filter.before, page(rows)))
+        self.list(|tx| audit::list(tx, actor, subject, filter.before, page(rows)))
     }
 }

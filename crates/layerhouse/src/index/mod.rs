@@ -155,6 +155,17 @@ impl Index {
     ) -> Result<T, E> {
         self.directory.database().read(look)
     }
+
+    /// The same for lists, which a standby of the database may answer; `look` may run a second time.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub(crate) fn list<T, E: From<Fault>>(
+        &self,
+        look: impl Fn(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.directory.database().list(look)
+    }
 }
 
 /// So many rows as were asked for, and no more than a page.

@@ -94,7 +94,7 @@ impl Index {
         let mut after = after.to_owned();
         let mut seen = Vec::new();
         loop {
-            let found = self.look(|tx| stars::of_account(tx, account, Some(&after), rows))?;
+            let found = self.list(|tx| stars::of_account(tx, account, Some(&after), rows))?;
             let is_last = found.len() < rows;
             for found in found {
                 if seen.len() == rows {

@@ -20,6 +20,7 @@ use super::postgres::Place;
 use super::postgres::connect::Connector;
 use super::postgres::pool::Pool;
 use super::postgres::schema::Owner;
+use super::postgres::standby::{StandbyReads, Standbys};
 use super::postgres::watch::{self, Seen};
 use super::postgres::writer::PostgresWriter;
 use super::postgres::{self, schema};
@@ -92,13 +93,28 @@ struct Served {
     pool: Arc<Pool>,
     connector: Connector,
     seen: Seen,
-    watch: Mutex<Option<Watch>>,
+    standbys: Standbys,
+    watches: Mutex<Vec<Watch>>,
 }
 
-/// The thread that looks what others committed; it ends when the sender does.
+/// A thread that looks what others committed, or how a standby is; it ends when the sender does.
 struct Watch {
     stop: threads::Sender<()>,
     thread: JoinHandle<()>,
+}
+
+impl Watch {
+    fn start(
+        name: &str,
+        look: impl FnOnce(&threads::Receiver<()>) + Send + 'static,
+    ) -> Result<Self, Fault> {
+        let (stop, stopped) = threads::channel();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || look(&stopped))
+            .map_err(|error| Fault::io("starting to watch the database", error))?;
+        Ok(Self { stop, thread })
+    }
 }
 
 /// An operation that waits for the writer.
@@ -191,7 +207,7 @@ impl Database {
         steps: Steps,
         health: Health,
     ) -> Result<Self, Fault> {
-        Self::served(place, steps, health, |session, place| {
+        Self::served(place, place.standbys(), steps, health, |session, place| {
             schema::admit(session, place, owner)?;
             schema::run(session, place)?;
             schema::claim(session, place, owner)
@@ -207,11 +223,12 @@ impl Database {
         steps: Steps,
         health: Health,
     ) -> Result<Self, Fault> {
-        Self::served(place, steps, health, schema::check)
+        Self::served(place, &[], steps, health, schema::check)
     }
 
     fn served(
         place: &Place,
+        standbys: &[Place],
         steps: Steps,
         health: Health,
         prepare: impl FnOnce(&postgres::session::Session, &Place) -> Result<(), Fault>,
@@ -222,20 +239,24 @@ impl Database {
         prepare(&session, place)?;
         let seen = Seen::new();
         seen.look(&session)?;
+        let (standbys, identity) = Standbys::find(&session, standbys)?;
         drop(session);
         let pool = Arc::new(Pool::new(connector.clone()));
-        let (stop, stopped) = threads::channel();
         let (of_watch, seen_by_watch) = (connector.clone(), seen.clone());
-        let thread = std::thread::Builder::new()
-            .name("database watch".to_owned())
-            .spawn(move || watch::watch(&of_watch, &seen_by_watch, &stopped))
-            .map_err(|error| Fault::io("starting to watch the database", error))?;
+        let watch = move |stopped: &_| watch::watch(&of_watch, &seen_by_watch, stopped);
+        let mut watches = vec![Watch::start("database watch", watch)?];
+        for (standby, ours) in standbys.all().iter().zip(identity.into_iter().cycle()) {
+            let (standby, seen) = (Arc::clone(standby), seen.clone());
+            let watch = move |stopped: &_| standby.watch(ours, &seen, stopped);
+            watches.push(Watch::start("standby watch", watch)?);
+        }
         let writer = PostgresWriter::new(connector.clone(), seen.clone());
         let source = Source::Served(Box::new(Served {
             pool,
             connector,
             seen: seen.clone(),
-            watch: Mutex::new(Some(Watch { stop, thread })),
+            standbys,
+            watches: Mutex::new(watches),
         }));
         let generation = Arc::clone(&seen.generation);
         Self::start(source, writer, generation, steps, health)
@@ -363,6 +384,35 @@ impl Database {
         }
     }
 
+    /// As [`Database::read`], for lists: on a standby of the server where there is one that has all commits that this process knows
+    /// of, and then in one snapshot. `look` may run a second time.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub(crate) fn list<T, E: From<Fault>>(
+        &self,
+        look: impl Fn(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if let Source::Served(served) = &self.0.source
+            && !served.standbys.all().is_empty()
+        {
+            let on_standby = |session: &_| look(&Transaction::new(Engine::Postgres(session)));
+            let read = waiting(|| served.standbys.read(&served.seen, on_standby));
+            if let Some(listed) = read {
+                return listed;
+            }
+        }
+        self.read(look)
+    }
+
+    /// What became of lists that standbys were asked for.
+    pub(crate) fn standby_reads(&self) -> StandbyReads {
+        match &self.0.source {
+            Source::Embedded(_) => StandbyReads::default(),
+            Source::Served(served) => served.standbys.reads(),
+        }
+    }
+
     /// Runs `change` as a transaction of its own that survives a power cut, and returns its result.
     ///
     /// `change` may share a commit with others; its error undoes it alone.
@@ -476,13 +526,24 @@ impl Database {
         match &self.0.source {
             Source::Embedded(readers) => readers.close(),
             Source::Served(served) => {
-                if let Some(watch) = take(&served.watch) {
-                    drop(watch.stop);
-                    if watch.thread.join().is_err() {
-                        tracing::error!("the watch of the database panicked");
+                let mut watches = served
+                    .watches
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let watches = std::mem::take(&mut *watches);
+                let (stops, threads): (Vec<_>, Vec<_>) = watches
+                    .into_iter()
+                    .map(|watch| (watch.stop, watch.thread))
+                    .unzip();
+                // All at once: each may be waiting for somebody who does not answer.
+                drop(stops);
+                for thread in threads {
+                    if thread.join().is_err() {
+                        tracing::error!("a watch of the database panicked");
                     }
                 }
                 served.pool.close();
+                served.standbys.close();
             }
         }
         if let Some(Err(_)) = ended {

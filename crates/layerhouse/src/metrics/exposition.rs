@@ -59,6 +59,8 @@ pub(crate) struct Scrape {
     /// Of the mirror's; empty without one.
     pub(crate) upstreams: Vec<UpstreamNumbers>,
     pub(crate) failing_checks: u64,
+    /// In the order of [`labels::STANDBY_READS`](super::labels::STANDBY_READS).
+    pub(crate) standby_reads: [u64; 3],
     pub(crate) access_lines_dropped: u64,
 }
 

@@ -149,6 +149,9 @@ pub(super) fn reason_index(status: u16) -> usize {
 /// How a collection ended.
 pub(super) const COLLECTED: [&str; 2] = ["done", "failed"];
 
+/// What became of a list that a standby of the database was asked for.
+pub(super) const STANDBY_READS: [&str; 3] = ["answered", "behind", "failed"];
+
 /// What retention removes.
 pub(super) const RETAINED: [&str; 2] = ["tag", "manifest"];
 

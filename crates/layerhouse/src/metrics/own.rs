@@ -93,6 +93,16 @@ impl Scrape {
             "Health checks that fail; while any does, requests are answered with 503.",
             known(Some(self.failing_checks)),
         )?;
+        let [answered, behind, failed] = labels::STANDBY_READS;
+        writer.counters(
+            "layerhouse_database_standby_reads",
+            "Lists and searches that standbys of the database were asked for; what they did not answer the database did.",
+            [
+                ([("result", answered)], self.standby_reads[0]),
+                ([("result", behind)], self.standby_reads[1]),
+                ([("result", failed)], self.standby_reads[2]),
+            ],
+        )?;
         writer.counter(
             "layerhouse_access_log_dropped",
             "Lines of the access log that nobody took from standard output in time.",

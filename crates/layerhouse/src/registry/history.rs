@@ -46,7 +46,7 @@ impl Registry {
         pull: &Granted<Pull>,
         query: HistoryQuery<'_>,
     ) -> Result<Option<Page<TagEvent>>, Fault> {
-        self.database.read(|tx| {
+        self.database.list(|tx| {
             let Some(id) = meta::repositories::find(tx, pull.repository())? else {
                 return Ok(None);
             };

@@ -284,12 +284,18 @@ impl Registry {
     /// # Errors
     /// The database failed.
     pub(crate) fn counts(&self) -> Result<Counts, Fault> {
-        self.database.read(|tx| {
+        self.database.list(|tx| {
             Ok(Counts {
                 repositories: crate::meta::repositories::count(tx)?,
                 tags: crate::meta::tags::count(tx)?,
             })
         })
+    }
+
+    /// Lists that standbys of the database were asked for: answered, not answered for a commit that was missing there, failed.
+    pub(crate) fn standby_reads(&self) -> [u64; 3] {
+        let reads = self.database.standby_reads();
+        [reads.answered, reads.behind, reads.failed]
     }
 
     /// Free bytes of the data directory's file system. Blocks.

@@ -60,7 +60,7 @@ impl Registry {
         query: PageQuery<'_>,
     ) -> Result<Page<String>, Fault> {
         let (viewer, wanted) = (browse.viewer(), query.limit + 1);
-        let names = self.database.read(|tx| {
+        let names = self.database.list(|tx| {
             if viewer.sees_all() {
                 return meta::repositories::list(tx, query.after, wanted);
             }
@@ -89,7 +89,7 @@ impl Registry {
         pull: &Granted<Pull>,
         query: PageQuery<'_>,
     ) -> Result<Option<Page<String>>, Fault> {
-        self.database.read(|tx| {
+        self.database.list(|tx| {
             let Some(id) = meta::repositories::find_present(tx, pull.repository())? else {
                 return Ok(None);
             };
@@ -107,7 +107,7 @@ impl Registry {
         pull: &Granted<Pull>,
         query: PageQuery<'_>,
     ) -> Result<Option<Page<Tagged>>, Fault> {
-        self.database.read(|tx| {
+        self.database.list(|tx| {
             let Some(id) = meta::repositories::find_present(tx, pull.repository())? else {
                 return Ok(None);
             };

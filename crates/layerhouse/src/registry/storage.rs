@@ -68,6 +68,6 @@ impl Registry {
     /// The database failed.
     pub(crate) fn storage_samples(&self) -> Result<Vec<Sample>, Fault> {
         let read = |tx: &meta::transaction::Transaction<'_>| meta::storage::list(tx, SAMPLES_MAX);
-        self.database.read(read)
+        self.database.list(read)
     }
 }

@@ -47,6 +47,7 @@ mod scrub;
 mod served;
 mod settings;
 mod sockets;
+mod standbys;
 mod tls;
 mod ui;
 mod undelete;

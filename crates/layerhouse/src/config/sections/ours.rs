@@ -18,12 +18,25 @@ pub fn database_place(url: &str) -> Result<Place, String> {
     })
 }
 
-/// Where the facts are kept; `None` for a file in the data directory.
+/// Where the facts are kept, and where the standbys of that are; `None` for a file in the data directory.
 pub(in crate::config) fn database(ours: &Section<'_>) -> Option<Place> {
-    let url = ours.text("database")?;
-    database_place(&url)
-        .map_err(|problem| ours.refuse("database", problem))
-        .ok()
+    let place = |key, url: &str| {
+        let parsed = database_place(url);
+        parsed.map_err(|problem| ours.refuse(key, problem)).ok()
+    };
+    let standbys = ours.texts("standbys");
+    let standbys = standbys.iter().filter_map(|url| place("standbys", url));
+    let standbys: Vec<Place> = standbys.collect();
+    let Some(url) = ours.text("database") else {
+        if !standbys.is_empty() {
+            ours.refuse(
+                "standbys",
+                "of which database? There is no layerhouse.database",
+            );
+        }
+        return None;
+    };
+    Some(place("database", &url)?.with_standbys(standbys))
 }
 
 pub(in crate::config) fn limits(

@@ -177,7 +177,7 @@ impl Index {
 /// # Errors
 /// The database failed.
 pub(crate) fn find(database: &Database, viewer: &Viewer, query: &Query) -> Result<Found, Fault> {
-    database.read(|tx| {
+    database.list(|tx| {
         let text = query.text.trim().to_lowercase();
         let text = text.strip_prefix("library/").unwrap_or(&text);
         let mut search = Search::new(tx, viewer, query);

@@ -9,6 +9,7 @@ pub(super) mod pool;
 mod pooler;
 pub(crate) mod schema;
 pub(super) mod session;
+pub(crate) mod standby;
 mod statement;
 #[cfg(test)]
 pub(super) mod tests;
@@ -28,6 +29,8 @@ pub struct Place {
     pub(super) trust: Trust,
     /// For reading, and what is written apart; one more writes, and one more watches.
     pub(super) connections_max: usize,
+    /// Where the server's own standbys are, which lists are read from.
+    standbys: Vec<Self>,
 }
 
 /// Which certificates a server may show, in the words of libpq.
@@ -125,7 +128,18 @@ impl Place {
             config: Box::new(config),
             trust,
             connections_max,
+            standbys: Vec::new(),
         })
+    }
+
+    /// The same, with standbys that lists are read from.
+    pub(crate) fn with_standbys(self, standbys: Vec<Self>) -> Self {
+        Self { standbys, ..self }
+    }
+
+    /// Where the server's own standbys are.
+    pub(super) fn standbys(&self) -> &[Self] {
+        &self.standbys
     }
 
     /// Where it is, without a password.

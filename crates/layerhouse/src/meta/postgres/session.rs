@@ -46,6 +46,8 @@ pub(in crate::meta) struct Session {
     waiting: RefCell<Vec<Waiting>>,
     /// Nothing more can be expected of it.
     is_broken: Cell<bool>,
+    /// Statements that failed.
+    failed: Cell<u64>,
     /// The server's connection is any in each transaction: nothing is kept there.
     is_pooled: bool,
     /// What holds for each transaction that is begun, where it cannot be said once.
@@ -74,6 +76,7 @@ impl Session {
             statements: RefCell::default(),
             waiting: RefCell::default(),
             is_broken: Cell::new(false),
+            failed: Cell::default(),
             is_pooled: true,
             bounds: Cell::new(BOUNDS),
         };
@@ -100,6 +103,11 @@ impl Session {
     /// Whether the way to the server is gone.
     pub(super) fn is_closed(&self) -> bool {
         self.client().is_closed()
+    }
+
+    /// How many statements failed on it.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.get()
     }
 
     /// Whether the server answers on it.
@@ -263,6 +271,7 @@ impl Session {
         });
         let (before, last) = answered.map_err(|_| {
             self.is_broken.set(true);
+            self.failed.set(self.failed.get() + 1);
             Fault::plain(FaultKind::Unavailable, "the database says nothing")
         })?;
         for done in before {
@@ -312,6 +321,7 @@ impl Session {
 
     fn fault(&self, doing: &'static str, error: &tokio_postgres::Error) -> Fault {
         let fault = database_fault(doing, error);
+        self.failed.set(self.failed.get() + 1);
         if fault.kind() == FaultKind::Unavailable {
             self.is_broken.set(true);
         }

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Moment, Timestamp};
 use crate::fault::Fault;
 
 /// How often it looks: what was changed elsewhere is seen here so much later, and a way to the server.
-const INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const INTERVAL: Duration = Duration::from_millis(250);
 /// Without a look for so long, nothing that is remembered counts: who can reach the server may have taken something away.
 const BLIND_MAX: Duration = Duration::from_secs(1);
 
@@ -21,6 +21,8 @@ const BLIND_MAX: Duration = Duration::from_secs(1);
 pub(in crate::meta) struct Seen {
     /// The last commit that it knows of.
     pub(in crate::meta) commit: Arc<AtomicI64>,
+    /// The same, but never an earlier one than before.
+    reached: Arc<AtomicI64>,
     /// Another number after each.
     pub(in crate::meta) generation: Arc<AtomicU64>,
     /// Another number after each of other processes; seldom, after one of ours.
@@ -37,12 +39,29 @@ impl Seen {
         let clock = Clock::system();
         Self {
             commit: Arc::default(),
+            reached: Arc::default(),
             generation: Arc::default(),
             elsewhere: Arc::default(),
             looked: Arc::new(Mutex::new(clock.moment())),
             ahead_ms: Arc::default(),
             clock,
         }
+    }
+
+    /// A commit is known, of whichever process.
+    pub(super) fn reach(&self, commit: i64) {
+        self.reached.fetch_max(commit, Ordering::AcqRel);
+    }
+
+    /// What whoever reads must find: the last commit that is known; `None` if the last look is too long ago to say.
+    pub(super) fn reached(&self) -> Option<i64> {
+        let reached = self.reached.load(Ordering::Acquire);
+        (!self.is_blind()).then_some(reached)
+    }
+
+    fn is_blind(&self) -> bool {
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        BLIND_MAX < self.clock.moment().since(looked)
     }
 
     /// Another process committed, or may have.
@@ -52,8 +71,7 @@ impl Seen {
 
     /// Says that nothing is known if the last look is too long ago, as after this process stood still.
     fn be_honest(&self) {
-        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if BLIND_MAX < self.clock.moment().since(looked) {
+        if self.is_blind() {
             self.note_elsewhere();
             self.generation.fetch_add(1, Ordering::Release);
         }
@@ -94,6 +112,7 @@ impl Seen {
         self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
         // Ours may have come between: the next look sees that.
         self.commit.store(commit, Ordering::Release);
+        self.reach(commit);
         if commit != before {
             self.note_elsewhere();
             self.generation.fetch_add(1, Ordering::Release);

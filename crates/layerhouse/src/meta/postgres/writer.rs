@@ -160,6 +160,7 @@ impl Writer for PostgresWriter {
         }
         self.waiting.push_str("COMMIT");
         self.send()?;
+        self.seen.reach(self.number);
         let before = self.seen.commit.swap(self.number, Ordering::AcqRel);
         if self.number != before + 1 {
             // Somebody else was between, and the watch may not have looked.

@@ -137,7 +137,7 @@ impl Registry {
         viewer: &Viewer,
         query: &RepositoriesQuery<'_>,
     ) -> Result<RepositoriesPage, Fault> {
-        self.database.read(|tx| {
+        self.database.list(|tx| {
             let mut found = Found::look(tx, viewer, query)?;
             let (total, is_total_capped) = (found.keys.len() as u64, found.is_capped);
             let rows = query.rows.clamp(1, ROWS_MAX) as usize;
@@ -163,7 +163,7 @@ impl Registry {
     ) -> Result<Vec<RepositoryRow>, Fault> {
         let names = repositories.iter().take(ASKED_MAX);
         let names: Vec<&str> = names.map(RepositoryName::as_str).collect();
-        self.database.read(|tx| {
+        self.database.list(|tx| {
             let ids = rows::named(tx, &names)?;
             let listed = rows::details(tx, &ids)?;
             Ok(listed.into_iter().map(RepositoryRow::from).collect())
@@ -222,43 +222,46 @@ impl Registry {
         among: Among<'_>,
         count: usize,
     ) -> Result<Namespaces, Fault> {
-        let mut found: BTreeMap<String, NamespaceRow> = BTreeMap::new();
-        let mut looked_at = 0;
-        let mut is_capped = false;
-        let is_by_name = matches!(among, Among::Names);
-        let look = |brief: Brief<'_>| {
-            looked_at += 1;
-            let name = namespace(brief.name);
-            if LOOKED_AT_MAX < looked_at {
-                is_capped = true;
-                return ControlFlow::Break(());
-            }
-            if is_by_name && name.is_empty() || !viewer.sees(brief.name, brief.visibility) {
-                return ControlFlow::Continue(());
-            }
-            if !found.contains_key(name) {
-                // By name, all of a namespace stand together.
-                if found.len() == count {
+        self.database.list(|tx| {
+            let mut found: BTreeMap<String, NamespaceRow> = BTreeMap::new();
+            let mut looked_at = 0;
+            let mut is_capped = false;
+            let is_by_name = matches!(among, Among::Names);
+            let look = |brief: Brief<'_>| {
+                looked_at += 1;
+                let name = namespace(brief.name);
+                if LOOKED_AT_MAX < looked_at {
                     is_capped = true;
                     return ControlFlow::Break(());
                 }
-                let row = NamespaceRow {
-                    name: name.to_owned(),
-                    ..NamespaceRow::default()
-                };
-                found.insert(name.to_owned(), row);
-            }
-            if let Some(row) = found.get_mut(name) {
-                row.repositories += 1;
-                row.linked_bytes += u64::try_from(brief.linked_bytes).unwrap_or(0);
-                row.last_pushed_at = row.last_pushed_at.max(brief.last_pushed_at.map(Timestamp));
-            }
-            ControlFlow::Continue(())
-        };
-        self.database.read(|tx| rows::each(tx, among, look))?;
-        Ok(Namespaces {
-            rows: found.into_values().collect(),
-            is_capped,
+                if is_by_name && name.is_empty() || !viewer.sees(brief.name, brief.visibility) {
+                    return ControlFlow::Continue(());
+                }
+                if !found.contains_key(name) {
+                    // By name, all of a namespace stand together.
+                    if found.len() == count {
+                        is_capped = true;
+                        return ControlFlow::Break(());
+                    }
+                    let row = NamespaceRow {
+                        name: name.to_owned(),
+                        ..NamespaceRow::default()
+                    };
+                    found.insert(name.to_owned(), row);
+                }
+                if let Some(row) = found.get_mut(name) {
+                    row.repositories += 1;
+                    row.linked_bytes += u64::try_from(brief.linked_bytes).unwrap_or(0);
+                    row.last_pushed_at =
+                        row.last_pushed_at.max(brief.last_pushed_at.map(Timestamp));
+                }
+                ControlFlow::Continue(())
+            };
+            rows::each(tx, among, look)?;
+            Ok(Namespaces {
+                rows: found.into_values().collect(),
+                is_capped,
+            })
         })
     }
 
@@ -273,34 +276,35 @@ impl Registry {
         count: u32,
     ) -> Result<Vec<RecentPush>, Fault> {
         let count = count.min(ROWS_MAX) as usize;
-        let mut found: Vec<RecentPush> = Vec::new();
-        let mut seen: HashSet<(RepositoryName, Tag)> = HashSet::new();
-        let mut looked_at = 0;
-        let look = |pushed: Option<(rows::Pushed, Option<String>)>| {
-            looked_at += 1;
-            if let Some((pushed, visibility)) = pushed
-                && viewer.sees(pushed.repository.as_str(), visibility.as_deref())
-                && seen.insert((pushed.repository.clone(), pushed.tag.clone()))
-            {
-                found.push(RecentPush {
-                    repository: pushed.repository,
-                    tag: pushed.tag,
-                    digest: pushed.digest,
-                    happened_at: pushed.happened_at,
-                    actor: pushed.actor,
-                });
+        self.database.list(|tx| {
+            let mut found: Vec<RecentPush> = Vec::new();
+            let mut seen: HashSet<(RepositoryName, Tag)> = HashSet::new();
+            let mut looked_at = 0;
+            let look = |pushed: Option<(rows::Pushed, Option<String>)>| {
+                looked_at += 1;
+                if let Some((pushed, visibility)) = pushed
+                    && viewer.sees(pushed.repository.as_str(), visibility.as_deref())
+                    && seen.insert((pushed.repository.clone(), pushed.tag.clone()))
+                {
+                    found.push(RecentPush {
+                        repository: pushed.repository,
+                        tag: pushed.tag,
+                        digest: pushed.digest,
+                        happened_at: pushed.happened_at,
+                        actor: pushed.actor,
+                    });
+                }
+                if found.len() < count && looked_at < MOVES_MAX {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            };
+            if 0 < count {
+                rows::each_pushed(tx, MOVES_MAX, look)?;
             }
-            if found.len() < count && looked_at < MOVES_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        };
-        if 0 < count {
-            self.database
-                .read(|tx| rows::each_pushed(tx, MOVES_MAX, look))?;
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// The newest tags of repositories that a caller was found to see, with what they are; those without tags are
@@ -314,7 +318,7 @@ impl Registry {
     ) -> Result<Vec<(RepositoryName, NewestTag)>, Fault> {
         let names = repositories.iter().take(ASKED_MAX);
         let names: Vec<&str> = names.map(RepositoryName::as_str).collect();
-        let newest = self.database.read(|tx| rows::newest(tx, &names))?;
+        let newest = self.database.list(|tx| rows::newest(tx, &names))?;
         let shown = newest.into_iter().map(|newest| {
             let tag = NewestTag {
                 facts: newest.facts.as_ref().map(ImageFacts::read),

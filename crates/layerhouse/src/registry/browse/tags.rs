@@ -117,14 +117,14 @@ impl Registry {
         pull: &Granted<Pull>,
         query: &TagsQuery<'_>,
     ) -> Result<Option<TagsPage>, Fault> {
-        self.database.read(|tx| {
+        let filter = query.filter.filter(|filter| !filter.is_empty());
+        let look = |tx: &meta::transaction::Transaction<'_>| {
             let name = pull.repository().as_str();
             let Some((id, count)) = meta::browse::tags::repository(tx, name)? else {
                 return Ok(None);
             };
             let rows = query.rows.clamp(1, ROWS_MAX) as usize;
             let after = rows * (query.page.max(1) as usize - 1);
-            let filter = query.filter.filter(|filter| !filter.is_empty());
             let found = match filter {
                 None => all(tx, id, count, query, (after, rows))?,
                 Some(filter) => filtered(tx, &self.names, id, query, filter, (after, rows))?,
@@ -136,7 +136,12 @@ impl Registry {
                 total: found.total as u64,
                 is_total_capped: found.is_total_capped,
             }))
-        })
+        };
+        match filter {
+            None => self.database.list(look),
+            // What is remembered of names only goes forward.
+            Some(_) => self.database.read(look),
+        }
     }
 
     /// The tags that were pushed last, at most `count` and [`ROWS_MAX`]; `None` if there is no such repository.

@@ -40,6 +40,12 @@ pub(crate) fn place_of(root: &Path) -> Option<DatabasePlace> {
     url_of(root).map(|url| database_place(&url).expect("a URL of a database"))
 }
 
+/// The URL of the same on the streaming standby of the PostgreSQL, if `LAYERHOUSE_TEST_STANDBY` says where that is.
+pub(crate) fn standby_of(root: &Path) -> Option<String> {
+    let standby = std::env::var("LAYERHOUSE_TEST_STANDBY").ok()?;
+    Some(at(&standby, &name_of(root)))
+}
+
 /// Removes it.
 pub(crate) fn remove(root: &Path) {
     if let Ok(admin) = std::env::var("LAYERHOUSE_TEST_POSTGRES") {
@@ -62,7 +68,7 @@ fn enter(root: &Path) -> Option<Client> {
     url_of(root).map(|_| connect(&at(&admin, &name_of(root))))
 }
 
-fn connect(url: &str) -> Client {
+pub(crate) fn connect(url: &str) -> Client {
     Client::connect(url, NoTls).expect("a PostgreSQL where LAYERHOUSE_TEST_POSTGRES says")
 }
 
