@@ -1,7 +1,7 @@
 //! Lists that a streaming standby of the PostgreSQL answers (`LAYERHOUSE_TEST_STANDBY`); without one there is nothing to
 //! see here.
 
-use std::io;
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,10 +26,11 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The way to a standby, which can be cut.
+/// The way to a standby, which can be cut, and held: then nothing comes through and nobody is told.
 struct Way {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
+    is_held: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -39,9 +40,11 @@ impl Way {
         let way = Self {
             address: listener.local_addr().unwrap(),
             is_cut: Arc::default(),
+            is_held: Arc::default(),
             open: Arc::default(),
         };
         let (is_cut, open) = (Arc::clone(&way.is_cut), Arc::clone(&way.open));
+        let is_held = Arc::clone(&way.is_held);
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 if is_cut.load(Ordering::SeqCst) {
@@ -51,10 +54,19 @@ impl Way {
                     continue;
                 };
                 for (from, to) in [(&near, &far), (&far, &near)] {
-                    let mut both = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let is_held = Arc::clone(&is_held);
                     std::thread::spawn(move || {
-                        let _ = io::copy(&mut both.0, &mut both.1);
-                        let _ = both.1.shutdown(Shutdown::Both);
+                        let mut buffer = [0; 4096];
+                        while let Ok(length @ 1..) = from.read(&mut buffer) {
+                            while is_held.load(Ordering::SeqCst) {
+                                std::thread::sleep(Duration::from_millis(10));
+                            }
+                            if to.write_all(&buffer[..length]).is_err() {
+                                break;
+                            }
+                        }
+                        let _ = to.shutdown(Shutdown::Both);
                     });
                 }
                 open.lock().unwrap().extend([near, far]);
@@ -143,6 +155,16 @@ fn a_standby_answers_lists_but_none_from_before() {
     standby
         .batch_execute("SELECT pg_wal_replay_resume()")
         .unwrap();
+    read_there(&server.client, &mut standby);
+
+    // It says nothing: that is waited for, but not long, and not by each.
+    way.is_held.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    for _ in 0..10 {
+        assert!(lists(&server.client, "acme/paused9"));
+    }
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    way.is_held.store(false, Ordering::SeqCst);
     read_there(&server.client, &mut standby);
 
     // It is gone: nobody notices.

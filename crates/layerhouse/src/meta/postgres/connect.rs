@@ -1,6 +1,7 @@
 //! Opens connections, in TLS where the server speaks it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -8,7 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::session::Session;
+use super::session::{Session, within};
 use super::{Place, Trust, words};
 use crate::fault::{Fault, FaultKind};
 use crate::trust;
@@ -18,6 +19,8 @@ use crate::trust;
 pub(in crate::meta) struct Connector {
     place: Place,
     tls: MakeRustlsConnect,
+    /// A server that says nothing for so long is given up, where another one can be asked.
+    silence_max: Option<Duration>,
 }
 
 impl Connector {
@@ -30,7 +33,16 @@ impl Connector {
         Ok(Self {
             place: place.clone(),
             tls: MakeRustlsConnect::new(config),
+            silence_max: None,
         })
+    }
+
+    /// The same to a server that is given up when it says nothing for so long.
+    pub(super) fn giving_up_after(self, silence: Duration) -> Self {
+        Self {
+            silence_max: Some(silence),
+            ..self
+        }
     }
 
     pub(in crate::meta) fn place(&self) -> &Place {
@@ -49,11 +61,12 @@ impl Connector {
             .enable_all()
             .build()
             .map_err(|error| Fault::io("starting a connection to the database", error))?;
-        let connected = runtime.block_on(self.place.config.connect(self.tls.clone()));
+        let connecting = self.place.config.connect(self.tls.clone());
+        let connected = runtime.block_on(within(self.silence_max, connecting))?;
         let (client, connection) = connected.map_err(fault)?;
         // Whoever waits for an answer is told when it ends.
         let connection = runtime.spawn(async move { drop(connection.await) });
-        Session::new(runtime, client, connection)
+        Session::new(runtime, client, connection, self.silence_max)
     }
 }
 

@@ -50,6 +50,8 @@ pub(in crate::meta) struct Session {
     failed: Cell<u64>,
     /// The server's connection is any in each transaction: nothing is kept there.
     is_pooled: bool,
+    /// It is given up when it says nothing for so long.
+    silence_max: Option<Duration>,
     /// What holds for each transaction that is begun, where it cannot be said once.
     bounds: Cell<[&'static str; 2]>,
 }
@@ -67,6 +69,7 @@ impl Session {
         runtime: Runtime,
         client: Client,
         connection: JoinHandle<()>,
+        silence_max: Option<Duration>,
     ) -> Result<Self, Fault> {
         let told = runtime.block_on(pooler::process_told(&client));
         let mut session = Self {
@@ -78,6 +81,7 @@ impl Session {
             is_broken: Cell::new(false),
             failed: Cell::default(),
             is_pooled: true,
+            silence_max,
             bounds: Cell::new(BOUNDS),
         };
         // Said once, if whoever hears it is who the connection was promised.
@@ -88,6 +92,9 @@ impl Session {
              WHERE pg_backend_pid() = {told}"
         );
         session.is_pooled = session.simple(&settings)?.is_none();
+        if session.is_pooled {
+            session.silence_max = silence_max.or(Some(SILENCE_MAX));
+        }
         Ok(session)
     }
 
@@ -261,18 +268,11 @@ impl Session {
         });
         // Each is sent when it is asked for the first time: in this order, and before the first answer comes.
         let all = join(join_all(before), last);
-        let is_bounded = self.is_pooled && self.bounds.get() == BOUNDS;
-        let answered = runtime.block_on(async {
-            if is_bounded {
-                tokio::time::timeout(SILENCE_MAX, all).await
-            } else {
-                Ok(all.await)
-            }
-        });
-        let (before, last) = answered.map_err(|_| {
+        let silence_max = self.silence_max.filter(|_| self.bounds.get() == BOUNDS);
+        let answered = runtime.block_on(within(silence_max, all));
+        let (before, last) = answered.inspect_err(|_| {
             self.is_broken.set(true);
             self.failed.set(self.failed.get() + 1);
-            Fault::plain(FaultKind::Unavailable, "the database says nothing")
         })?;
         for done in before {
             done.map_err(|error| self.fault("changing the database", &error))?;
@@ -342,6 +342,22 @@ impl Drop for Session {
             runtime.shutdown_background();
         }
     }
+}
+
+/// What the server answers, if it does so in time.
+///
+/// # Errors
+/// It does not.
+pub(super) async fn within<T>(
+    silence_max: Option<Duration>,
+    answer: impl Future<Output = T>,
+) -> Result<T, Fault> {
+    let Some(silence_max) = silence_max else {
+        return Ok(answer.await);
+    };
+    let answered = tokio::time::timeout(silence_max, answer).await;
+    let what = "the database says nothing";
+    answered.map_err(|_| Fault::plain(FaultKind::Unavailable, what))
 }
 
 /// A value that means nothing where it is used, or a constraint that is broken.

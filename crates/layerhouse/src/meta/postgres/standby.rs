@@ -19,6 +19,8 @@ use crate::fault::{Fault, FaultKind};
 
 /// A standby that lacks for so long what was committed is left alone until it has that.
 const LAG_MAX: Duration = Duration::from_secs(5);
+/// Who says nothing for so long, as a machine that stands still, does not answer.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// After it did not answer, it is left alone for so long.
 const REST: Duration = Duration::from_secs(2);
 
@@ -83,7 +85,7 @@ impl Standbys {
         };
         let mut all = Vec::with_capacity(places.len());
         for place in places {
-            let connector = Connector::new(place)?;
+            let connector = Connector::new(place)?.giving_up_after(SILENCE_MAX);
             let found = connector
                 .connect()
                 .and_then(|session| Identity::of(&session));
