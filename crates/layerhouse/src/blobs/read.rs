@@ -4,6 +4,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Store;
 use super::mapping::{Mapping, may_ask};
+use super::open_files::OpenFiles;
 use super::stretch::Stretch;
 use crate::fault::Fault;
 use crate::metrics::Action;
@@ -216,6 +218,54 @@ fn shorter() -> io::Error {
     )
 }
 
+/// Opens the file of a digest, or finds it open and the same; `None` if there is none.
+pub(super) fn open_kept(
+    path: &Path,
+    digest: &Digest,
+    open_files: &OpenFiles,
+) -> io::Result<Option<BlobFile>> {
+    if let Some(kept) = open_files.get(digest) {
+        // Somebody else may have removed or replaced it.
+        match fs::metadata(path) {
+            Ok(metadata) if FileVersion::new(&metadata) == kept.version => {
+                return Ok(Some(kept));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) | Err(_) => open_files.remove(digest),
+        }
+    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    let is_kept = open_files.wants(metadata.len());
+    // A file system that cannot map is read from.
+    let can_map = is_kept && may_ask(path, &metadata);
+    let mapping = can_map.then(|| Mapping::new(&file, metadata.len()).ok());
+    let blob = BlobFile {
+        file: Arc::new(OpenFile {
+            file,
+            mapping: mapping.flatten(),
+        }),
+        version: FileVersion::new(&metadata),
+    };
+    if is_kept {
+        open_files.insert(digest, &blob);
+        // Removed since it was opened: whoever did that may have looked here too early.
+        if blob
+            .file
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.nlink() == 0)
+        {
+            open_files.remove(digest);
+        }
+    }
+    Ok(Some(blob))
+}
+
 impl Store {
     pub(crate) fn buffers(&self) -> &Buffers {
         &self.buffers
@@ -232,50 +282,7 @@ impl Store {
             .take("read.open")
             .map_err(|error| Fault::io(doing, error))?;
         let path = self.layout().blob(digest);
-        let failed = |error| Err(Fault::io(doing, error));
-        if let Some(kept) = self.open_files.get(digest) {
-            // Somebody else may have removed or replaced it.
-            match fs::metadata(&path) {
-                Ok(metadata) if FileVersion::new(&metadata) == kept.version => {
-                    return Ok(Some(kept));
-                }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return failed(error),
-                Ok(_) | Err(_) => self.open_files.remove(digest),
-            }
-        }
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return failed(error),
-        };
-        let metadata = match file.metadata() {
-            Ok(metadata) => metadata,
-            Err(error) => return failed(error),
-        };
-        let is_kept = self.open_files.wants(metadata.len());
-        // A file system that cannot map is read from.
-        let can_map = is_kept && may_ask(&path, &metadata);
-        let mapping = can_map.then(|| Mapping::new(&file, metadata.len()).ok());
-        let blob = BlobFile {
-            file: Arc::new(OpenFile {
-                file,
-                mapping: mapping.flatten(),
-            }),
-            version: FileVersion::new(&metadata),
-        };
-        if is_kept {
-            self.open_files.insert(digest, &blob);
-            // Removed since it was opened: whoever did that may have looked here too early.
-            if blob
-                .file
-                .file
-                .metadata()
-                .is_ok_and(|metadata| metadata.nlink() == 0)
-            {
-                self.open_files.remove(digest);
-            }
-        }
-        Ok(Some(blob))
+        open_kept(&path, digest, &self.open_files).map_err(|error| Fault::io(doing, error))
     }
 
     /// How long published bytes are; `None` if there are none.
