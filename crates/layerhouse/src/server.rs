@@ -21,8 +21,8 @@ use crate::auth::authenticator::{AuthError, Authenticator};
 use crate::auth::credentials::Secret;
 use crate::auth::directory::Directory;
 use crate::auth::sealing::Sealing;
-use crate::blobs::OpenError;
 use crate::blobs::redirection::Redirection;
+use crate::blobs::{OpenError, cache};
 use crate::checks::Checks;
 use crate::clock::{Clock, Random};
 use crate::config::meaning::{Auth, Config, Listen, Notifications};
@@ -167,6 +167,13 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     let mut jobs = jobs::start(&registry, &wanted, &jobs_are_stopping);
     let (leading, until) = (Arc::clone(&registry), jobs_are_stopping.clone());
     jobs.spawn(async move { leading.keep_lead(until).await });
+    // A command pulls nothing.
+    if config.listen != Listen::Nowhere
+        && let Some(cache) = config.cache.clone()
+    {
+        let caching = Arc::clone(&registry);
+        jobs.spawn(caching.keep_blob_cache(cache, jobs_are_stopping.clone()));
+    }
     let mut setup_code = None;
     if let Some(index) = api.index() {
         setup_code = index
@@ -354,6 +361,13 @@ pub fn check(config: &Config, environment: &Environment) -> (Vec<String>, Vec<St
         )
     {
         checked.problems.push(error.to_string());
+    }
+    // A server goes on without its cache.
+    let caches = config.cache.as_ref();
+    let directory = caches.and_then(|cache| cache.directory.as_deref());
+    if let Some(Err(problem)) = directory.map(cache::check) {
+        let what = format!("layerhouse.cache.directory: nothing can be cached there: {problem}");
+        checked.warnings.push(what);
     }
     (checked.problems, checked.warnings)
 }

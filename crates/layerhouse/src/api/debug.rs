@@ -156,6 +156,7 @@ async fn numbers(api: &Arc<Api>) -> Scrape {
         tags: counts.map(|counts| counts.tags),
         retention_tags,
         retention_manifests,
+        blob_cache: registry.blob_cache_state(),
         upstreams: upstream_numbers(registry),
         standby_reads: registry.standby_reads(),
         failing_checks: observers.checks.failing() as u64,

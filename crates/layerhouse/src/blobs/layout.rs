@@ -85,6 +85,11 @@ impl Layout {
         self.own().join("scratch")
     }
 
+    /// Files of blobs that are objects, unless the operator names another place for them.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.own().join("cache")
+    }
+
     /// Damaged files, kept for a human to look at.
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.own().join("quarantine")

@@ -4,6 +4,7 @@
 //! block: `registry` makes those that write, sync or hash from threads that may wait.
 
 mod belonging;
+pub(crate) mod cache;
 pub(crate) mod layout;
 pub(crate) mod links;
 mod mapping;

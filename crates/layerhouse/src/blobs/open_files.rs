@@ -10,7 +10,7 @@ use super::read::BlobFile;
 /// A smaller file is opened each time: it would take the place of one that is worth keeping.
 const KEPT_BYTES_MIN: u64 = 64 << 10;
 /// Addresses are not endless: two of these are half of what `mapping.rs` maps at most, and leave the rest to
-/// files that readers still hold.
+/// files that readers still hold, and to those of a cache.
 const GENERATION_BYTES_MAX: u64 = 32 << 30;
 
 /// Two generations: what is used moves to the young one, and when that is full the old one is closed.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use layerhouse_oci::digest::Digest;
+use layerhouse_oci::digest::{Algorithm, Digest, Hasher};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Store;
@@ -157,6 +157,25 @@ impl BlobFile {
 
     pub(crate) fn version(&self) -> FileVersion {
         self.version
+    }
+
+    /// What it hashes to; blocks.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(super) fn hash(&self, algorithm: Algorithm) -> io::Result<Digest> {
+        let mut hasher = Hasher::new(algorithm);
+        let mut buffer = vec![0; WINDOW_BYTES];
+        let mut at = 0;
+        loop {
+            match self.file.file.read_at(&mut buffer, at)? {
+                0 => return Ok(hasher.finish()),
+                length => {
+                    hasher.update(&buffer[..length]);
+                    at += length as u64;
+                }
+            }
+        }
     }
 
     /// The bytes from `first` to before `end`, at most a window, if they are in the page cache.

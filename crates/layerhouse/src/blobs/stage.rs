@@ -467,7 +467,7 @@ pub(super) fn hash(file: &mut File, algorithm: Algorithm) -> io::Result<Hasher> 
     }
 }
 
-fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
+pub(super) fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|bytes| IoSlice::new(bytes)).collect();
     let mut rest = slices.as_mut_slice();
     IoSlice::advance_slices(&mut rest, 0);

@@ -17,6 +17,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::watch::Watch;
+use crate::blobs::cache;
 use crate::blobs::objects::settings::Buckets;
 use crate::blobs::redirection::Change;
 use crate::meta::postgres::Place;
@@ -40,6 +41,8 @@ pub struct Config {
     pub(crate) buckets: Buckets,
     /// `layerhouse.stores`: whose blobs go where.
     pub(crate) placement: placement::Placement,
+    /// `layerhouse.cache`; absent, no object has a file.
+    pub(crate) cache: Option<cache::Settings>,
     /// `middleware.storage`: what becomes of the addresses that pulls are sent to.
     pub(crate) redirection: Vec<Change>,
     /// What is logged, and how.

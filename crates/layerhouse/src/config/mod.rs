@@ -289,6 +289,17 @@ fn read_all(
         index.copies = mirror.copies();
     }
     let allows_delete = storage.allows_delete.unwrap_or(true);
+    let is_passed_by = !storage.redirection.is_empty();
+    let buckets = Buckets {
+        default: storage.bucket.clone(),
+        named,
+    };
+    let cache = sections::cache::read(&ours, &buckets, is_passed_by);
+    let mut limits = sections::ours::limits(&ours, &own_storage, storage.purging);
+    if cache.is_some() {
+        // Files of the cache and files of the data directory share what may stay open.
+        limits.open_files_max /= 2;
+    }
     Config {
         file: None,
         watch: None,
@@ -296,11 +307,9 @@ fn read_all(
         listen: http.listen,
         root: data_directory(&root, &ours, arguments, &storage),
         database: sections::ours::database(&ours),
-        buckets: Buckets {
-            default: storage.bucket,
-            named,
-        },
+        buckets,
         placement,
+        cache,
         redirection: storage.redirection,
         log,
         http: http.http,
@@ -317,7 +326,7 @@ fn read_all(
         tags_max,
         health: sections::health::read(&root),
         notifications: sections::notifications::read(&root),
-        limits: sections::ours::limits(&ours, &own_storage, storage.purging),
+        limits,
         policies: sections::policies::read(&ours, allows_delete, storage.is_read_only),
         timeouts,
         connections_max,

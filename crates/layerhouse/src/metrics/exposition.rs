@@ -11,7 +11,9 @@ use prometheus_client::registry::Registry;
 use super::labels::Route;
 use super::mirror::UpstreamNumbers;
 use super::tally::Distribution;
-use super::{CollectionNumbers, METHODS, Metrics, STATUSES, ScrubNumbers, StorageActions};
+use super::{
+    BlobCacheState, CollectionNumbers, METHODS, Metrics, STATUSES, ScrubNumbers, StorageActions,
+};
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(crate) struct Scrape {
     /// What retention removed since the start.
     pub(crate) retention_tags: u64,
     pub(crate) retention_manifests: u64,
+    /// Absent without a cache of blobs.
+    pub(crate) blob_cache: Option<BlobCacheState>,
     /// Of the mirror's; empty without one.
     pub(crate) upstreams: Vec<UpstreamNumbers>,
     pub(crate) failing_checks: u64,
@@ -112,6 +116,7 @@ impl Collector for Scrape {
         self.own(&mut writer)?;
         self.of_requests(&mut writer)?;
         self.of_registry2(&mut writer)?;
+        self.of_blob_cache(&mut writer)?;
         self.of_mirror(&mut writer)?;
         self.of_notifications(&mut writer)
     }

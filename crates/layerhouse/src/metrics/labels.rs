@@ -152,6 +152,9 @@ pub(super) const COLLECTED: [&str; 2] = ["done", "failed"];
 /// What became of a list that a standby of the database was asked for.
 pub(super) const STANDBY_READS: [&str; 3] = ["answered", "behind", "failed"];
 
+/// Where a pulled blob came from: a cache, or what is behind it.
+pub(super) const CACHED: [&str; 2] = ["hit", "miss"];
+
 /// What retention removes.
 pub(super) const RETAINED: [&str; 2] = ["tag", "manifest"];
 

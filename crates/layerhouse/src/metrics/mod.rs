@@ -3,6 +3,7 @@
 //!
 //! Numbers are atomics under closed sets of labels ([`labels`]); [`exposition`] reads them when asked.
 
+mod blob_cache;
 mod collection;
 mod exposition;
 mod labels;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+pub(crate) use blob_cache::{BlobCacheNumbers, BlobCacheState};
 pub(crate) use collection::CollectionNumbers;
 pub(crate) use exposition::{Format, Scrape};
 pub(crate) use labels::{AuthMethod, AuthResult, Route};

@@ -27,7 +27,7 @@ use crate::metrics;
 
 /// A file that this process has not hashed yet is hashed before it is served, up to this size: 40 ms.
 /// A larger one is hashed while it is served, and the connection is cut if it is damaged.
-const HASHED_FIRST_MAX_BYTES: u64 = 64 << 20;
+pub(super) const HASHED_FIRST_MAX_BYTES: u64 = 64 << 20;
 
 /// A blob, open.
 #[derive(Debug)]
@@ -349,12 +349,28 @@ impl Registry {
                     hasher: is_unverified.then(|| Hasher::new(digest.algorithm())),
                     digest,
                     file,
+                    is_cached: false,
                     at: first,
                     end,
                     reading: None,
                 }))));
             }
-            Source::Object { key, .. } => key,
+            Source::Object { key, size_bytes } => {
+                let object = (&key, size_bytes);
+                if let Some(file) = self.find_cached(&digest, object, end - first).await {
+                    return Ok(Some(BlobReader::File(Box::new(FileReader {
+                        registry: Arc::clone(self),
+                        hasher: None,
+                        digest,
+                        file,
+                        is_cached: true,
+                        at: first,
+                        end,
+                        reading: None,
+                    }))));
+                }
+                key
+            }
         };
         let Some(objects) = self.store.objects_of(&key) else {
             let what = format!("reading blob {digest}: {UNKNOWN_STORE}");
@@ -399,6 +415,7 @@ impl Registry {
                 registry: Arc::clone(self),
                 digest: digest.clone(),
                 file,
+                is_cached: false,
                 at: 0,
                 end: size_bytes,
                 hasher: None,
@@ -532,6 +549,8 @@ pub(crate) struct FileReader {
     registry: Arc<Registry>,
     digest: Digest,
     file: BlobFile,
+    /// It is one of the cache, and the blob is an object.
+    is_cached: bool,
     at: u64,
     end: u64,
     /// For a blob that is hashed while it is read.
@@ -671,6 +690,9 @@ impl FileReader {
     }
 
     fn broken(&self, error: std::io::Error) -> Fault {
+        if self.is_cached {
+            self.registry.drop_cached(&self.digest);
+        }
         Fault::io(format!("reading blob {}", self.digest), error)
     }
 }

@@ -3,6 +3,7 @@
 
 mod adoption;
 pub(crate) mod backup;
+mod blob_cache;
 pub(crate) mod blobs;
 pub(crate) mod browse;
 mod cache;
@@ -47,7 +48,7 @@ mod verified;
 pub(crate) mod verify;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -121,6 +122,9 @@ const HASHING_MAX: usize = 2;
 
 /// A registry on one data directory.
 pub(crate) struct Registry {
+    /// Files of blobs that are objects, if the operator wants some. It goes before the store: whoever gets the data
+    /// directory next finds the cache in it free.
+    blob_cache: OnceLock<blob_cache::BlobCaching>,
     store: Arc<Store>,
     database: Database,
     clock: Clock,
@@ -249,6 +253,7 @@ impl Registry {
             copying: mirror::Copying::default(),
             redirection: ArcSwap::default(),
             placement: place.placement.clone(),
+            blob_cache: OnceLock::new(),
         };
         let is_bucket_known = registry.check_objects()?;
         registry.store.keep_bucket()?;

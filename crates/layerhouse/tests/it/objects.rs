@@ -1,6 +1,7 @@
 //! Blobs in an object store: every way in and out, over restarts, and while the store fails.
 
 mod adoption;
+mod cache;
 mod stores;
 
 use std::fs;

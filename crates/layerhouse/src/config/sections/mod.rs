@@ -3,6 +3,7 @@
 //! with a warning, or refused where going on would not be what the operator asked for.
 
 pub(super) mod auth;
+pub(super) mod cache;
 pub(super) mod health;
 pub(super) mod http;
 pub(super) mod index;
