@@ -140,7 +140,7 @@ compose_rolling() {
   local number pulls
   (
     set +x
-    until [[ -e $tmp/done ]]; do
+    until [[ -e $tmp/done || ! -d $tmp ]]; do
       curl -fsS -o /dev/null -H "Accept: $manifest_types" http://127.0.0.1:5110/v2/acme/web/manifests/v1 && echo pulled
       sleep 0.02
     done
@@ -174,10 +174,12 @@ compose_backup() {
 }
 
 compose_stops() {
-  local number
+  local id ids
+  ids=$(composed replicas ps --quiet layerhouse-1 layerhouse-2 layerhouse-3)
+  is "$(wc -w <<<"$ids")" 3 "replicas"
   composed replicas stop layerhouse-1 layerhouse-2 layerhouse-3
-  for number in 1 2 3; do
-    is "$(docker inspect --format '{{.State.ExitCode}}' "replicas_layerhouse-${number}_1")" 0 "exit status of replica $number"
+  for id in $ids; do
+    is "$(docker inspect --format '{{.State.ExitCode}}' "$id")" 0 "exit status of a replica"
   done
   composed replicas down --volumes
 }

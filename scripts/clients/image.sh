@@ -128,7 +128,8 @@ image_stops() {
   docker stop --time 20 bounded
   local took=$(((${EPOCHREALTIME/./} - began) / 1000))
   is "$(docker inspect --format '{{.State.ExitCode}}' bounded)" 0 "exit status"
-  ((took < 1000)) || fail "it took $took ms"
+  # Far less than what it would be killed after; docker itself takes its time.
+  ((took < 10000)) || fail "it took $took ms"
   docker rm bounded
 }
 

@@ -115,13 +115,43 @@ pub(crate) fn remove_later(tx: &Transaction<'_>, key: &str, due: Timestamp) -> R
     )
 }
 
-/// Objects that are to go by now, at most so many.
-pub(crate) fn due(tx: &Transaction<'_>, now: Timestamp, rows: usize) -> Result<Vec<String>, Fault> {
+/// Objects of the bucket of this name, or of the one without, that are to go by now; at most so many.
+pub(crate) fn due(
+    tx: &Transaction<'_>,
+    bucket: Option<&str>,
+    now: Timestamp,
+    rows: usize,
+) -> Result<Vec<String>, Fault> {
+    let Some(bucket) = bucket else {
+        return tx.query(
+            "SELECT object_key FROM object_removals
+             WHERE due_at <= $1 AND (object_key < $2 OR object_key >= $3) ORDER BY object_key LIMIT $4",
+            &[
+                now.0.into(),
+                NAMED.into(),
+                BEHIND_NAMED.into(),
+                limit(rows),
+            ],
+            |row| row.text(0),
+        );
+    };
+    let (first, behind) = keys_of(bucket);
     tx.query(
-        "SELECT object_key FROM object_removals WHERE due_at <= $1 ORDER BY object_key LIMIT $2",
-        &[now.0.into(), limit(rows)],
+        "SELECT object_key FROM object_removals
+         WHERE due_at <= $1 AND object_key >= $2 AND object_key < $3 ORDER BY object_key LIMIT $4",
+        &[
+            now.0.into(),
+            first.as_str().into(),
+            behind.as_str().into(),
+            limit(rows),
+        ],
         |row| row.text(0),
     )
+}
+
+/// The first key that a bucket of this name could have, and what follows all of its keys.
+fn keys_of(bucket: &str) -> (String, String) {
+    (format!("{NAMED}{bucket}/"), format!("{NAMED}{bucket}0"))
 }
 
 /// An object is gone.
@@ -200,7 +230,7 @@ pub(crate) fn has_any_in(tx: &Transaction<'_>, name: Option<&str>) -> Result<boo
             &[NAMED.into(), BEHIND_NAMED.into()],
         );
     };
-    let (first, behind) = (format!("{NAMED}{name}/"), format!("{NAMED}{name}0"));
+    let (first, behind) = keys_of(name);
     tx.exists(
         "SELECT 1 FROM blobs WHERE object_key >= $1 AND object_key < $2 LIMIT 1",
         &[first.as_str().into(), behind.as_str().into()],
@@ -221,8 +251,7 @@ pub(crate) fn bucket_names(tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
             return Ok(names);
         };
         let name = key[NAMED.len()..].split('/').next().unwrap_or_default();
-        // Its other keys go on with a slash.
-        first = format!("{NAMED}{name}0");
+        first = keys_of(name).1;
         names.push(name.to_owned());
     }
 }

@@ -103,13 +103,9 @@ impl Registry {
         }
         let file = self.store.open_blob(digest)?;
         if file.is_none()
-            && let Some(key) = self.object_key(digest)?
+            && let Some(moved) = self.moved(digest, size_bytes)?
         {
-            // It was moved since the row was looked at.
-            let key = Arc::from(key);
-            let source = Source::Object { key, size_bytes };
-            let digest = digest.clone();
-            return Ok(Some(BlobContent { digest, source }));
+            return Ok(Some(moved));
         }
         let found_bytes = file.as_ref().map(BlobFile::size_bytes);
         let is_whole_file = has_size(digest, size_bytes, found_bytes);
@@ -120,7 +116,7 @@ impl Registry {
         if is_unverified && !(is_whole && HASHED_FIRST_MAX_BYTES < file.size_bytes()) {
             // Not the one that was opened above: a push may have put another in its place.
             let Some(hashed) = self.verify_file(digest).await? else {
-                return Ok(None);
+                return self.moved(digest, size_bytes);
             };
             file = hashed;
             is_unverified = false;
@@ -131,6 +127,17 @@ impl Registry {
                 file,
                 is_unverified,
             },
+        }))
+    }
+
+    /// What a blob is whose file is gone, if it became an object since its row was looked at.
+    fn moved(&self, digest: &Digest, size_bytes: u64) -> Result<Option<BlobContent>, Fault> {
+        let key = self.object_key(digest)?;
+        Ok(key.map(|key| {
+            let key = Arc::from(key);
+            let source = Source::Object { key, size_bytes };
+            let digest = digest.clone();
+            BlobContent { digest, source }
         }))
     }
 

@@ -141,7 +141,7 @@ impl Registry {
     async fn remove_manifest_copy(&self, digest: &Digest) -> Result<(), Fault> {
         // The same bytes may be published as a blob right now: its row counts, under the lease.
         let _lease = self.leases.take(digest).await;
-        if !self.is_known(digest)? {
+        if !self.is_kept_as_file(digest)? {
             let (store, digest) = (Arc::clone(&self.store), digest.clone());
             blocking(move || store.unpublish(&digest)).await?;
         }

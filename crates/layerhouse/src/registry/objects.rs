@@ -2,7 +2,7 @@
 //!
 //! Nothing that an upload into an object needs is in this process alone between two requests.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +14,8 @@ use super::receive::Writer;
 use super::sessions::{Owner, Session};
 use super::uploads::PushChunkError;
 use super::{Registry, blocking};
-use crate::blobs::Store;
+use crate::blobs::objects::Objects;
 use crate::blobs::objects::stage::Saved;
-use crate::blobs::objects::{Objects, bucket_of};
 use crate::clock::{Clock, Random, Timestamp};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
@@ -127,7 +126,12 @@ pub(super) fn check_bucket(
     let found = objects.mark()?;
     let ours = database.read(meta::objects::bucket)?;
     match (ours, found) {
-        (Some(ours), Some(found)) if ours == found => Ok(()),
+        (Some(ours), Some(found)) if objects.mark_of(&ours) == found => Ok(()),
+        (Some(ours), Some(found)) if found.split(' ').next() == Some(&ours) => refuse(format!(
+            "{place} is another store of this registry ({}): each needs a bucket or a rootdirectory of its own, and \
+             keeps its name",
+            found.split(' ').nth(1).unwrap_or("that of storage")
+        )),
         (Some(ours), None)
             if !database.read(|tx| meta::objects::has_any_in(tx, objects.name()))? =>
         {
@@ -136,6 +140,9 @@ pub(super) fn check_bucket(
                 && let Some(first) = objects.of_registry()?
             {
                 return refuse(filled(&place, &first));
+            }
+            if objects.has_any()? {
+                return refuse(unknown_objects(&place));
             }
             objects.set_mark(&ours)
         }
@@ -147,10 +154,7 @@ pub(super) fn check_bucket(
             "{place} is the bucket of another database, which knows what its objects are: name that database, or \
              another rootdirectory"
         )),
-        (None, None) if objects.has_any()? => refuse(format!(
-            "{place} has objects that the database does not know: name the database that does, or another \
-             rootdirectory"
-        )),
+        (None, None) if objects.has_any()? => refuse(unknown_objects(&place)),
         (None, None) => {
             if taking == Taking::EmptyOnly
                 && let Some(first) = objects.of_registry()?
@@ -165,6 +169,12 @@ pub(super) fn check_bucket(
             objects.set_mark(&id)
         }
     }
+}
+
+fn unknown_objects(place: &str) -> String {
+    format!(
+        "{place} has objects that the database does not know: name the database that does, or another rootdirectory"
+    )
 }
 
 /// Why a bucket that a registry:2 filled is not taken.
@@ -183,7 +193,8 @@ fn filled(place: &str, first: &str) -> String {
 /// It is another database's, or the store does not answer.
 pub(super) fn check_mark(database: &Database, objects: &Objects) -> Result<(), Fault> {
     let found = objects.mark()?;
-    if found.is_some() && found == database.read(meta::objects::bucket)? {
+    let ours = database.read(meta::objects::bucket)?;
+    if found.is_some() && found == ours.map(|ours| objects.mark_of(&ours)) {
         return Ok(());
     }
     let what = format!(
@@ -192,36 +203,6 @@ pub(super) fn check_mark(database: &Database, objects: &Objects) -> Result<(), F
         objects.place()
     );
     Err(Fault::plain(FaultKind::Other, what))
-}
-
-/// Removes objects, each where it is; those that are gone. Blocks.
-fn remove_due(database: &Database, store: &Store, due: Vec<String>) -> Result<Vec<String>, Fault> {
-    let mut by_bucket = BTreeMap::<_, Vec<String>>::new();
-    for key in due {
-        let name = bucket_of(&key).map(str::to_owned);
-        by_bucket.entry(name).or_default().push(key);
-    }
-    let (mut gone, mut failed) = (Vec::new(), None);
-    for keys in by_bucket.into_values() {
-        let Some(objects) = keys.first().and_then(|key| store.objects_of(key)) else {
-            continue;
-        };
-        // Adopted keys may be known to another database, too.
-        let removed = check_mark(database, objects).and_then(|()| objects.remove(&keys));
-        match removed {
-            Ok(removed) => gone.extend(removed),
-            // One that does not answer keeps no other from it.
-            Err(fault) => failed = Some(fault),
-        }
-    }
-    match failed {
-        Some(fault) if gone.is_empty() => Err(fault),
-        Some(fault) => {
-            tracing::warn!(%fault, "objects of one bucket are removed later");
-            Ok(gone)
-        }
-        None => Ok(gone),
-    }
 }
 
 impl Registry {
@@ -510,21 +491,35 @@ impl Registry {
     /// # Errors
     /// The object store or the database failed: the next round goes on.
     pub(super) async fn remove_objects(&self) -> Result<u64, Fault> {
-        let mut removed = 0;
-        if !self.store.has_buckets() {
-            return Ok(removed);
+        let (mut removed, mut failed) = (0, None);
+        for objects in self.store.buckets() {
+            match self.remove_from(objects).await {
+                Ok(count) => removed += count,
+                // One that does not answer keeps no other from it.
+                Err(fault) => failed = Some(fault),
+            }
         }
+        failed.map_or(Ok(removed), Err)
+    }
+
+    async fn remove_from(&self, objects: &Arc<Objects>) -> Result<u64, Fault> {
+        let mut removed = 0;
         loop {
             let now = self.clock.now();
             let due = self
                 .database
-                .read(|tx| meta::objects::due(tx, now, REMOVED_TOGETHER))?;
+                .read(|tx| meta::objects::due(tx, objects.name(), now, REMOVED_TOGETHER))?;
             if due.is_empty() {
                 return Ok(removed);
             }
-            let asked = due.len();
-            let (database, store) = (self.database.clone(), Arc::clone(&self.store));
-            let gone = blocking(move || remove_due(&database, &store, due)).await??;
+            let (asked, database, objects) =
+                (due.len(), self.database.clone(), Arc::clone(objects));
+            let gone = blocking(move || {
+                // Adopted keys may be known to another database, too.
+                check_mark(&database, &objects)?;
+                objects.remove(&due)
+            });
+            let gone = gone.await??;
             let count = gone.len();
             self.database
                 .write_lasting(Durability::ProcessDeath, move |tx| {
@@ -552,18 +547,33 @@ impl Registry {
         let random = self.random.clone();
         let found = blocking(move || {
             let mut found = HashSet::new();
+            let (mut is_any_listed, mut failed) = (false, None);
             for objects in store.buckets() {
-                check_bucket(&database, &random, objects, Taking::EmptyOnly)?;
-                objects.each(|object| {
-                    if object.written_at < old
-                        && !database.read(|tx| meta::objects::is_accounted(tx, &object.key))?
-                    {
-                        found.insert(object.key);
+                let listed = check_bucket(&database, &random, objects, Taking::EmptyOnly);
+                let listed = listed.and_then(|()| {
+                    objects.each(|object| {
+                        if object.written_at < old
+                            && !database.read(|tx| meta::objects::is_accounted(tx, &object.key))?
+                        {
+                            found.insert(object.key);
+                        }
+                        Ok(())
+                    })
+                });
+                match listed {
+                    Ok(()) => is_any_listed = true,
+                    Err(fault) => {
+                        let place = objects.place();
+                        tracing::warn!(place, %fault, "what nobody needs in a bucket is looked for later");
+                        failed = Some(fault);
                     }
-                    Ok(())
-                })?;
+                }
             }
-            Ok::<_, Fault>(found)
+            // If all failed soon again, else with the others.
+            match failed {
+                Some(fault) if !is_any_listed => Err(fault),
+                _ => Ok(found),
+            }
         })
         .await??;
         let count = found.len() as u64;

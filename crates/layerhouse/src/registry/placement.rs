@@ -21,7 +21,7 @@ use crate::meta;
 use crate::meta::objects::Located;
 
 /// Blobs looked at together.
-const LOOKED_AT: usize = 500;
+const LOOKED_AT: usize = 100;
 /// Blobs on their way at once: each holds a part in memory.
 const MOVED_AT_ONCE: usize = 4;
 /// Bytes that are written together.
@@ -84,15 +84,20 @@ impl Registry {
     /// The database failed.
     pub(crate) async fn move_blobs(
         self: &Arc<Self>,
-        is_stopping: impl Fn() -> bool,
+        is_stopping: impl Fn() -> bool + Sync,
     ) -> Result<Moved, Fault> {
         let mut moved = Moved::default();
         let mut after = String::new();
         while !is_stopping() {
-            let (page, last) = self.database.read(|tx| {
-                let page = meta::objects::located(tx, &after, LOOKED_AT)?;
-                Ok::<_, Fault>((page, meta::objects::last_located(tx, &after, LOOKED_AT)?))
-            })?;
+            let (database, from) = (self.database.clone(), after);
+            // A layer that all images share is many rows.
+            let (page, last) = blocking(move || {
+                database.read(|tx| {
+                    let page = meta::objects::located(tx, &from, LOOKED_AT)?;
+                    Ok::<_, Fault>((page, meta::objects::last_located(tx, &from, LOOKED_AT)?))
+                })
+            })
+            .await??;
             let Some(last) = last else {
                 break;
             };
@@ -100,7 +105,7 @@ impl Registry {
             let misplaced = misplaced(&page, |repository| self.keeper_for(repository));
             let going = misplaced.into_iter().take_while(|_| !is_stopping());
             let mut going = stream::iter(going)
-                .map(|blob| self.move_one(blob))
+                .map(|blob| self.move_one(blob, &is_stopping))
                 .buffer_unordered(MOVED_AT_ONCE);
             while let Some((blob, result)) = going.next().await {
                 match result {
@@ -121,8 +126,12 @@ impl Registry {
         Ok(moved)
     }
 
-    async fn move_one(self: &Arc<Self>, blob: Misplaced) -> (Misplaced, Result<bool, Fault>) {
-        let copied = self.copy(&blob).await;
+    async fn move_one(
+        self: &Arc<Self>,
+        blob: Misplaced,
+        is_stopping: &impl Fn() -> bool,
+    ) -> (Misplaced, Result<bool, Fault>) {
+        let copied = self.copy(&blob, is_stopping).await;
         let moved = match copied {
             Ok(Some((stage, verified))) => self.settle_move(&blob, stage, verified).await,
             Ok(None) => Ok(false),
@@ -131,10 +140,12 @@ impl Registry {
         (blob, moved)
     }
 
-    /// Stages what a blob is where it is to be, hashed; `None` if it is not there any more, or not as it should be.
+    /// Stages what a blob is where it is to be, hashed; `None` if it is not there any more, not as it should be, or will not
+    /// be done before a stop.
     async fn copy(
         self: &Arc<Self>,
         blob: &Misplaced,
+        is_stopping: &impl Fn() -> bool,
     ) -> Result<Option<(Stage, VerifiedBlob)>, Fault> {
         let key = blob.object_key.as_deref();
         let reader = self.read_anywhere(&blob.digest, key, blob.size_bytes);
@@ -167,6 +178,10 @@ impl Registry {
             }
             if batch.is_empty() {
                 break;
+            }
+            if is_stopping() {
+                discard(stage).await?;
+                return Ok(None);
             }
             let (back, written) = blocking(move || {
                 let written = stage.append(&batch);
@@ -228,7 +243,7 @@ impl Registry {
         .await?;
         stage = back;
         if let Err(fault) = published {
-            discard(stage).await?;
+            self.undo(blob, stage).await?;
             return Err(fault);
         }
         let (digest, was_at, now) = (
@@ -251,7 +266,7 @@ impl Registry {
             Ok(is_moved) => is_moved,
             Err(fault) => {
                 if is_undone(&fault) {
-                    discard(stage).await?;
+                    self.undo(blob, stage).await?;
                 }
                 // Else the row may say so after all: what no row says is found by the start, or a day later.
                 return Err(fault);
@@ -262,6 +277,15 @@ impl Registry {
             discard(stage).await?;
         }
         Ok(is_moved)
+    }
+
+    /// Takes back what no row knows; the caller holds the digest's lease.
+    async fn undo(&self, blob: &Misplaced, stage: Stage) -> Result<(), Fault> {
+        if stage.object_key().is_none() && !self.is_kept_as_file(&blob.digest)? {
+            let (store, digest) = (Arc::clone(&self.store), blob.digest.clone());
+            blocking(move || store.unpublish(&digest)).await?;
+        }
+        discard(stage).await
     }
 }
 

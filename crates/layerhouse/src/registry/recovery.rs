@@ -94,15 +94,6 @@ impl Registry {
         })
     }
 
-    /// Whether a row says that there are bytes of this digest.
-    pub(super) fn is_known(&self, digest: &Digest) -> Result<bool, Fault> {
-        self.database.read(|tx| {
-            Ok::<_, Fault>(
-                meta::blobs::exists(tx, digest)? || meta::manifests::exists_anywhere(tx, digest)?,
-            )
-        })
-    }
-
     /// Whether a row wants a file of this digest: a blob that is no object, or a manifest's copy.
     pub(super) fn is_kept_as_file(&self, digest: &Digest) -> Result<bool, Fault> {
         self.database.read(|tx| {

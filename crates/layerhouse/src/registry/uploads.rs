@@ -488,6 +488,10 @@ impl Registry {
             let version = blocking(move || {
                 store.remove_stage(&id);
                 drop(writer);
+                if is_object {
+                    // There may be a file of before, which is to go.
+                    return None;
+                }
                 store
                     .open_blob(&digest)
                     .ok()

@@ -419,7 +419,9 @@ fn check_files(
     report.removals = removals.len() as u64;
     store.survey_blobs(
         |file| {
-            let is_known = meta::blobs::exists(tx, &file.digest)?
+            let is_blob = meta::blobs::exists(tx, &file.digest)?
+                && meta::objects::key(tx, &file.digest)?.is_none();
+            let is_known = is_blob
                 || meta::manifests::exists_anywhere(tx, &file.digest)?
                 || removals.contains(&file.digest);
             if !is_known {

@@ -133,7 +133,8 @@ impl Objects {
         }
     }
 
-    /// The id that stands in the bucket; `None` if it has none.
+    /// The id of a database that stands in the bucket, and the bucket's name behind it, if it has one; `None` if there is
+    /// no mark.
     ///
     /// # Errors
     /// The store does not answer, or refuses us.
@@ -166,13 +167,14 @@ impl Objects {
         Err(Fault::plain(FaultKind::Unavailable, what))
     }
 
-    /// Writes the id that stands in the bucket.
+    /// Writes down which bucket it is.
     ///
     /// # Errors
     /// The store does not take it.
     pub(crate) fn set_mark(&self, id: &str) -> Result<(), Fault> {
         let key = self.key_at(&self.path(MARK));
-        self.put(&key, vec![Bytes::from(format!("{id}\n"))])
+        let mark = self.mark_of(id);
+        self.put(&key, vec![Bytes::from(format!("{mark}\n"))])
     }
 
     /// Whether there is any object that we, or another like us, wrote.
@@ -186,6 +188,12 @@ impl Objects {
             Some(Ok(_)) => Ok(true),
             Some(Err(error)) => Err(unreachable("listing objects", error)),
         }
+    }
+
+    /// What stands in it, if it is the one of this name of the database with this id.
+    pub(crate) fn mark_of(&self, id: &str) -> String {
+        self.name()
+            .map_or_else(|| id.to_owned(), |name| format!("{id} {name}"))
     }
 
     /// What it is called; `None` for the one without a name.

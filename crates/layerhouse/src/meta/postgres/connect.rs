@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::session::{Session, within};
+use super::session::{SILENCE_MAX, Session, within};
 use super::{Place, Trust, words};
 use crate::fault::{Fault, FaultKind};
 use crate::trust;
@@ -62,7 +62,16 @@ impl Connector {
             .build()
             .map_err(|error| Fault::io("starting a connection to the database", error))?;
         let connecting = self.place.config.connect(self.tls.clone());
-        let connected = runtime.block_on(within(self.silence_max, connecting))?;
+        // Also of a pooler, which has a connection at once and then waits for the server.
+        let silence_max = self.silence_max.unwrap_or(SILENCE_MAX);
+        let connected = match runtime.block_on(within(Some(silence_max), connecting)) {
+            Ok(connected) => connected,
+            Err(fault) => {
+                // It may still look a name up.
+                runtime.shutdown_background();
+                return Err(fault);
+            }
+        };
         let (client, connection) = connected.map_err(fault)?;
         // Whoever waits for an answer is told when it ends.
         let connection = runtime.spawn(async move { drop(connection.await) });

@@ -95,9 +95,18 @@ impl Pool {
                 if self.clock.moment().since(used) < TRUSTED || session.answers() {
                     return Ok(session);
                 }
-                // One that the server ended; the others that are as old are asked as well.
+                // One that the server ended; the others that are as old are asked as well, unless it says nothing: each
+                // would be waited for.
+                let is_silent = !session.is_closed();
                 drop(session);
-                self.state().open -= 1;
+                let mut state = self.state();
+                state.open -= 1;
+                if is_silent {
+                    let silent = std::mem::take(&mut state.idle);
+                    state.open -= silent.len();
+                    drop(state);
+                    drop(silent);
+                }
                 continue;
             }
             if let Some((failed, said)) = &state.failed

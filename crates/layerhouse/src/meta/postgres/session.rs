@@ -32,7 +32,7 @@ const BOUNDS: [&str; 2] = ["60s", "15s"];
 const PATIENT: [&str; 2] = ["0", "5min"];
 /// Where the server may not be told, as of what is only read, it is not waited for much longer than that: a pooler that finds
 /// no server says nothing for as long as it is configured to.
-const SILENCE_MAX: Duration = Duration::from_secs(70);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(70);
 
 /// A connection to a database.
 pub(in crate::meta) struct Session {
@@ -81,7 +81,7 @@ impl Session {
             is_broken: Cell::new(false),
             failed: Cell::default(),
             is_pooled: true,
-            silence_max,
+            silence_max: silence_max.or(Some(SILENCE_MAX)),
             bounds: Cell::new(BOUNDS),
         };
         // Said once, if whoever hears it is who the connection was promised.
@@ -92,8 +92,8 @@ impl Session {
              WHERE pg_backend_pid() = {told}"
         );
         session.is_pooled = session.simple(&settings)?.is_none();
-        if session.is_pooled {
-            session.silence_max = silence_max.or(Some(SILENCE_MAX));
+        if !session.is_pooled {
+            session.silence_max = silence_max;
         }
         Ok(session)
     }
@@ -321,8 +321,8 @@ impl Session {
 
     fn fault(&self, doing: &'static str, error: &tokio_postgres::Error) -> Fault {
         let fault = database_fault(doing, error);
-        self.failed.set(self.failed.get() + 1);
         if fault.kind() == FaultKind::Unavailable {
+            self.failed.set(self.failed.get() + 1);
             self.is_broken.set(true);
         }
         fault

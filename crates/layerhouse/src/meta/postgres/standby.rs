@@ -69,8 +69,8 @@ impl Identity {
 }
 
 impl Standbys {
-    /// Those at these places, of the server that `session` is connected to. One that does not answer is not waited for:
-    /// its watch says so, and when it does.
+    /// Those at these places, of the server that `session` is connected to. One that does not answer within
+    /// some seconds is left to its watch, which says so, and when it does.
     ///
     /// # Errors
     /// One of them is another database.
@@ -176,6 +176,11 @@ fn in_snapshot<T, E>(
     let found = session.simple(&beginning);
     let has_it = found.as_ref().is_ok_and(|commit| Some(known) <= *commit);
     let looked = has_it.then(|| look(session));
+    if session.is_broken() {
+        // It is thrown away, and nobody waits for it once more.
+        let what = "a standby does not answer, or ended a statement";
+        return Err(Fault::plain(FaultKind::Unavailable, what));
+    }
     // Also one that failed: whoever is given the connection next begins another.
     session.simple("COMMIT")?;
     found?;

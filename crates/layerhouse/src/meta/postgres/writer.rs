@@ -108,6 +108,10 @@ impl Writer for PostgresWriter {
         }
         let begin = self.session()?.beginning();
         self.waiting = match durability {
+            // Somebody else may have left that off on the connection that comes next.
+            Durability::PowerCut if self.session()?.is_pooled() => {
+                format!("{begin}; SET LOCAL synchronous_commit TO DEFAULT; {TURN}")
+            }
             Durability::PowerCut => format!("{begin}; {TURN}"),
             Durability::ProcessDeath | Durability::Remade => {
                 format!("{begin}; SET LOCAL synchronous_commit = off; {TURN}")

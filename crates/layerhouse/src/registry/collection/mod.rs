@@ -214,14 +214,17 @@ impl Registry {
         if self.lists_objects(how)? {
             let now = self.clock.now();
             // Begun anew by the next round if it breaks off.
-            self.find_left_over_objects().await?;
+            let found = self.find_left_over_objects().await;
+            self.remove_objects().await?;
+            found?;
             self.database
                 .write_lasting(Durability::ProcessDeath, move |tx| {
                     meta::objects::set_listed_at(tx, now)
                 })
                 .await?;
+        } else {
+            self.remove_objects().await?;
         }
-        self.remove_objects().await?;
         Ok(())
     }
 

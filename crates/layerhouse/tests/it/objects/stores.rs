@@ -167,6 +167,22 @@ fn a_store_that_has_blobs_must_be_named() {
         refusal.contains("not the bucket that the database knows"),
         "{refusal}"
     );
+    // Nor have another's name: each would take what the other has for left over.
+    let renamed = bucket.store("new", "[ml/**]").replace("of/new", "of/cold");
+    let entries = [bucket.store("cold", "[]"), renamed];
+    let refusal = server.refusal(&stores(&entries, "storage: {move: false}"));
+    assert!(
+        refusal.contains("another store of this registry (cold)"),
+        "{refusal}"
+    );
+    // Nor one with objects that nobody knows.
+    bucket.put("of/full/layerhouse/blobs/somebody", "else's");
+    let entries = [bucket.store("cold", "[]"), bucket.store("full", "[]")];
+    let refusal = server.refusal(&stores(&entries, "storage: {move: false}"));
+    assert!(
+        refusal.contains("objects that the database does not know"),
+        "{refusal}"
+    );
     server.reconfigure(&named);
     assert_eq!(pulled(&server.client, "ml/train", &digest("cold")), b"cold");
 }
