@@ -24,7 +24,7 @@ part_docker() {
 }
 
 # docker_forget: removes every image, so that a pull has to download.
-docker_forget() { docker images --quiet | sort -u | xargs -r /usr/bin/docker --host "unix://$work/docker.sock" rmi --force; }
+docker_forget() { docker image prune --all --force; }
 
 # pushed_digest NAME:TAG: pushes and prints the digest docker tells, after comparing it
 # with the registry's.
