@@ -8,7 +8,9 @@ use tempfile::TempDir;
 use super::super::harness::http::Client;
 use super::super::harness::images::{digest, push_blob, push_image};
 use super::crash::{STEPS_LOGGED, steps, wait_until};
-use super::{blob_path, copy, noise, quick_directory, start_with, stop_soundly, survey};
+use super::{
+    blob_path, copy, noise, quick_directory, start_with, stop_soundly, survey, try_start_with,
+};
 
 /// Nothing waits; the log is read by [`steps`].
 const EAGER: &str = "log: { formatter: json }\n\
@@ -111,13 +113,17 @@ pub(super) fn die_everywhere() -> Vec<String> {
         let (directory, root) = before.copy();
         let plan = format!("kill@{number}");
         let variables = [("LAYERHOUSE_FAULTS", plan.as_str()), STEPS_LOGGED];
-        let process = start_with(directory.path(), EAGER, &variables);
-        let client = process.client;
-        wait_until("it dies or has done", || {
-            is_collected(&root) || client.try_send("GET", "/healthz", &[], b"").is_err()
-        });
-        process.signal_terminate();
-        let (status, log) = process.wait();
+        // On a busy machine it collects, and dies, before it says where it listens.
+        let (status, log) = match try_start_with(directory.path(), EAGER, &variables) {
+            Ok(process) => {
+                let client = process.client;
+                wait_until("it dies or has done", || {
+                    is_collected(&root) || client.try_send("GET", "/healthz", &[], b"").is_err()
+                });
+                process.terminate()
+            }
+            Err(died) => (died.status, died.log),
+        };
         let fatal = steps(&log).into_iter().find(|(at, _)| *at == number);
         before.finish(directory.path(), &root, &plan);
         match fatal {

@@ -37,7 +37,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use super::harness::files::quick_directory;
-use super::harness::process::Process;
+use super::harness::process::{Process, Refused};
 use layerhouse::{OpenError, Report};
 
 /// Says on the terminal that a test did not run; the test harness swallows what `eprintln!` says.
@@ -57,13 +57,23 @@ fn start_configured(directory: &Path, configuration: &str) -> Process {
 
 /// The same with variables.
 fn start_with(directory: &Path, configuration: &str, variables: &[(&str, &str)]) -> Process {
+    try_start_with(directory, configuration, variables)
+        .unwrap_or_else(|refused| panic!("{refused:?}"))
+}
+
+/// The same, where it may die before it listens.
+fn try_start_with(
+    directory: &Path,
+    configuration: &str,
+    variables: &[(&str, &str)],
+) -> Result<Process, Refused> {
     let file = directory.join("config.yml");
     let text =
         format!("version: 0.1\nstorage: {{ delete: {{ enabled: true }} }}\n{configuration}\n");
     std::fs::write(&file, text).expect("it can be written");
     let (root, file) = (directory.join("root"), file.to_string_lossy().into_owned());
     let arguments = ["--root", &*root.to_string_lossy(), "--config", &*file];
-    Process::try_run(&arguments, variables).unwrap_or_else(|refused| panic!("{refused:?}"))
+    Process::try_run(&arguments, variables)
 }
 
 /// Stops a server cleanly and proves its directory sound.
