@@ -21,6 +21,20 @@ pub(crate) fn key(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<String
     Ok(found.flatten())
 }
 
+/// The blob that was just recorded is this object, or a file; `is_new` if it was not there before. As [`put`].
+pub(crate) fn settle(
+    tx: &Transaction<'_>,
+    digest: &Digest,
+    key: Option<&str>,
+    (is_new, due): (bool, Timestamp),
+) -> Result<(), Fault> {
+    match key {
+        _ if !is_new => put(tx, digest, key, due),
+        Some(key) => point(tx, digest, key, due),
+        None => Ok(()),
+    }
+}
+
 /// The bytes of a blob that was there before are in this object from now on, or in its file. What they were in is removed
 /// when it is `due`, or, a file, by the next collection.
 pub(crate) fn put(

@@ -45,7 +45,7 @@ impl Format {
 #[derive(Clone, Debug)]
 pub(crate) struct Scrape {
     pub(crate) metrics: Arc<Metrics>,
-    /// By registry:2's name of the driver; the first is the data directory, which counts the bytes that came.
+    /// By registry:2's name of the driver: of the data directory, and of the object stores of each kind.
     pub(crate) storage: Vec<(&'static str, Arc<StorageActions>)>,
     pub(crate) scrub: Arc<ScrubNumbers>,
     pub(crate) collection: Arc<CollectionNumbers>,

@@ -1,5 +1,6 @@
 //! Blobs as a caller sees them: linked in a repository, whole, and hashing to their digest.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{future::Future, pin::Pin};
@@ -351,29 +352,20 @@ impl Registry {
                 file,
                 is_unverified,
             } => {
+                let hasher = is_unverified.then(|| Hasher::new(digest.algorithm()));
+                let reader = FileReader::new(self, digest, file, first..end);
                 return Ok(Some(BlobReader::File(Box::new(FileReader {
-                    registry: Arc::clone(self),
-                    hasher: is_unverified.then(|| Hasher::new(digest.algorithm())),
-                    digest,
-                    file,
-                    is_cached: false,
-                    at: first,
-                    end,
-                    reading: None,
+                    hasher,
+                    ..reader
                 }))));
             }
             Source::Object { key, size_bytes } => {
                 let object = (&key, size_bytes);
                 if let Some(file) = self.find_cached(&digest, object, end - first).await {
+                    let reader = FileReader::new(self, digest, file, first..end);
                     return Ok(Some(BlobReader::File(Box::new(FileReader {
-                        registry: Arc::clone(self),
-                        hasher: None,
-                        digest,
-                        file,
                         is_cached: true,
-                        at: first,
-                        end,
-                        reading: None,
+                        ..reader
                     }))));
                 }
                 key
@@ -418,16 +410,8 @@ impl Registry {
         let file = self.store.open_blob(digest)?;
         let file = file.filter(|file| file.size_bytes() == size_bytes);
         Ok(file.map(|file| {
-            BlobReader::File(Box::new(FileReader {
-                registry: Arc::clone(self),
-                digest: digest.clone(),
-                file,
-                is_cached: false,
-                at: 0,
-                end: size_bytes,
-                hasher: None,
-                reading: None,
-            }))
+            let reader = FileReader::new(self, digest.clone(), file, 0..size_bytes);
+            BlobReader::File(Box::new(reader))
         }))
     }
 
@@ -606,6 +590,20 @@ impl BlobReader {
 }
 
 impl FileReader {
+    /// Of bytes that need not be hashed.
+    fn new(registry: &Arc<Registry>, digest: Digest, file: BlobFile, bytes: Range<u64>) -> Self {
+        Self {
+            registry: Arc::clone(registry),
+            digest,
+            file,
+            is_cached: false,
+            at: bytes.start,
+            end: bytes.end,
+            hasher: None,
+            reading: None,
+        }
+    }
+
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Fault>>> {
         if self.reading.is_none() && self.hasher.is_none() {
             let Self { digest, file, .. } = &*self;

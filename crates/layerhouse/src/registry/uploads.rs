@@ -554,11 +554,7 @@ impl Registry {
                 }
                 let is_new = meta::blobs::put(tx, &digest, size_bytes, now)?;
                 let due = now.after(REPLACED_KEPT);
-                match key.as_deref() {
-                    key if !is_new => meta::objects::put(tx, &digest, key, due)?,
-                    Some(key) => meta::objects::point(tx, &digest, key, due)?,
-                    None => {}
-                }
+                meta::objects::settle(tx, &digest, key.as_deref(), (is_new, due))?;
                 let repository_id = meta::repositories::find_or_create(tx, &repository, now)?;
                 if let Some(teller) = &teller {
                     let digest = &digest;

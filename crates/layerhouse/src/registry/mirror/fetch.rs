@@ -403,11 +403,7 @@ impl Fetch {
             .write(move |tx| {
                 let is_new = meta::blobs::put(tx, &digest, size_bytes, now)?;
                 let due = now.after(REPLACED_KEPT);
-                match object.as_deref() {
-                    key if !is_new => meta::objects::put(tx, &digest, key, due)?,
-                    Some(key) => meta::objects::point(tx, &digest, key, due)?,
-                    None => {}
-                }
+                meta::objects::settle(tx, &digest, object.as_deref(), (is_new, due))?;
                 let id = meta::repositories::find_or_create(tx, &copy, now)?;
                 meta::mirror::set_upstream(tx, id, &upstream, visibility)?;
                 meta::blobs::link(tx, id, &digest, now)?;
