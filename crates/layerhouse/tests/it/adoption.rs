@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use layerhouse::Rebuild;
 use layerhouse_oci::media_type::OCI_INDEX;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::bucket::Bucket;
 use crate::harness::database;
 use crate::harness::http::Client;
 use crate::harness::images;
+use crate::harness::outside::Outside;
 use crate::harness::process::Process;
 use crate::harness::server::Server;
 
@@ -101,6 +102,13 @@ struct Registry2 {
 impl Registry2 {
     /// `None` where it is not installed.
     fn start(root: &Path) -> Option<Self> {
+        let storage = json!({ "filesystem": { "rootdirectory": root } });
+        Self::start_on(storage, root.parent()?)
+    }
+
+    /// With this section `storage`; a directory for its configuration.
+    fn start_on(mut storage: Value, directory: &Path) -> Option<Self> {
+        storage["delete"] = json!({ "enabled": true });
         let port = TcpListener::bind("127.0.0.1:0")
             .ok()?
             .local_addr()
@@ -109,13 +117,10 @@ impl Registry2 {
         let configuration = json!({
             "version": 0.1,
             "log": { "level": "error", "accesslog": { "disabled": true } },
-            "storage": {
-                "filesystem": { "rootdirectory": root },
-                "delete": { "enabled": true },
-            },
+            "storage": storage,
             "http": { "addr": format!("127.0.0.1:{port}") },
         });
-        let file = root.parent()?.join("registry2.yml");
+        let file = directory.join("registry2.yml");
         fs::File::create(&file)
             .ok()?
             .write_all(configuration.to_string().as_bytes())
@@ -123,6 +128,8 @@ impl Registry2 {
         let child = Command::new("docker-registry")
             .arg("serve")
             .arg(&file)
+            // Its client of S3 takes no authority of certificates from the environment, and ends if one is there.
+            .env_remove("AWS_CA_BUNDLE")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -294,6 +301,31 @@ fn a_bucket_that_registry_2_filled_shows_the_same() {
     let bucket = Bucket::start();
     copy(&root, &bucket);
     let server = Server::configured(&bucket.configuration("redirect: {disable: true}"));
+    assert_eq!(sorted(seen(&server.client)), of_registry2);
+}
+
+/// The same at a server of S3 that registry:2 itself writes to.
+#[test]
+fn a_bucket_that_registry_2_wrote_to_shows_the_same() {
+    let Some(bucket) = Outside::make("adopted") else {
+        return;
+    };
+    let directory = tempfile::TempDir::new().unwrap();
+    let Some(registry2) = Registry2::start_on(bucket.of_registry_2(), directory.path()) else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: docker-registry is not installed"
+        );
+        return;
+    };
+    fill(&registry2.client);
+    let of_registry2 = sorted(seen(&registry2.client));
+    drop(registry2);
+    let written = bucket.keys();
+    let mut server = Server::configured(&bucket.configuration("redirect: {disable: true}"));
+    assert_eq!(sorted(seen(&server.client)), of_registry2);
+    assert_eq!(bucket.keys(), written, "no object was written or moved");
+    server.restart();
     assert_eq!(sorted(seen(&server.client)), of_registry2);
 }
 

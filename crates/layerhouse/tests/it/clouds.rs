@@ -1,5 +1,6 @@
 //! Blobs in Google's storage and in Azure's: the ways in and out that are not those of S3. Google's is the store that
-//! the tests of S3 have, which is shown what Google wants to see; Azure's is its emulator, where one runs.
+//! the tests of S3 have, which is shown what Google wants to see; Azure's is its emulator, where one runs. And the same at
+//! a server of S3 that is not the one of the tests, where one runs.
 
 use std::fs;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use crate::harness::azure::Container;
 use crate::harness::bucket::Bucket;
 use crate::harness::images::{digest, push_blob, push_image};
+use crate::harness::outside::Outside;
 use crate::harness::server::Server;
 use crate::harness::transcript::Transcript;
 use crate::harness::transport::Transport;
@@ -53,6 +55,21 @@ impl Cloud for Container {
     }
     fn remove(&self, key: &str) {
         Container::remove(self, key);
+    }
+}
+
+impl Cloud for Outside {
+    fn configuration(&self, more: &str) -> String {
+        Outside::configuration(self, more)
+    }
+    fn keys(&self) -> Vec<String> {
+        Outside::keys(self)
+    }
+    fn write(&self, key: &str, content: &[u8]) {
+        Outside::write(self, key, content);
+    }
+    fn remove(&self, key: &str) {
+        Outside::remove(self, key);
     }
 }
 
@@ -335,6 +352,91 @@ fn azure_what_cannot_be_used_is_refused() {
     assert!(!refusal.contains("a2V5"), "{refusal}");
     let key = container.configuration("");
     let other = key.replace("container: refused", "container: nothing");
+    let refusal = server.refusal(&other);
+    assert!(refusal.contains("does not exist"), "{refusal}");
+    server.restart();
+}
+
+#[test]
+fn outside_blobs_become_objects() {
+    if let Some(bucket) = Outside::make("become") {
+        blobs_become_objects(&bucket);
+    }
+}
+
+#[test]
+fn outside_chunks_arrive_over_restarts() {
+    if let Some(bucket) = Outside::make("chunks") {
+        chunks_arrive_over_restarts(&bucket);
+        assert_eq!(bucket.open_parts(), []);
+    }
+}
+
+#[test]
+fn outside_pulls_are_sent_to_the_store() {
+    if let Some(bucket) = Outside::make("redirected") {
+        pulls_are_sent_to_the_store(&bucket, "X-Amz-Signature=");
+    }
+}
+
+#[test]
+fn outside_collected_blobs_leave() {
+    if let Some(bucket) = Outside::make("collected") {
+        collected_blobs_leave(&bucket);
+    }
+}
+
+#[test]
+fn outside_the_scrub_finds_what_is_damaged_or_missing() {
+    if let Some(bucket) = Outside::make("scrubbed") {
+        the_scrub_finds_what_is_damaged_or_missing(&bucket);
+    }
+}
+
+/// The parts became an object, and the answer that said so was lost: the store knows no such parts any more.
+#[test]
+fn outside_parts_that_are_an_object_already_are_one() {
+    let Some(bucket) = Outside::make("twice") else {
+        return;
+    };
+    let whole = content(6_000_000);
+    let configuration = bucket.configuration(STREAMED);
+    let mut transcript =
+        Transcript::over(&[Transport::Plain], &configuration).given("whole", whole.clone());
+    let send = "POST  /v2/acme/web/blobs/uploads/           202
+                PATCH $upload  $whole                       202";
+    transcript.run(send);
+    let [(key, upload)] = &bucket.open_parts()[..] else {
+        panic!("one upload in parts: {:?}", bucket.open_parts());
+    };
+    assert_eq!(bucket.keys(), Vec::<String>::new());
+    bucket.complete(key, upload, &whole);
+    transcript.run(
+        "restart
+         PUT   $upload?digest=$sha256($whole)        201
+         GET   /v2/acme/web/blobs/$sha256($whole)    200  $whole",
+    );
+    assert_eq!(bucket.keys(), std::slice::from_ref(key));
+    // As long, and something else.
+    transcript.run(send);
+    let (key, upload) = &bucket.open_parts()[0];
+    bucket.complete(key, upload, &whole);
+    bucket.write(key, &vec![7; whole.len()]);
+    transcript.may_complain();
+    transcript.run("PUT   $upload?digest=$sha256($whole)        500");
+}
+
+/// The start says what is wrong, and does not wait for whoever comes first.
+#[test]
+fn outside_what_cannot_be_used_is_refused() {
+    let Some(bucket) = Outside::make("refused") else {
+        return;
+    };
+    let mut server = Server::start();
+    let refusal = server.refusal(&bucket.configured("wrong-one", ""));
+    assert!(refusal.contains("refuses us"), "{refusal}");
+    assert!(!refusal.contains("wrong-one"), "{refusal}");
+    let other = bucket.configuration("").replace("bucket: ", "bucket: no-");
     let refusal = server.refusal(&other);
     assert!(refusal.contains("does not exist"), "{refusal}");
     server.restart();

@@ -11,6 +11,7 @@ pub(crate) mod google;
 pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod machine;
+pub(crate) mod outside;
 pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod proxy;
