@@ -1,15 +1,21 @@
 //! Brings a database's schema up to date: numbered steps, only ever appended.
+//!
+//! While replicas are replaced one after the other, and after the first of them went back, the release before works
+//! beside a step that it does not know. So a step adds (tables; columns that have a default), and ends with
+//! `UPDATE compatibility SET schema = its number`; what nobody needs any more goes a release later, by a step that also
+//! says which `oldest` release can go on from there.
 
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::sqlite::database_fault;
+use super::transaction::Transaction;
 use crate::fault::{Fault, FaultKind};
 use crate::steps::Steps;
 
 /// Every step there has been; a database's `user_version` counts those it has taken.
-pub(super) const STEPS: [&str; 14] = [
+pub(super) const STEPS: [&str; 15] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_adoption.sql"),
     include_str!("migrations/0003_absent_children.sql"),
@@ -24,22 +30,41 @@ pub(super) const STEPS: [&str; 14] = [
     include_str!("migrations/0012_objects.sql"),
     include_str!("migrations/0013_replicas.sql"),
     include_str!("migrations/0014_fetches.sql"),
+    include_str!("migrations/0015_compatibility.sql"),
 ];
 
 /// The commit of a step. No literal at its place, for only the start of a newer release on an older
 /// database comes by.
 const COMMIT: &str = "migration.commit";
 
-/// How many steps a database has taken.
+/// The steps that a release must know to go on with a database whose steps it does not all know.
+pub(super) const OLDEST: &str = "SELECT oldest FROM compatibility WHERE schema = $1";
+
+/// Whether a newer release was here, which allows this one to go on.
 ///
 /// # Errors
-/// It cannot be read, or was written by a newer release.
+/// The database failed.
+pub(super) fn is_ahead(tx: &Transaction<'_>) -> Result<bool, Fault> {
+    let found = tx.query_one("SELECT schema FROM compatibility", &[], |row| row.int(0))?;
+    Ok(found.is_some_and(|schema| i64::try_from(STEPS.len()).is_ok_and(|known| known < schema)))
+}
+
+/// How many steps a database has taken; more than are known, if the release that took them allows this one to go on.
+///
+/// # Errors
+/// It cannot be read, or was written by a newer release that does not.
 fn taken(connection: &Connection, path: &Path) -> Result<usize, Fault> {
     let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(|error| database_fault("asking for the schema of the database", error))?;
     let known = STEPS.len();
-    let taken = usize::try_from(found).ok().filter(|taken| *taken <= known);
+    let is_allowed = |taken: &usize| {
+        // One that knows nothing of going back has no such table.
+        let oldest = || connection.query_row(OLDEST, [found], |row| row.get::<_, i64>(0));
+        let is_known = |oldest| usize::try_from(oldest).is_ok_and(|oldest| oldest <= known);
+        *taken <= known || oldest().is_ok_and(is_known)
+    };
+    let taken = usize::try_from(found).ok().filter(is_allowed);
     taken.ok_or_else(|| {
         Fault::plain(
             FaultKind::Other,
@@ -56,10 +81,10 @@ fn taken(connection: &Connection, path: &Path) -> Result<usize, Fault> {
 /// Refuses a database that has steps to take, and takes none.
 ///
 /// # Errors
-/// As said, or it was written by a newer release.
+/// As said, or as for [`run`].
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Fault> {
     let (found, known) = (taken(connection, path)?, STEPS.len());
-    if found == known {
+    if known <= found {
         return Ok(());
     }
     Err(Fault::plain(
@@ -77,10 +102,17 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Fault> {
 /// whole or not at all, so whatever interrupts them, the next start goes on, and an older release refuses.
 ///
 /// # Errors
-/// A step fails, or the database was written by a newer release.
+/// A step fails, or the database was written by a newer release that does not allow this one to go on.
 pub(super) fn run(connection: &Connection, path: &Path, journal: &Steps) -> Result<(), Fault> {
     let fault = |error| database_fault("bringing the database up to date", error);
     let (taken, known) = (taken(connection, path)?, STEPS.len());
+    if known < taken {
+        tracing::warn!(
+            schema = taken,
+            known,
+            "a newer release was here, and this one goes on: what that brought is not served"
+        );
+    }
     if 0 < taken && taken < known {
         tracing::info!(
             from = taken,

@@ -2,6 +2,7 @@
 //! compared.
 
 use super::database::{Bulk, Database};
+use super::migrations;
 use super::transaction::{Kept, Row, Transaction, Value};
 use crate::fault::{Fault, FaultKind};
 
@@ -9,7 +10,7 @@ use crate::fault::{Fault, FaultKind};
 const ROWS: i64 = 100;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
-/// each engine's own. `image_queue` and `repository_counts` come last, for triggers write them as others come.
+/// each engine's own. `compatibility` both have. `image_queue` and `repository_counts` come last, for triggers write them as others come.
 pub(super) const TABLES: [&str; 45] = [
     "repositories",
     "blobs",
@@ -92,6 +93,12 @@ fn read_kept(row: &Row<'_>, column: usize, kind: Kind) -> Result<Kept, Fault> {
 /// # Errors
 /// One of the databases failed; the same call begins anew. They differ after all.
 pub(crate) fn copy(from: &Database, to: &Database, described: &Database) -> Result<u64, Fault> {
+    for database in [from, to] {
+        if database.read(migrations::is_ahead)? {
+            let what = "a newer release was here, which keeps more than this one would move: move it with that one";
+            return Err(Fault::plain(FaultKind::Other, what));
+        }
+    }
     let tables = described.read(|tx| {
         let named = TABLES.iter().map(|name| Table::describe(tx, name));
         named.collect::<Result<Vec<_>, Fault>>()
@@ -303,7 +310,8 @@ mod tests {
         let database = open(&directory, "a.db");
         let found = database.read(|tx| {
             tx.query(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'search_%' ORDER BY name",
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'search_%'
+                   AND name <> 'compatibility' ORDER BY name",
                 &[],
                 |row| row.text(0),
             )
@@ -343,6 +351,24 @@ mod tests {
         });
         extra.expect("it can be written");
         assert_eq!(copy(&from, &to, &from).expect("it is copied"), 4);
+        from.close();
+        to.close();
+    }
+
+    /// What a newer release keeps besides would be lost without a word.
+    #[test]
+    fn what_a_newer_release_brought_up_to_date_is_not_moved() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let (from, to) = (open(&directory, "a.db"), open(&directory, "b.db"));
+        let newer = from.bulk().and_then(|bulk| {
+            let sql = "UPDATE compatibility SET schema = schema + 1";
+            bulk.finish(|tx| tx.execute(sql, &[]))
+        });
+        newer.expect("it can be written");
+        for (from, to) in [(&from, &to), (&to, &from)] {
+            let refused = copy(from, to, from).expect_err("it has more than is known");
+            assert!(refused.to_string().contains("newer release"), "{refused}");
+        }
         from.close();
         to.close();
     }

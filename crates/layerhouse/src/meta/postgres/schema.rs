@@ -4,7 +4,7 @@
 use super::Place;
 use super::session::Session;
 use crate::fault::{Fault, FaultKind};
-use crate::meta::migrations::STEPS;
+use crate::meta::migrations::{OLDEST, STEPS};
 
 /// The row that counts commits, and says how many steps were taken; made by whoever comes first.
 const BEGINNING: &str = "
@@ -39,7 +39,15 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
         session.simple(BEGINNING)?;
     }
     // Where nothing is to be done nobody is kept from writing, and least of all by a process that stands still.
-    if taken(session, place)? == STEPS.len() {
+    let found = taken(session, place)?;
+    if STEPS.len() < found {
+        tracing::warn!(
+            schema = found,
+            known = STEPS.len(),
+            "a newer release was here, and this one goes on: what that brought is not served"
+        );
+    }
+    if STEPS.len() <= found {
         return Ok(());
     }
     session.be_patient()?;
@@ -49,7 +57,7 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
             .simple(&format!(
                 "{begin}; UPDATE commits SET generation = generation + 1 RETURNING schema"
             ))
-            .and_then(|found| known(found.unwrap_or(0), place))?;
+            .and_then(|found| known(session, found.unwrap_or(0), place))?;
         let Some(step) = STEPS.get(taken) else {
             session.simple("ROLLBACK")?;
             return Ok(());
@@ -73,7 +81,7 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
 
 fn taken(session: &Session, place: &Place) -> Result<usize, Fault> {
     let found = session.simple("SELECT schema FROM commits")?;
-    known(found.unwrap_or(0), place)
+    known(session, found.unwrap_or(0), place)
 }
 
 /// Who has the bytes of what is written in a database.
@@ -196,7 +204,7 @@ pub(in crate::meta) fn give(session: &Session, directory: &str) -> Result<(), Fa
 /// # Errors
 /// As said, or a newer release was here.
 pub(in crate::meta) fn check(session: &Session, place: &Place) -> Result<(), Fault> {
-    if taken(session, place)? == STEPS.len() {
+    if STEPS.len() <= taken(session, place)? {
         return Ok(());
     }
     let what = format!(
@@ -207,9 +215,18 @@ pub(in crate::meta) fn check(session: &Session, place: &Place) -> Result<(), Fau
     Err(Fault::plain(FaultKind::Other, what))
 }
 
-fn known(found: i64, place: &Place) -> Result<usize, Fault> {
+/// So many steps, if this release knows them or may go on beside them.
+fn known(session: &Session, found: i64, place: &Place) -> Result<usize, Fault> {
     let taken = usize::try_from(found).ok();
-    taken.filter(|taken| *taken <= STEPS.len()).ok_or_else(|| {
+    let is_known = taken.is_some_and(|taken| taken <= STEPS.len());
+    let is_allowed = is_known
+        || session
+            .query(OLDEST, &[found.into()])?
+            .first()
+            .is_some_and(|row| {
+                i64::try_from(STEPS.len()).is_ok_and(|known| row.get::<_, i64>(0) <= known)
+            });
+    taken.filter(|_| is_allowed).ok_or_else(|| {
         let what = format!(
             "the database {} has schema {found} and this release knows schemas up to {}: a newer release \
              wrote it, and nothing was changed; start that release or a later one",

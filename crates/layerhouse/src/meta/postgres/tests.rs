@@ -12,6 +12,7 @@ use super::schema::Owner;
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
 use crate::meta::database::Database;
+use crate::meta::migrations::STEPS;
 use crate::meta::transaction::Transaction;
 use crate::steps::Steps;
 
@@ -316,4 +317,31 @@ fn a_database_belongs_to_one_directory() {
     );
     let said = other.err().expect("it is refused").to_string();
     assert!(said.contains("belongs to another data directory"), "{said}");
+}
+
+#[test]
+fn a_release_goes_on_behind_the_next_one_where_that_allows_it() {
+    let Some(prepared) = Prepared::make("schema") else {
+        return;
+    };
+    prepared.connect().expect("it connects").close();
+    let connector = Connector::new(&prepared.place()).expect("a place");
+    let known = STEPS.len();
+    let next = known + 1;
+    let change = |sql: &str| {
+        let session = connector.connect().expect("the server answers");
+        session.simple(sql).expect("it is done");
+    };
+    let refused = || prepared.connect().err().map(|fault| fault.to_string());
+    let words = format!("has schema {next} and this release knows schemas up to {known}");
+    // A step that says nothing of going back.
+    change(&format!("UPDATE commits SET schema = {next}"));
+    assert!(refused().expect("it is refused").contains(&words));
+    // One that says that the release before may go on, which is this one, or not even that.
+    change(&format!("UPDATE compatibility SET schema = {next}"));
+    assert_eq!(refused(), None);
+    let look = Database::connect_current(&prepared.place(), Steps::default(), Health::default());
+    look.expect("to look is allowed, too").close();
+    change(&format!("UPDATE compatibility SET oldest = {next}"));
+    assert!(refused().expect("it is refused").contains(&words));
 }

@@ -1,5 +1,5 @@
 //! F25: a database of an older release is brought up to date, whole or not at all, wherever that is cut
-//! short; one of a newer release is refused with words and left as it is.
+//! short; one of a newer release is refused with words and left as it is, unless that release allowed to go back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -224,4 +224,62 @@ fn fault_f25_a_database_from_the_future_is_refused_with_words() {
     serves(&process.client, &manifest);
     stop_soundly(process, &root);
     assert_sound(&root);
+}
+
+/// What a step of the next release does, that the release before it can go on beside.
+fn next_step(schema: i64, oldest: i64) -> String {
+    format!(
+        "ALTER TABLE repositories ADD COLUMN flavour TEXT NOT NULL DEFAULT 'plain';
+         CREATE TABLE flavours (name TEXT NOT NULL PRIMARY KEY);
+         UPDATE compatibility SET schema = {schema}, oldest = {oldest};
+         PRAGMA user_version = {schema};"
+    )
+}
+
+#[test]
+fn fault_f25_back_to_the_release_before_where_the_newer_one_allows_it() {
+    let directory = quick_directory();
+    let root = directory.path().join("root");
+    let process = Process::start(&root, &[]);
+    let manifest = push_image(&process.client, "acme/web", "v1", "a layer");
+    stop_soundly(process, &root);
+    let known = schema(&root);
+    let change = |sql: &str| {
+        let database = Connection::open(database(&root)).expect("it is a database");
+        database.execute_batch(sql).expect("it can be written");
+    };
+    change(&next_step(known + 1, known));
+    let process = Process::start(&root, &[]);
+    serves(&process.client, &manifest);
+    let pushed = push_image(&process.client, "acme/other", "v1", "a third layer");
+    let (status, log) = process.terminate();
+    assert!(status.success(), "{log}");
+    assert!(log.contains("a newer release was here"), "{log}");
+    assert_sound(&root);
+    assert_eq!(schema(&root), known + 1, "nothing was taken back");
+
+    // The newer release finds what was pushed meanwhile, and its own.
+    let read = |sql: &str| {
+        let database = Connection::open(database(&root)).expect("it is a database");
+        database.query_row(sql, [], |row| row.get::<_, i64>(0))
+    };
+    let plain = read("SELECT COUNT(*) FROM repositories WHERE flavour = 'plain'");
+    assert_eq!(plain, Ok(2));
+
+    // A release later what the one before needed is gone, and so is the way back.
+    change(&format!("UPDATE compatibility SET oldest = {}", known + 1));
+    let refused = Process::try_start(&root, &[]).err();
+    let refused = refused.expect("it needs a newer one");
+    let words = format!(
+        "has schema {} and this release knows schemas up to {known}",
+        known + 1
+    );
+    assert!(refused.log.contains(&words), "{}", refused.log);
+    change(&format!("UPDATE compatibility SET oldest = {known}"));
+    let process = Process::start(&root, &[]);
+    assert_eq!(
+        process.client.get("/v2/acme/other/manifests/v1").text(),
+        pushed
+    );
+    stop_soundly(process, &root);
 }
