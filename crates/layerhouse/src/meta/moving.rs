@@ -6,8 +6,10 @@ use super::migrations;
 use super::transaction::{Kept, Row, Transaction, Value};
 use crate::fault::{Fault, FaultKind};
 
-/// Rows read at once: a hundred manifests of 4 MiB are the most that is held.
-const ROWS: i64 = 100;
+/// Rows read and written at once, of a table with bytes: a hundred manifests of 4 MiB are the most that is held.
+const ROWS_OF_BYTES: usize = 100;
+/// And of one without: each statement waits for the server once.
+const ROWS: usize = 1000;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
 /// each engine's own. `compatibility` both have. `image_queue` and `repository_counts` come last, for triggers write them as others come.
@@ -181,6 +183,11 @@ impl Table {
         names.join(", ")
     }
 
+    fn rows_at_once(&self) -> usize {
+        let has_bytes = self.columns.iter().any(|column| column.kind == Kind::Bytes);
+        if has_bytes { ROWS_OF_BYTES } else { ROWS }
+    }
+
     /// `$first, …`, so many.
     fn parameters(first: usize, count: usize) -> String {
         let names: Vec<String> = (first..first + count)
@@ -218,23 +225,25 @@ impl Table {
             format!("DO UPDATE SET {}", others.join(", "))
         };
         let (name, names, key) = (self.name, self.names(), self.key_names());
-        let parameters = Self::parameters(1, self.columns.len());
-        let insert: &'static str =
-            format!("INSERT INTO {name} ({names}) VALUES ({parameters}) ON CONFLICT ({key}) {end}")
-                .leak();
+        let width = self.columns.len();
+        // A statement for all pages but the last, and one for that.
+        let insert = |rows: usize| -> &'static str {
+            let row = |number| format!("({})", Self::parameters(number * width + 1, width));
+            let rows: Vec<String> = (0..rows).map(row).collect();
+            let rows = rows.join(", ");
+            format!("INSERT INTO {name} ({names}) VALUES {rows} ON CONFLICT ({key}) {end}").leak()
+        };
+        let mut whole = None;
         let mut pages = self.pages();
         loop {
             let rows = pages.next(from)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            bulk.change(|tx| {
-                for row in &rows {
-                    let values: Vec<Value<'_>> = row.iter().map(Kept::value).collect();
-                    tx.execute(insert, &values)?;
-                }
-                Ok(())
-            })?;
+            let sql = match rows.len() {
+                0 => return Ok(()),
+                all if all == self.rows_at_once() => *whole.get_or_insert_with(|| insert(all)),
+                some => insert(some),
+            };
+            let values: Vec<Value<'_>> = rows.iter().flatten().map(Kept::value).collect();
+            bulk.change(|tx| tx.execute(sql, &values).map(drop))?;
             bulk.commit()?;
         }
     }
@@ -275,7 +284,8 @@ impl Pages<'_> {
             None => (self.first, Vec::new()),
             Some(key) => (self.next, key.iter().map(Kept::value).collect()),
         };
-        values.push(Value::Int(ROWS));
+        let rows_max = i64::try_from(self.table.rows_at_once()).expect("few rows");
+        values.push(Value::Int(rows_max));
         let columns = &self.table.columns;
         let rows = from.read(|tx| {
             tx.query(sql, &values, |row| {
@@ -351,6 +361,36 @@ mod tests {
         });
         extra.expect("it can be written");
         assert_eq!(copy(&from, &to, &from).expect("it is copied"), 4);
+        from.close();
+        to.close();
+    }
+
+    /// Several pages of a table, the last of them not whole; SQLite takes no more than 32,766 values in a statement.
+    #[test]
+    fn many_rows_are_moved() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let (from, to) = (open(&directory, "a.db"), open(&directory, "b.db"));
+        let numbers =
+            "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 2345)";
+        let rows = from.bulk().and_then(|bulk| {
+            let sql = format!(
+                "{numbers} INSERT INTO repositories (id, name, created_at) SELECT id, 'r' || id, id FROM n"
+            );
+            bulk.finish(|tx| tx.execute(sql.leak(), &[]))
+        });
+        assert_eq!(rows.expect("it can be written"), 2345);
+        assert_eq!(copy(&from, &to, &from).expect("it is copied"), 2345);
+        let widths = from.read(|tx| {
+            let described = TABLES.iter().map(|name| Table::describe(tx, name));
+            described.collect::<Result<Vec<_>, Fault>>()
+        });
+        for table in widths.expect("it reads") {
+            assert!(
+                table.columns.len() * table.rows_at_once() < 32_766,
+                "{}",
+                table.name
+            );
+        }
         from.close();
         to.close();
     }

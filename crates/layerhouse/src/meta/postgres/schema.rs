@@ -65,7 +65,7 @@ pub(in crate::meta) fn run(session: &Session, place: &Place) -> Result<(), Fault
         let number = taken + 1;
         let text = own_text(number).map_or_else(|| by_bytes(step), str::to_owned);
         let words = if taken == 0 { WORDS } else { "" };
-        if taken != 0 {
+        if found != 0 {
             tracing::info!(step = number, "the database is brought up to date");
         }
         let sql = format!("{words}; {text}; UPDATE commits SET schema = {number}; COMMIT");
