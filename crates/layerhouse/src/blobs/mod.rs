@@ -28,9 +28,10 @@ use std::sync::Arc;
 
 use layerhouse_oci::digest::Algorithm;
 use layout::Layout;
-use objects::Objects;
 use objects::settings::{Bucket, Buckets};
+use objects::{Objects, sending};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
+use tokio::sync::Semaphore;
 
 use crate::fault::{Fault, FaultKind};
 use crate::health::Health;
@@ -136,11 +137,13 @@ impl Store {
         let default = buckets.default.as_ref();
         let mut asked = BTreeMap::<_, Arc<StorageActions>>::new();
         let mut actions = |bucket: &Bucket| Arc::clone(asked.entry(bucket.driver()).or_default());
+        let sending = Arc::new(Semaphore::new(sending::MIB_MAX as usize));
         let objects = default
-            .map(|bucket| Objects::open(None, bucket, actions(bucket)))
+            .map(|bucket| Objects::open(None, bucket, actions(bucket), Arc::clone(&sending)))
             .transpose()?;
         let named = buckets.named.iter().map(|(name, bucket)| {
-            let objects = Objects::open(Some(name), bucket, actions(bucket))?;
+            let sending = Arc::clone(&sending);
+            let objects = Objects::open(Some(name), bucket, actions(bucket), sending)?;
             Ok((name.clone(), Arc::new(objects)))
         });
         let named = named.collect::<Result<_, Fault>>()?;

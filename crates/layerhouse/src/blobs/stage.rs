@@ -88,7 +88,7 @@ impl Stage {
     ) -> Result<Self, Fault> {
         let hasher = Hasher::new(algorithm);
         if let Some(objects) = bucket {
-            let stage = ObjectStage::new(objects, upload, writer);
+            let stage = ObjectStage::new(objects, upload, writer, &hasher);
             return Ok(Self::over(store, upload, stage, hasher));
         }
         Self::open_file(store, upload, algorithm)
@@ -187,7 +187,26 @@ impl Stage {
     pub(crate) fn save(&mut self) -> Result<Option<Saved>, Fault> {
         match &mut self.place {
             Place::File(_) => Ok(None),
-            Place::Object(stage) => stage.save(&self.hasher).map(Some),
+            Place::Object(stage) => stage.save(&mut self.hasher).map(Some),
+        }
+    }
+
+    /// Waits for what is on its way to an object store; a tail that can be a part goes with it.
+    ///
+    /// # Errors
+    /// It does not arrive: the stage holds what came before, and can be saved.
+    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+        match &mut self.place {
+            Place::File(_) => Ok(()),
+            Place::Object(stage) => stage.settle(&mut self.hasher),
+        }
+    }
+
+    /// What is on its way to an object store, for whoever drops the stage: see [`ObjectStage::leave`].
+    pub(crate) fn leave(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        match &mut self.place {
+            Place::File(_) => None,
+            Place::Object(stage) => stage.leave(),
         }
     }
 
@@ -228,7 +247,8 @@ impl Stage {
     /// Appends bytes, all or none of them.
     ///
     /// # Errors
-    /// The disk is full or failed; the stage holds what it held before.
+    /// The disk is full or failed; the stage holds what it held before. Of an object it may hold less then, down to what
+    /// it held at its last checkpoint.
     pub(crate) fn append(&mut self, batch: &[Bytes]) -> Result<(), Fault> {
         let held_bytes = self.held_bytes();
         // Of an object, what is sent to its store is timed there.
@@ -243,7 +263,7 @@ impl Stage {
                 .and_then(|()| match &mut self.place {
                     Place::File(file) => write_all(file, batch)
                         .map_err(|error| Fault::io("writing staged bytes", error)),
-                    Place::Object(stage) => stage.append(batch),
+                    Place::Object(stage) => stage.append(batch, &mut self.hasher),
                 });
         drop(timed);
         if let Err(fault) = written {
@@ -259,14 +279,18 @@ impl Stage {
     }
 
     /// Where the stage stands, to come back to with [`Stage::rewind`].
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
+    ///
+    /// # Errors
+    /// The object store does not take what was on its way there.
+    pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint, Fault> {
+        let mark = match &mut self.place {
+            Place::File(_) => None,
+            Place::Object(stage) => Some(stage.mark(&mut self.hasher)?),
+        };
+        Ok(Checkpoint {
             hasher: self.hasher.clone(),
-            mark: match &self.place {
-                Place::File(_) => None,
-                Place::Object(stage) => Some(stage.mark()),
-            },
-        }
+            mark,
+        })
     }
 
     /// Drops what was appended since, when a chunk turned out not to be what it said.
@@ -279,7 +303,7 @@ impl Stage {
     }
 
     fn cut(&mut self, held_bytes: u64) {
-        // An object's stage takes a batch whole or not at all.
+        // An object's stage takes a batch whole or not at all, and goes back by itself.
         let Place::File(file) = &mut self.place else {
             return;
         };
@@ -304,7 +328,7 @@ impl Stage {
             self.hasher = match &mut self.place {
                 Place::File(file) => hash(file, claimed.algorithm())
                     .map_err(|error| Fault::io("reading staged bytes", error))?,
-                Place::Object(stage) => stage.hash(claimed.algorithm())?,
+                Place::Object(stage) => stage.hash(claimed.algorithm(), &mut self.hasher)?,
             };
         }
         let size_bytes = self.held_bytes();
@@ -334,7 +358,7 @@ impl Stage {
                 Place::File(file) => file
                     .sync_all()
                     .map_err(|error| Fault::io("syncing staged bytes", error)),
-                Place::Object(stage) => stage.publish(&self.hasher),
+                Place::Object(stage) => stage.publish(&mut self.hasher),
             })
             .map_err(|fault| self.store.note(fault))
     }

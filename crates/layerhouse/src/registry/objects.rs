@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::receive::Writer;
 use super::sessions::{Owner, Session};
-use super::uploads::PushChunkError;
+use super::uploads::{PushChunkError, ends_the_session};
 use super::{Registry, blocking};
 use crate::blobs::objects::Objects;
 use crate::blobs::objects::stage::Saved;
@@ -450,20 +450,31 @@ impl Registry {
     /// # Errors
     /// The object store or the database failed, or another request took the upload over meanwhile.
     pub(super) async fn save(&self, mut writer: Writer) -> Result<(), PushChunkError> {
-        let Some(mut claim) = writer.take_claim() else {
+        if writer.claimed_by().is_none() {
             if writer.is_object() {
                 blocking(move || writer.discard()).await?;
             }
             return Ok(());
-        };
-        let (writer, saved) = blocking(move || {
+        }
+        // The writer has its claim still: if this is broken off, nobody else writes before all arrived.
+        let (mut writer, settled, saved) = blocking(move || {
+            let settled = writer.settle();
+            // What did not arrive is dropped by now, and what did is kept to go on from.
             let saved = writer.stage().and_then(|stage| {
                 let held_bytes = stage.held_bytes();
                 Ok(stage.save()?.map(|saved| (held_bytes, saved)))
             });
-            (writer, saved)
+            (writer, settled, saved)
         })
         .await?;
+        match settled {
+            Err(fault) if ends_the_session(&fault) => {
+                self.end(writer).await;
+                return Err(fault.into());
+            }
+            _ => {}
+        }
+        let mut claim = writer.take_claim().expect("it was looked for above");
         let Some((held_bytes, saved)) = saved? else {
             return Ok(());
         };
@@ -479,11 +490,10 @@ impl Registry {
         claim.is_settled = true;
         self.set_down(writer.session());
         drop(writer);
-        if is_saved {
-            Ok(())
-        } else {
-            Err(PushChunkError::Busy)
+        if !is_saved {
+            return Err(PushChunkError::Busy);
         }
+        Ok(settled?)
     }
 
     /// Removes the objects that are to go by now; how many went.

@@ -2,7 +2,7 @@
 //! thread that may wait while the next one is gathered.
 //!
 //! So a hung disk holds a thread of the blocking pool and never one that serves other requests, and an
-//! upload holds two batches of memory however large it is.
+//! upload holds two batches of memory however large it is, and some parts if it becomes an object.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -167,6 +167,19 @@ impl Writer {
         Ok(self.stage.as_mut().expect("it was opened above"))
     }
 
+    /// Waits for what is on its way to an object store. Blocks.
+    ///
+    /// # Errors
+    /// It does not arrive; what came before is held.
+    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+        let Some(stage) = &mut self.stage else {
+            return Ok(());
+        };
+        let settled = stage.settle();
+        self.session.set_held_bytes(stage.held_bytes());
+        settled
+    }
+
     fn append(&mut self, batch: &Batch) -> Result<(), ReceiveError> {
         if !self.session.has_room(batch.length_bytes as u64) {
             return Err(ReceiveError::NoRoom);
@@ -191,9 +204,23 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(stage) = self.stage.take() {
-            // The descriptor is closed: thousands of sessions may be open.
-            *self.guard = stage.into_hasher();
+        let Some(mut stage) = self.stage.take() else {
+            return;
+        };
+        // A request that ended before its time (its disk failed, its task died) leaves parts on their way to an object
+        // store. Its claim lasts until they are there, for they would come behind those of whoever goes on; without a
+        // claim nobody can. A process that ends has no such time, as it had none for the one part that it waited for
+        // before parts went together: what it sent may arrive after another one took the upload over, in a minute or
+        // after a start, and sent the same number. S3 and Google then refuse to complete what has another part than we
+        // name, and in Azure each part has a name of its own.
+        let on_its_way = stage.leave();
+        // The descriptor is closed: thousands of sessions may be open.
+        *self.guard = stage.into_hasher();
+        if let (Some(on_its_way), Some(claim)) = (on_its_way, self.claim.take()) {
+            tokio::spawn(async move {
+                on_its_way.await;
+                drop(claim);
+            });
         }
     }
 }

@@ -17,7 +17,7 @@ use super::receive::{BodyBroken, Incoming, ReceiveError, Writer, receive};
 use super::sessions::{Owner, Session};
 use super::{Registry, blocking};
 use crate::auth::{Granted, Push};
-use crate::blobs::stage::{Checkpoint, VerifiedBlob};
+use crate::blobs::stage::{Checkpoint, Stage, VerifiedBlob};
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::links::Link;
@@ -310,7 +310,7 @@ impl Registry {
         let blob_bytes_max = self.limits.blob_bytes_max;
         let too_large = || PushChunkError::TooLarge { blob_bytes_max };
         let (writer_back, checkpoint) = blocking(move || {
-            let checkpoint = writer.stage().map(|stage| stage.checkpoint());
+            let checkpoint = writer.stage().and_then(Stage::checkpoint);
             (writer, checkpoint)
         })
         .await?;
@@ -588,7 +588,7 @@ impl Registry {
 
     /// Forgets a session and removes what it staged. Its writer is held until then, so that nobody
     /// else makes the file anew.
-    async fn end(&self, mut writer: Writer) {
+    pub(super) async fn end(&self, mut writer: Writer) {
         let id = writer.session().id.clone();
         self.sessions.remove(&id);
         if let Some(claimed_by) = writer.claimed_by() {
@@ -705,7 +705,7 @@ impl Writer {
 }
 
 /// Whether the staged bytes are of no use any more: their space is wanted, or they cannot be trusted.
-fn ends_the_session(fault: &Fault) -> bool {
+pub(super) fn ends_the_session(fault: &Fault) -> bool {
     match fault.kind() {
         FaultKind::DiskFull | FaultKind::Device | FaultKind::Damaged => true,
         FaultKind::ReadOnly

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod cache;
+mod parts;
 mod stores;
 
 use std::fs;

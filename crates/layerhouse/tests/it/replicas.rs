@@ -117,6 +117,30 @@ fn chunks_of_one_upload_go_to_any_replica() {
     assert_eq!(clients[0].get(&upload).status, 404);
 }
 
+/// Of a chunk that became several parts at once none is on its way when its client is answered.
+#[test]
+fn a_chunk_of_many_parts_is_gone_on_with_elsewhere() {
+    let Some(replicas) = Replicas::start("") else {
+        return;
+    };
+    let clients = replicas.clients();
+    let whole = content(50_000_001);
+    let opened = clients[0].send("POST", "/v2/acme/web/blobs/uploads/", &[], b"");
+    let upload = opened.header("location").unwrap().to_owned();
+    let mut sent = 0;
+    for (client, length) in clients.iter().zip([3_000_000, 16_000_000, 11_000_000]) {
+        let answer = client.send("PATCH", &upload, &[], &whole[sent..sent + length]);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        sent += length;
+    }
+    let digest = digest(&whole);
+    let path = format!("{upload}?digest={digest}");
+    let answer = clients[0].send("PUT", &path, &[], &whole[sent..]);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let blob = clients[1].get(&format!("/v2/acme/web/blobs/{digest}"));
+    assert!(blob.body == whole);
+}
+
 #[test]
 fn what_one_changes_all_show() {
     let Some(replicas) = Replicas::start("") else {

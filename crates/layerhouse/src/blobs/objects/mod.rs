@@ -7,6 +7,7 @@
 
 mod copy;
 pub(crate) mod read;
+pub(crate) mod sending;
 mod service;
 pub(crate) mod settings;
 pub(crate) mod stage;
@@ -28,6 +29,7 @@ use object_store::{
 use settings::{Bucket, Service};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
@@ -51,6 +53,8 @@ pub(crate) struct Objects {
     runtime: Threads,
     /// Of files that are copied: MiB that may be in memory.
     copying: Arc<Semaphore>,
+    /// Of pushes into all buckets: MiB of parts that are sent while more comes.
+    sending: Arc<Semaphore>,
 }
 
 /// What waits for answers of the store.
@@ -77,7 +81,7 @@ impl fmt::Debug for Objects {
 }
 
 impl Objects {
-    /// Gets ready to ask a bucket; it is not asked yet.
+    /// Gets ready to ask a bucket; it is not asked yet. `sending` is the room that all buckets have for parts of pushes.
     ///
     /// # Errors
     /// What is said of it cannot be.
@@ -85,6 +89,7 @@ impl Objects {
         name: Option<&str>,
         bucket: &Bucket,
         actions: Arc<StorageActions>,
+        sending: Arc<Semaphore>,
     ) -> Result<Self, Fault> {
         let mut attributes = Attributes::new();
         if let Service::S3(s3) = &bucket.service
@@ -104,6 +109,7 @@ impl Objects {
             attributes,
             runtime,
             copying: Arc::new(Semaphore::new(copy::MIB_MAX as usize)),
+            sending,
         })
     }
 
@@ -287,24 +293,6 @@ impl Objects {
             .map_err(|error| unreachable("beginning an object", error))
     }
 
-    /// Writes a part, numbered from 0; what it is called, or `None` if there are no such parts any more.
-    fn put_part(
-        &self,
-        (key, multipart): (&str, &str),
-        number: usize,
-        content: Vec<Bytes>,
-    ) -> Result<Option<String>, Fault> {
-        let _timed = self.actions.time(Action::Writer);
-        let (path, multipart) = (self.path_of(key), multipart.to_owned());
-        let payload = PutPayload::from_iter(content);
-        let put = self.store.put_part(&path, &multipart, number, payload);
-        match self.wait(put) {
-            Ok(part) => Ok(Some(part.content_id)),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(unreachable("writing a part of an object", error)),
-        }
-    }
-
     /// Makes the parts an object of so many bytes; whether it was there already, and the parts were not.
     fn end_parts(
         &self,
@@ -405,6 +393,17 @@ impl Objects {
         match &self.runtime {
             Threads::Shared(handle) => handle.block_on(answer),
             Threads::Own(runtime) => runtime.block_on(answer),
+        }
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match &self.runtime {
+            Threads::Shared(handle) => handle.spawn(work),
+            // It goes on while somebody waits for an answer.
+            Threads::Own(runtime) => runtime.spawn(work),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Empty};
@@ -19,6 +20,7 @@ use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use super::google;
 use super::images;
@@ -45,13 +47,18 @@ enum Kind {
 
 #[derive(Debug, Default)]
 struct Orders {
-    /// Requests whose method and target begin so are answered 503.
-    refused: Option<(String, usize)>,
+    /// Requests whose method and target begin so, and have this in them, are answered 503.
+    refused: Option<(String, String, usize)>,
+    /// Those that begin so wait until whoever holds them is gone.
+    held: Option<(&'static str, watch::Receiver<()>)>,
     /// The next request that begins so is done, and answered 503.
     lost: Option<&'static str>,
     /// Method and path of what came.
     came: Vec<String>,
 }
+
+/// Requests that a store does not go on with while this is there.
+pub(crate) struct Held(#[expect(dead_code, reason = "its end is what counts")] watch::Sender<()>);
 
 /// Whether all servers are given a bucket (`LAYERHOUSE_TEST_STORE=s3`) whose configuration does not say where their bytes
 /// are. What looks at files, or lets a clock run on without waiting for what is written, has nothing to do there.
@@ -203,7 +210,36 @@ impl Bucket {
 
     /// From now on requests that begin so ("PUT /images/") are answered 503, so many of them.
     pub(crate) fn refuse(&self, beginning: &str, times: usize) {
-        self.orders().refused = Some((beginning.to_owned(), times));
+        self.orders().refused = Some((beginning.to_owned(), String::new(), times));
+    }
+
+    /// From now on parts of this number, from 1, are answered 503.
+    pub(crate) fn refuse_part(&self, number: usize) {
+        let part = format!("partNumber={number}&");
+        self.orders().refused = Some(("PUT /images/".to_owned(), part, usize::MAX));
+    }
+
+    /// From now on requests that begin so come and are not done, until what this gives is dropped.
+    pub(crate) fn hold(&self, beginning: &'static str) -> Held {
+        let (held, waiting) = watch::channel(());
+        let mut orders = self.orders();
+        orders.held = Some((beginning, waiting));
+        orders.came.clear();
+        Held(held)
+    }
+
+    /// Waits until so many came that begin so.
+    pub(crate) fn wait_for(&self, beginning: &str, count: usize) {
+        let began = Instant::now();
+        loop {
+            let came = self.orders().came.clone();
+            let found = came.iter().filter(|target| target.starts_with(beginning));
+            if count <= found.count() {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{came:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The next request that begins so is done, and whoever sent it is told that it failed.
@@ -241,11 +277,15 @@ async fn serve(stream: TcpStream, kind: Kind, service: S3Service, orders: Arc<Mu
         let (service, orders) = (service.clone(), Arc::clone(&orders));
         async move {
             let target = format!("{} {}", request.method(), request.uri());
-            let (is_refused, is_lost) = {
+            let (is_refused, is_lost, held) = {
                 let mut orders = orders.lock().expect("nobody panicked with it");
                 orders.came.push(target.clone());
                 let is_refused = match &mut orders.refused {
-                    Some((beginning, times)) if 0 < *times && target.starts_with(&**beginning) => {
+                    Some((beginning, within, times))
+                        if 0 < *times
+                            && target.starts_with(&**beginning)
+                            && target.contains(&**within) =>
+                    {
                         *times -= 1;
                         true
                     }
@@ -255,8 +295,14 @@ async fn serve(stream: TcpStream, kind: Kind, service: S3Service, orders: Arc<Mu
                 if is_lost {
                     orders.lost = None;
                 }
-                (is_refused, is_lost)
+                let held = orders.held.clone();
+                let held = held.filter(|(beginning, _)| target.starts_with(beginning));
+                (is_refused, is_lost, held)
             };
+            if let Some((_, mut held)) = held {
+                // An error is that nobody holds it.
+                let _ = held.changed().await;
+            }
             let refused = |status| {
                 let mut answer = Response::new(Either::Left(Empty::<Bytes>::new()));
                 *answer.status_mut() = status;
