@@ -55,6 +55,7 @@ pub(crate) struct Objects {
     copying: Arc<Semaphore>,
     /// Of pushes into all buckets: MiB of parts that are sent while more comes.
     sending: Arc<Semaphore>,
+    pace: sending::Pace,
 }
 
 /// What waits for answers of the store.
@@ -110,6 +111,7 @@ impl Objects {
             runtime,
             copying: Arc::new(Semaphore::new(copy::MIB_MAX as usize)),
             sending,
+            pace: sending::Pace::default(),
         })
     }
 
@@ -310,6 +312,12 @@ impl Objects {
             Ok(_) => Ok(false),
             // It was done before, and the answer did not reach us.
             Err(Error::NotFound { .. }) if self.size_bytes(key)? == Some(size_bytes) => Ok(true),
+            // Another part came behind one of ours.
+            Err(error) if service::is_of_other_parts(&error) => Err(Fault::new(
+                FaultKind::Damaged,
+                "completing an object",
+                error,
+            )),
             Err(error) => Err(unreachable("completing an object", error)),
         }
     }

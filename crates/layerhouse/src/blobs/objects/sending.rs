@@ -1,26 +1,67 @@
 //! Parts of a push that are on their way to the store while its next bytes come.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use object_store::{Error, PutPayload};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
+use super::service::{SILENCE_MAX, is_answered};
 use super::settings::PART_BYTES_MAX;
 use super::stage::Mark;
 use super::{Objects, unreachable};
 use crate::fault::{Fault, FaultKind};
 use crate::metrics::Action;
 
-/// Parts of one push on their way while the next is gathered.
-pub(super) const PARTS_AT_ONCE: usize = 4;
+/// Parts of one push on their way while the next is gathered, at most.
+const PARTS_AT_ONCE: usize = 4;
+/// A part that takes longer says that the link has no room for more of them: together they would be given up where one
+/// alone arrives.
+const SLOW: Duration = Duration::from_secs(SILENCE_MAX.as_secs() / 8);
 /// Such parts of all pushes of a process, in MiB: two of the largest with the batch that filled them, or 14 of 10 MiB.
 pub(crate) const MIB_MAX: u32 = 160;
 const _: () = assert!(2 * ((PART_BYTES_MAX >> 20) + 1) <= MIB_MAX as u64);
 
-/// What the store calls a part, or `None` if it knows nothing of those before.
-pub(super) type Put = Result<Option<String>, Fault>;
+/// How many parts of a push go to a bucket at once: one at first, more as they arrive soon.
+#[derive(Debug)]
+pub(super) struct Pace(AtomicUsize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(AtomicUsize::new(1))
+    }
+}
+
+impl Pace {
+    pub(super) fn at_once(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, took: Duration, has_arrived: bool) {
+        let next = if has_arrived && took < SLOW {
+            PARTS_AT_ONCE.min(self.at_once() + 1)
+        } else {
+            1
+        };
+        // Of two at once one may be lost: the next says the same.
+        self.0.store(next, Ordering::Relaxed);
+    }
+}
+
+/// What came of a part.
+#[derive(Debug)]
+pub(super) enum Put {
+    /// What the store calls it.
+    Arrived(String),
+    /// The store knows nothing of the parts before.
+    Gone,
+    Refused(Fault),
+    /// It may arrive yet.
+    Unknown(Fault),
+}
 
 /// A part on its way, on a task of its own: it arrives, or does not, whatever becomes of the push.
 pub(super) struct OnItsWay {
@@ -67,11 +108,16 @@ impl Objects {
             // Given back with the bytes.
             let _room = room;
             let _timed = objects.actions.time(Action::Writer);
+            let begun = Instant::now();
             let put = objects.store.put_part(&path, &multipart, number, payload);
-            match put.await {
-                Ok(part) => Ok(Some(part.content_id)),
-                Err(Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(unreachable("writing a part of an object", error)),
+            let put = put.await;
+            objects.pace.note(begun.elapsed(), put.is_ok());
+            let fault = |error| unreachable("writing a part of an object", error);
+            match put {
+                Ok(part) => Put::Arrived(part.content_id),
+                Err(Error::NotFound { .. }) => Put::Gone,
+                Err(error) if is_answered(&error) => Put::Refused(fault(error)),
+                Err(error) => Put::Unknown(fault(error)),
             }
         });
         OnItsWay {
@@ -84,6 +130,27 @@ impl Objects {
     /// Waits for a part.
     pub(super) fn wait_for(&self, put: JoinHandle<Put>) -> Put {
         let lost = |error| Fault::new(FaultKind::Other, "writing a part of an object", error);
-        self.wait(put).map_err(lost)?
+        self.wait(put)
+            .unwrap_or_else(|error| Put::Unknown(lost(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_go_together_while_they_arrive_soon() {
+        let pace = Pace::default();
+        assert_eq!(pace.at_once(), 1);
+        for expected in [2, 3, 4, 4] {
+            pace.note(Duration::from_millis(100), true);
+            assert_eq!(pace.at_once(), expected);
+        }
+        pace.note(SLOW, true);
+        assert_eq!(pace.at_once(), 1);
+        pace.note(Duration::ZERO, true);
+        pace.note(Duration::from_millis(100), false);
+        assert_eq!(pace.at_once(), 1);
     }
 }

@@ -13,7 +13,7 @@ use super::settings::{Azure, AzureLogin, Bucket, Encryption, Gcs, GcsKey, S3, Se
 use crate::fault::{Fault, FaultKind};
 
 /// How long a store may take to say anything: a part of 64 MiB at 1 MiB a second.
-const SILENCE_MAX: Duration = Duration::from_secs(64);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(64);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A request that failed is tried again for so long: a client waits for its answer meanwhile.
 const RETRY_MAX: Duration = Duration::from_secs(15);
@@ -184,4 +184,14 @@ pub(super) fn told(error: Error) -> Error {
     } else {
         Error::Generic { store, source }
     }
+}
+
+/// Whether the store said so: what it refused does not arrive later.
+pub(super) fn is_answered(error: &Error) -> bool {
+    !matches!(error, Error::Generic { source, .. } if !source.to_string().contains("non-2xx status code: "))
+}
+
+/// Whether it has other parts than those that were named to it.
+pub(super) fn is_of_other_parts(error: &Error) -> bool {
+    matches!(error, Error::Generic { source, .. } if source.to_string().contains("<Code>InvalidPart</Code>"))
 }

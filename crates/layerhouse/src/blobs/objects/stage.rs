@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Objects;
-use super::sending::{OnItsWay, PARTS_AT_ONCE};
+use super::sending::{OnItsWay, Put};
 use super::settings::{PART_BYTES_MAX, PART_BYTES_MIN};
 use crate::fault::{Fault, FaultKind};
 
@@ -44,7 +44,8 @@ pub(crate) struct ObjectStage {
     is_whole: bool,
     /// Its parts were to become the object once, by this stage.
     was_tried: bool,
-    /// Somebody else made the object of the parts: perhaps of others.
+    /// Somebody else made the object of the parts, perhaps of others, or one that took no part's place may have come behind
+    /// the one that did.
     is_doubtful: bool,
 }
 
@@ -71,6 +72,9 @@ struct State {
     parts: Vec<Part>,
     /// The hash of parts and tail, as [`Hasher::save`] gives it.
     hash: Vec<u8>,
+    /// What became of a part is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_doubtful: bool,
 }
 
 impl Saved {
@@ -174,7 +178,7 @@ impl ObjectStage {
             tail_bytes,
             is_whole: false,
             was_tried: false,
-            is_doubtful: false,
+            is_doubtful: written.is_doubtful,
         };
         if stage.held_bytes() != hasher.hashed_bytes() {
             return Err(damaged());
@@ -228,7 +232,7 @@ impl ObjectStage {
     /// `None` if nothing of that is on its way any more.
     fn room(&mut self, hasher: &mut Hasher) -> Result<Option<OwnedSemaphorePermit>, Fault> {
         loop {
-            if self.sending.len() < PARTS_AT_ONCE
+            if self.sending.len() < self.objects.pace.at_once()
                 && let Some(room) = self.objects.room(self.tail_bytes)
             {
                 return Ok(Some(room));
@@ -238,6 +242,14 @@ impl ObjectStage {
             }
             self.wait_for_first(hasher)?;
         }
+    }
+
+    /// The same for who gathers nothing more, and waits for its turn.
+    fn send_last(&mut self, hasher: &mut Hasher) -> Result<(), Fault> {
+        while self.objects.pace.at_once() <= self.sending.len() {
+            self.wait_for_first(hasher)?;
+        }
+        self.send(None, hasher)
     }
 
     /// Makes a part of the tail, and has it go.
@@ -296,15 +308,19 @@ impl ObjectStage {
         let Some(first) = self.sending.pop_front() else {
             return Ok(true);
         };
-        match self.objects.wait_for(first.put) {
-            Ok(Some(name)) => {
-                let size_bytes = first.size_bytes;
-                self.parts.push(Part { name, size_bytes });
-                Ok(true)
-            }
-            failed => {
-                self.go_back(first.before, hasher);
-                failed.map(|_| false)
+        let put = self.objects.wait_for(first.put);
+        if let Put::Arrived(name) = put {
+            let size_bytes = first.size_bytes;
+            self.parts.push(Part { name, size_bytes });
+            return Ok(true);
+        }
+        self.go_back(first.before, hasher);
+        match put {
+            Put::Arrived(_) | Put::Gone => Ok(false),
+            Put::Refused(fault) => Err(fault),
+            Put::Unknown(fault) => {
+                self.is_doubtful = true;
+                Err(fault)
             }
         }
     }
@@ -328,7 +344,7 @@ impl ObjectStage {
     pub(crate) fn settle(&mut self, hasher: &mut Hasher) -> Result<(), Fault> {
         if PART_BYTES_MIN <= self.tail_bytes {
             // Its bytes are in memory anyway.
-            self.send(None, hasher)?;
+            self.send_last(hasher)?;
         }
         self.wait_for_all(hasher)
     }
@@ -391,6 +407,7 @@ impl ObjectStage {
             multipart: self.multipart.clone(),
             parts: self.parts.clone(),
             hash: hasher.save(),
+            is_doubtful: self.is_doubtful,
         };
         Ok(Saved {
             state: serde_json::to_vec(&state).expect("numbers and texts can be written in JSON"),
@@ -408,7 +425,7 @@ impl ObjectStage {
         }
         let size_bytes = self.held_bytes();
         if self.multipart.is_some() && 0 < self.tail_bytes {
-            self.send(None, hasher)?;
+            self.send_last(hasher)?;
             // With it go those before it.
             while 1 < self.sending.len() {
                 self.wait_for_first(hasher)?;
@@ -433,7 +450,7 @@ impl ObjectStage {
                 let at = (self.key.as_str(), multipart.as_str());
                 let was_tried = std::mem::replace(&mut self.was_tried, true);
                 let was_there = self.objects.end_parts(at, names, size_bytes)?;
-                self.is_doubtful = was_there && !was_tried;
+                self.is_doubtful |= was_there && !was_tried;
             }
         }
         self.is_whole = true;
@@ -449,7 +466,7 @@ impl ObjectStage {
         if self.is_doubtful {
             let found = self.objects.hash(&self.key, hasher.algorithm())?;
             if found.map(Hasher::finish) != Some(hasher.clone().finish()) {
-                let what = "another request made something else of the parts of an upload";
+                let what = "the parts of an upload became something else than was sent";
                 return Err(Fault::plain(FaultKind::Damaged, what));
             }
             self.is_doubtful = false;

@@ -30,6 +30,11 @@ fn held_bytes(client: &Client, upload: &str) -> usize {
     range.strip_prefix("0-").unwrap().parse::<usize>().unwrap() + 1
 }
 
+/// Parts that arrive soon, as many go together from then on as may.
+fn quicken(client: &Client) {
+    push_blob(client, "acme/other", content(24_000_000));
+}
+
 fn append(client: &Client, upload: &str, chunk: &[u8]) -> u16 {
     client.send("PATCH", upload, &[], chunk).status
 }
@@ -39,6 +44,14 @@ fn parts_of_a_push_go_together() {
     let bucket = Bucket::start();
     let server = Server::configured(&bucket.configuration(STREAMED));
     let whole = content(18_000_000);
+    let alone = bucket.hold(PARTS);
+    thread::scope(|scope| {
+        let pushing = scope.spawn(|| push_blob(&server.client, "acme/web", content(12_000_000)));
+        bucket.wait_for(PARTS, 1);
+        drop(alone);
+        pushing.join().unwrap();
+    });
+    quicken(&server.client);
     let held = bucket.hold(PARTS);
     let digest = thread::scope(|scope| {
         let pushing = scope.spawn(|| push_blob(&server.client, "acme/web", &whole));
@@ -58,6 +71,7 @@ fn pushes_for_which_there_is_no_room_go_on() {
     let bucket = Bucket::start();
     let server = Server::configured(&bucket.configuration(STREAMED));
     let whole = content(22_000_000);
+    quicken(&server.client);
     let held = bucket.hold(PARTS);
     thread::scope(|scope| {
         let pushing: Vec<_> = (0..9)
@@ -163,6 +177,7 @@ fn an_upload_is_busy_until_what_its_client_left_arrived() {
     server.may_complain();
     let client = server.client;
     let whole = content(18_000_000);
+    quicken(&client);
     let upload = open(&client);
     let held = bucket.hold(PARTS);
     let mut stream = client.connect();
