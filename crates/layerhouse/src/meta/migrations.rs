@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Error};
 
 use super::sqlite::database_fault;
 use super::transaction::Transaction;
@@ -58,13 +58,16 @@ fn taken(connection: &Connection, path: &Path) -> Result<usize, Fault> {
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(|error| database_fault("asking for the schema of the database", error))?;
     let known = STEPS.len();
-    let is_allowed = |taken: &usize| {
-        // One that knows nothing of going back has no such table.
-        let oldest = || connection.query_row(OLDEST, [found], |row| row.get::<_, i64>(0));
-        let is_known = |oldest| usize::try_from(oldest).is_ok_and(|oldest| oldest <= known);
-        *taken <= known || oldest().is_ok_and(is_known)
-    };
-    let taken = usize::try_from(found).ok().filter(is_allowed);
+    let mut taken = usize::try_from(found).ok();
+    if taken.is_some_and(|taken| known < taken) {
+        let oldest = connection.query_row(OLDEST, [found], |row| row.get::<_, i64>(0));
+        match oldest {
+            Ok(oldest) if usize::try_from(oldest).is_ok_and(|oldest| oldest <= known) => {}
+            // A row of another step, or no such table: the step says nothing of going back.
+            Ok(_) | Err(Error::QueryReturnedNoRows | Error::SqlInputError { .. }) => taken = None,
+            Err(error) => return Err(database_fault("asking how far back one can go", error)),
+        }
+    }
     taken.ok_or_else(|| {
         Fault::plain(
             FaultKind::Other,
@@ -133,4 +136,32 @@ pub(super) fn run(connection: &Connection, path: &Path, journal: &Steps) -> Resu
         connection.execute_batch("COMMIT").map_err(fault)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the release before is left behind by a step, if that does not say that it is.
+    fn cuts_off(step: &str) -> bool {
+        let words = step.to_uppercase();
+        let removes = ["DROP TABLE", "DROP COLUMN", "RENAME "];
+        removes.iter().any(|word| words.contains(word)) && !words.contains("OLDEST =")
+    }
+
+    #[test]
+    fn steps_that_take_something_away_say_how_far_back_one_can_go() {
+        assert!(cuts_off(
+            "ALTER TABLE tags DROP COLUMN name; UPDATE compatibility SET schema = 17;"
+        ));
+        assert!(!cuts_off(
+            "DROP TABLE stars; UPDATE compatibility SET schema = 17, oldest = 16;"
+        ));
+        for step in STEPS
+            .iter()
+            .skip_while(|step| !step.contains("CREATE TABLE compatibility"))
+        {
+            assert!(!cuts_off(step), "{step}");
+        }
+    }
 }

@@ -6,10 +6,12 @@ use super::migrations;
 use super::transaction::{Kept, Row, Transaction, Value};
 use crate::fault::{Fault, FaultKind};
 
-/// Rows read and written at once, of a table with bytes: a hundred manifests of 4 MiB are the most that is held.
+/// Rows read at once of a table with bytes or long texts: a hundred manifests of 4 MiB are the most that is held.
 const ROWS_OF_BYTES: usize = 100;
-/// And of one without: each statement waits for the server once.
+/// And of another one.
 const ROWS: usize = 1000;
+/// Values in one statement to a server, in bytes: more go row by row.
+const STATEMENT_BYTES_MAX: usize = 8 << 20;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
 /// each engine's own. `compatibility` both have. `image_queue` and `repository_counts` come last, for triggers write them as others come.
@@ -89,6 +91,14 @@ fn read_kept(row: &Row<'_>, column: usize, kind: Kind) -> Result<Kept, Fault> {
     })
 }
 
+fn length_bytes(value: &Kept) -> usize {
+    match value {
+        Kept::Null | Kept::Int(_) => 8,
+        Kept::Text(text) => text.len(),
+        Kept::Bytes(bytes) => bytes.len(),
+    }
+}
+
 /// Copies all rows, and compares them; how many they are. `described` is whichever of the two is embedded, whose
 /// schema says what columns there are. Blocks for as long as it takes.
 ///
@@ -105,6 +115,7 @@ pub(crate) fn copy(from: &Database, to: &Database, described: &Database) -> Resu
         let named = TABLES.iter().map(|name| Table::describe(tx, name));
         named.collect::<Result<Vec<_>, Fault>>()
     })?;
+    let is_served = to.file().is_none();
     let mut bulk = to.bulk()?;
     // What an attempt left that broke off: rows may be gone by now that it copied.
     let empty = |bulk: &mut Bulk, table: &Table| {
@@ -119,11 +130,11 @@ pub(crate) fn copy(from: &Database, to: &Database, described: &Database) -> Resu
         if matches!(table.name, "image_queue" | "repository_counts") {
             empty(&mut bulk, table)?;
         }
-        table.copy(from, &mut bulk)?;
+        table.copy(from, &mut bulk, is_served)?;
         bulk.commit()?;
     }
     // Triggers counted tags as they came.
-    tables[0].copy(from, &mut bulk)?;
+    tables[0].copy(from, &mut bulk, is_served)?;
     bulk.finish(|tx| {
         tx.execute(
             "UPDATE search_progress SET repository_id = 0, tag_event_id = 0",
@@ -185,7 +196,12 @@ impl Table {
 
     fn rows_at_once(&self) -> usize {
         let has_bytes = self.columns.iter().any(|column| column.kind == Kind::Bytes);
-        if has_bytes { ROWS_OF_BYTES } else { ROWS }
+        // What people wrote of their repositories is text.
+        if has_bytes || self.name == "repository_pages" {
+            ROWS_OF_BYTES
+        } else {
+            ROWS
+        }
     }
 
     /// `$first, …`, so many.
@@ -214,7 +230,8 @@ impl Table {
         }
     }
 
-    fn copy(&self, from: &Database, bulk: &mut Bulk) -> Result<(), Fault> {
+    /// Writes all rows; `is_served` if the way to where they go is worth fewer statements.
+    fn copy(&self, from: &Database, bulk: &mut Bulk, is_served: bool) -> Result<(), Fault> {
         let others: Vec<String> = (0..self.columns.len())
             .filter(|at| !self.key.contains(at))
             .map(|at| format!("{0} = excluded.{0}", self.columns[at].name))
@@ -226,24 +243,39 @@ impl Table {
         };
         let (name, names, key) = (self.name, self.names(), self.key_names());
         let width = self.columns.len();
-        // A statement for all pages but the last, and one for that.
+        // A statement for all pages but the last, one for that, and one for a row. SQLite, to which there is no way to save,
+        // looks for each parameter among all that came before.
         let insert = |rows: usize| -> &'static str {
             let row = |number| format!("({})", Self::parameters(number * width + 1, width));
             let rows: Vec<String> = (0..rows).map(row).collect();
             let rows = rows.join(", ");
             format!("INSERT INTO {name} ({names}) VALUES {rows} ON CONFLICT ({key}) {end}").leak()
         };
-        let mut whole = None;
+        let (mut whole, mut single) = (None, None);
         let mut pages = self.pages();
         loop {
             let rows = pages.next(from)?;
-            let sql = match rows.len() {
-                0 => return Ok(()),
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let bytes: usize = rows.iter().flatten().map(length_bytes).sum();
+            let rows_max = if is_served && bytes <= STATEMENT_BYTES_MAX {
+                rows.len()
+            } else {
+                1
+            };
+            let sql = match rows_max {
+                1 => *single.get_or_insert_with(|| insert(1)),
                 all if all == self.rows_at_once() => *whole.get_or_insert_with(|| insert(all)),
                 some => insert(some),
             };
-            let values: Vec<Value<'_>> = rows.iter().flatten().map(Kept::value).collect();
-            bulk.change(|tx| tx.execute(sql, &values).map(drop))?;
+            bulk.change(|tx| {
+                for rows in rows.chunks(rows_max) {
+                    let values: Vec<Value<'_>> = rows.iter().flatten().map(Kept::value).collect();
+                    tx.execute(sql, &values)?;
+                }
+                Ok(())
+            })?;
             bulk.commit()?;
         }
     }
@@ -365,7 +397,7 @@ mod tests {
         to.close();
     }
 
-    /// Several pages of a table, the last of them not whole; SQLite takes no more than 32,766 values in a statement.
+    /// Several pages of a table, the last of them not whole; PostgreSQL takes no more than 65,535 values in a statement.
     #[test]
     fn many_rows_are_moved() {
         let directory = tempfile::TempDir::new().expect("a directory");
@@ -386,7 +418,7 @@ mod tests {
         });
         for table in widths.expect("it reads") {
             assert!(
-                table.columns.len() * table.rows_at_once() < 32_766,
+                table.columns.len() * table.rows_at_once() <= 65_535,
                 "{}",
                 table.name
             );

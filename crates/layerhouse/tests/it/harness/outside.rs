@@ -101,15 +101,15 @@ impl Outside {
         let put = self.send("PUT", key, &last, &whole[sizes.sum::<usize>()..]);
         assert_eq!(put.status, 200, "{}", put.text());
         let parts = elements(&parts(), "ETag");
-        let mut list = "<CompleteMultipartUpload>".to_owned();
+        let mut named = "<CompleteMultipartUpload>".to_owned();
         for (number, name) in (1..).zip(parts) {
             let _ = write!(
-                list,
+                named,
                 "<Part><PartNumber>{number}</PartNumber><ETag>{name}</ETag></Part>"
             );
         }
-        list.push_str("</CompleteMultipartUpload>");
-        let answer = self.send("POST", key, &at, list.as_bytes());
+        named.push_str("</CompleteMultipartUpload>");
+        let answer = self.send("POST", key, &at, named.as_bytes());
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
