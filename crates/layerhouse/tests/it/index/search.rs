@@ -152,6 +152,11 @@ fn docker_searches() {
     house.push("ann", "ann/web", "latest", &description, &json!({}));
     house.push("bob", "bob/web", "latest", &json!({}), &json!({}));
     house.show("bob", "bob/web", "public");
+    // Its name is found before what its image says of it was read.
+    house.until(|| {
+        let found = house.search(Some("ann"), "q=ann/web");
+        found["results"][0]["description"] == "Our web server"
+    });
     house.until_found("ann", "q=web", 2);
 
     let agent = "docker/27.3.1 go/go1.22.7 kernel/6.1.0 os/linux arch/amd64";
