@@ -188,7 +188,10 @@ pub(super) fn told(error: Error) -> Error {
 
 /// Whether the store said so: what it refused does not arrive later.
 pub(super) fn is_answered(error: &Error) -> bool {
-    !matches!(error, Error::Generic { source, .. } if !source.to_string().contains("non-2xx status code: "))
+    if let Error::Generic { source, .. } = error {
+        return source.to_string().contains("non-2xx status code: ");
+    }
+    true
 }
 
 /// Whether it has other parts than those that were named to it.

@@ -44,8 +44,8 @@ pub(crate) struct ObjectStage {
     is_whole: bool,
     /// Its parts were to become the object once, by this stage.
     was_tried: bool,
-    /// Somebody else made the object of the parts, perhaps of others, or one that took no part's place may have come behind
-    /// the one that did.
+    /// Somebody else made the object of the parts, perhaps of others; or a part that was given up may have come behind the
+    /// one that took its place.
     is_doubtful: bool,
 }
 
@@ -391,7 +391,8 @@ impl ObjectStage {
 
     fn wait_in_vain(&mut self) {
         for part in std::mem::take(&mut self.sending) {
-            self.objects.wait(part.end());
+            let put = self.objects.wait_for(part.put);
+            self.is_doubtful |= matches!(put, Put::Unknown(_));
         }
     }
 
