@@ -63,7 +63,7 @@ fn taken(connection: &Connection, path: &Path) -> Result<usize, Fault> {
         let oldest = connection.query_row(OLDEST, [found], |row| row.get::<_, i64>(0));
         match oldest {
             Ok(oldest) if usize::try_from(oldest).is_ok_and(|oldest| oldest <= known) => {}
-            // A row of another step, or no such table: the step says nothing of going back.
+            // This one is left behind; or the row is of another step, or there is none: nothing is said of going back.
             Ok(_) | Err(Error::QueryReturnedNoRows | Error::SqlInputError { .. }) => taken = None,
             Err(error) => return Err(database_fault("asking how far back one can go", error)),
         }
@@ -95,14 +95,14 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Fault> {
         format!(
             "the database {} has schema {found} and this release wants schema {known}: only to look, \
              it is not brought up to date, and nothing was changed; look with the release that wrote \
-             it, or start this one first, after which an older one refuses",
+             it, or start this one first, after which an older one may refuse",
             path.display()
         ),
     ))
 }
 
 /// Takes the steps that this database has not taken, each in a transaction of its own: a step is taken
-/// whole or not at all, so whatever interrupts them, the next start goes on, and an older release refuses.
+/// whole or not at all, so whatever interrupts them, the next start goes on.
 ///
 /// # Errors
 /// A step fails, or the database was written by a newer release that does not allow this one to go on.

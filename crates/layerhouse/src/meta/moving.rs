@@ -14,7 +14,8 @@ const ROWS: usize = 1000;
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
 
 /// Every table, those before others that these name. How full-text search stands is not moved but made anew: it is
-/// each engine's own. `compatibility` both have. `image_queue` and `repository_counts` come last, for triggers write them as others come.
+/// each engine's own, and so is `compatibility`, which says what schema that is. `image_queue` and `repository_counts`
+/// come last, for triggers write them as others come.
 pub(super) const TABLES: [&str; 45] = [
     "repositories",
     "blobs",
@@ -338,6 +339,7 @@ impl Pages<'_> {
 mod tests {
     use super::*;
     use crate::health::Health;
+    use crate::meta::postgres::tests::Prepared;
     use crate::steps::Steps;
 
     fn open(directory: &tempfile::TempDir, name: &str) -> Database {
@@ -412,6 +414,14 @@ mod tests {
         });
         assert_eq!(rows.expect("it can be written"), 2345);
         assert_eq!(copy(&from, &to, &from).expect("it is copied"), 2345);
+        if let Some(prepared) = Prepared::make("moving") {
+            let served = prepared.connect().expect("it connects");
+            assert_eq!(copy(&from, &served, &from).expect("it is copied"), 2345);
+            let back = open(&directory, "c.db");
+            assert_eq!(copy(&served, &back, &back).expect("it is copied"), 2345);
+            served.close();
+            back.close();
+        }
         let widths = from.read(|tx| {
             let described = TABLES.iter().map(|name| Table::describe(tx, name));
             described.collect::<Result<Vec<_>, Fault>>()

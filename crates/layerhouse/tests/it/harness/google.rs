@@ -99,7 +99,7 @@ pub(crate) fn is_ours(message: &str, signature: &[u8]) -> bool {
         .is_ok()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");

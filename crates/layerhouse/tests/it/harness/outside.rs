@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::google::hex;
 use super::http::{Client, Response};
 
 /// Where the server is: `127.0.0.1:7480`. It knows [`KEY`] and [`SECRET`].
@@ -159,13 +160,6 @@ impl Outside {
         ];
         self.client.send(method, &target, &headers, body)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// What stands in the elements of an answer that are called so.
