@@ -4,6 +4,7 @@
 pub(crate) mod exchange;
 pub(crate) mod ldap;
 pub(crate) mod probe;
+pub(crate) mod replica;
 pub(crate) mod upstream;
 
 use std::sync::{Mutex, PoisonError};

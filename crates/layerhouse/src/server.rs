@@ -4,7 +4,7 @@ pub(crate) mod console;
 pub(crate) mod elsewhere;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -25,7 +25,7 @@ use crate::blobs::redirection::Redirection;
 use crate::blobs::{OpenError, cache};
 use crate::checks::Checks;
 use crate::clock::{Clock, Random};
-use crate::config::meaning::{Auth, Config, Listen, Notifications};
+use crate::config::meaning::{Advertise, Auth, Config, Listen, Notifications};
 use crate::jobs;
 use crate::registry::mirror::Mirror;
 use crate::registry::{Place, Registry};
@@ -148,6 +148,10 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     registry.use_mirror(prepare_mirror(&registry, config)?);
     registry.show_copies().await.map_err(OpenError::from)?;
     tell_registry(&registry, config, &address).await?;
+    if let Some(own) = advertised(config, &address).await? {
+        tracing::debug!(address = own, "other processes read along here");
+        registry.advertise(own);
+    }
     let (notifications, wanted) = watch::channel(config.notifications.clone());
     let (stop, is_stopping) = watch::channel(false);
     let checks = Arc::new(Checks::new(config.health.clone()));
@@ -268,6 +272,37 @@ async fn tell_registry(
     registry.configure_policies(&config.policies);
     registry.tell_events_as(source_name(address));
     Ok(registry.configure_events(&config.notifications).await?)
+}
+
+/// Where other processes on the same database reach this one, if they may.
+async fn advertised(config: &Config, address: &Address) -> Result<Option<String>, StartError> {
+    let (Some(database), Some(bound)) = (&config.database, address.tcp()) else {
+        return Ok(None);
+    };
+    match &config.advertise {
+        Advertise::Nothing => return Ok(None),
+        Advertise::At(said) => return Ok(Some(said.clone())),
+        // Which name a certificate has is not known.
+        Advertise::Found if config.tls.is_some() => return Ok(None),
+        Advertise::Found => {}
+    }
+    let database = database.clone();
+    // Names may be resolved for that.
+    let found = tokio::task::spawn_blocking(move || database.local_address()).await?;
+    Ok(found
+        .and_then(|found| reachable(bound, found))
+        .map(|own| format!("http://{own}")))
+}
+
+/// Where a listener is reached by who reaches this machine at `found`. Pure.
+fn reachable(bound: SocketAddr, found: IpAddr) -> Option<SocketAddr> {
+    let ip = bound.ip();
+    if ip.is_unspecified() {
+        // One that takes all of IPv6 takes IPv4, too; not the other way round.
+        let is_served = ip.is_ipv6() || found.is_ipv4();
+        return is_served.then(|| SocketAddr::new(found, bound.port()));
+    }
+    (!ip.is_loopback() || found.is_loopback()).then_some(bound)
 }
 
 /// Takes connections, those of the console too, until it is told to stop.
@@ -483,5 +518,30 @@ impl Running {
         if let Err(error) = tokio::task::spawn_blocking(close).await {
             tracing::error!(%error, "the database could not be closed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_told_what_they_can_reach() {
+        let check = |bound: &str, found: &str, expected: Option<&str>| {
+            let bound = bound.parse().expect("an address and a port");
+            let own = reachable(bound, found.parse().expect("an address"));
+            let own = own.map(|own| own.to_string());
+            assert_eq!(own.as_deref(), expected, "{bound} {found}");
+        };
+        check("0.0.0.0:5000", "10.0.0.5", Some("10.0.0.5:5000"));
+        check("[::]:5000", "10.0.0.5", Some("10.0.0.5:5000"));
+        check("[::]:5000", "fd00::5", Some("[fd00::5]:5000"));
+        check("0.0.0.0:5000", "fd00::5", None);
+        check("10.1.0.5:80", "10.0.0.5", Some("10.1.0.5:80"));
+        check("10.1.0.5:80", "127.0.0.1", Some("10.1.0.5:80"));
+        // Behind a proxy on this machine.
+        check("127.0.0.1:5000", "10.0.0.5", None);
+        check("127.0.0.1:5000", "127.0.0.1", Some("127.0.0.1:5000"));
+        check("0.0.0.0:5000", "127.0.0.1", Some("127.0.0.1:5000"));
     }
 }

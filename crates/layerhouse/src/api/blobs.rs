@@ -94,10 +94,37 @@ pub(super) async fn pull<B>(
             return Ok(redirect(digest, &address));
         }
     }
-    let answer = match requested {
+    let answer = answer(registry, digest, content, requested).await?;
+    if let Some(source) = source {
+        let numbers = &source.served.numbers;
+        numbers.add_sent_bytes(answer.body().length_bytes());
+    }
+    Ok(answer)
+}
+
+/// A blob that another process of this registry reads while it is fetched here.
+pub(super) async fn show_arriving<B>(
+    registry: &Arc<Registry>,
+    blob: ArrivingBlob,
+    request: &Request<B>,
+) -> Result<Answer, ApiError> {
+    let digest = blob.digest.clone();
+    let range = wanted_range(request.headers(), &digest);
+    let requested = range.map_or(Requested::Whole, |range| resolve(range, blob.size_bytes()));
+    answer(registry, &digest, Content::Arriving(blob), requested).await
+}
+
+async fn answer(
+    registry: &Arc<Registry>,
+    digest: &Digest,
+    content: Content,
+    requested: Requested,
+) -> Result<Answer, ApiError> {
+    let size_bytes = content.size_bytes();
+    match requested {
         Requested::Whole => {
             let body = content.read(registry, 0, size_bytes).await?;
-            describe(digest, StatusCode::OK, body)
+            Ok(describe(digest, StatusCode::OK, body))
         }
         Requested::Part { first, last } => {
             let body = content.read(registry, first, last + 1).await?;
@@ -107,25 +134,20 @@ pub(super) async fn pull<B>(
                 header::CONTENT_RANGE,
                 &format!("bytes {first}-{last}/{size_bytes}"),
             );
-            answer
+            Ok(answer)
         }
         Requested::Unsatisfiable => {
             let message = format!("the blob has {size_bytes} bytes");
             let range = HeaderValue::from_str(&format!("bytes */{size_bytes}"))
                 .expect("digits and slashes can stand in a header");
-            return Err(ApiError::new(
+            Err(ApiError::new(
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 Code::RangeInvalid,
                 message,
             )
-            .with(header::CONTENT_RANGE, range));
+            .with(header::CONTENT_RANGE, range))
         }
-    };
-    if let Some(source) = source {
-        let numbers = &source.served.numbers;
-        numbers.add_sent_bytes(answer.body().length_bytes());
     }
-    Ok(answer)
 }
 
 async fn find_size(

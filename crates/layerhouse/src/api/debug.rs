@@ -195,6 +195,7 @@ fn upstream_numbers(registry: &Registry) -> Vec<UpstreamNumbers> {
             unanswered: counted.failures,
             sent_bytes: counted.sent_bytes,
             fetched_bytes: counted.fetched_bytes,
+            relayed_bytes: counted.relayed_bytes,
             copies_bytes: usage.as_ref().map(|usage| usage.of(served.name())),
         }
     });

@@ -11,6 +11,7 @@ pub(crate) mod console;
 mod cookies;
 pub(crate) mod debug;
 mod error;
+mod fetches;
 pub(crate) mod listen;
 mod lists;
 pub(crate) mod manifests;
@@ -331,6 +332,10 @@ impl Call {
             "/" => return Ok(front_door()),
             "/healthz" => return Ok(plain(StatusCode::OK, "ok\n")),
             "/readyz" => return self.ready().await,
+            // So do other processes of this registry.
+            path if let Some(digest) = path.strip_prefix(fetches::PATH) => {
+                return fetches::show(&self.api.registry, digest, &request).await;
+            }
             _ => {}
         }
         let address = self.caller.source.address;

@@ -37,6 +37,8 @@ pub struct Config {
     pub root: PathBuf,
     /// `layerhouse.database`; absent, the database is a file in the data directory.
     pub database: Option<Place>,
+    /// `layerhouse.advertise`: where other processes on the same database reach this one.
+    pub(crate) advertise: Advertise,
     /// `storage.s3`, `gcs` or `azure`, and `layerhouse.stores`: where blobs go that do not become files.
     pub(crate) buckets: Buckets,
     /// `layerhouse.stores`: whose blobs go where.
@@ -81,6 +83,17 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Every value that holds, and where it was said.
     pub said: Vec<super::Said>,
+}
+
+/// Where other processes of a registry reach one of them, to read along what it fetches for a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Advertise {
+    /// Where it listens, by the address from which it reaches its database.
+    Found,
+    /// Nowhere.
+    Nothing,
+    /// `http://10.0.0.5:5000`, without a slash at the end.
+    At(String),
 }
 
 /// Where to listen.

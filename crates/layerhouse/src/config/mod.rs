@@ -307,6 +307,7 @@ fn read_all(
         listen: http.listen,
         root: data_directory(&root, &ours, arguments, &storage),
         database: sections::ours::database(&ours),
+        advertise: sections::ours::advertise(&ours),
         buckets,
         placement,
         cache,

@@ -15,7 +15,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::steps::Steps;
 
 /// Every step there has been; a database's `user_version` counts those it has taken.
-pub(super) const STEPS: [&str; 15] = [
+pub(super) const STEPS: [&str; 16] = [
     include_str!("migrations/0001_core.sql"),
     include_str!("migrations/0002_adoption.sql"),
     include_str!("migrations/0003_absent_children.sql"),
@@ -31,6 +31,7 @@ pub(super) const STEPS: [&str; 15] = [
     include_str!("migrations/0013_replicas.sql"),
     include_str!("migrations/0014_fetches.sql"),
     include_str!("migrations/0015_compatibility.sql"),
+    include_str!("migrations/0016_fetch_addresses.sql"),
 ];
 
 /// The commit of a step. No literal at its place, for only the start of a newer release on an older

@@ -26,6 +26,8 @@ pub(crate) struct UpstreamNumbers {
     pub(crate) sent_bytes: u64,
     /// Of blobs, from it.
     pub(crate) fetched_bytes: u64,
+    /// Of blobs, from another process, which fetched them.
+    pub(crate) relayed_bytes: u64,
     /// Of blobs that its copies need; absent before the first look.
     pub(crate) copies_bytes: Option<u64>,
 }
@@ -143,6 +145,14 @@ impl Scrape {
             each().map(|upstream| {
                 let labels = [("upstream", upstream.name.as_str())];
                 (labels, upstream.sent_bytes)
+            }),
+        )?;
+        writer.counters(
+            "layerhouse_proxy_relayed_bytes",
+            "Bytes of blobs of upstreams that another process fetched and sent.",
+            each().map(|upstream| {
+                let labels = [("upstream", upstream.name.as_str())];
+                (labels, upstream.relayed_bytes)
             }),
         )
     }

@@ -116,6 +116,8 @@ struct Counts {
     sent_bytes: u64,
     /// Of blobs, from the upstream.
     fetched_bytes: u64,
+    /// Of blobs, from another process of this registry, which fetched them.
+    relayed_bytes: u64,
 }
 
 impl Counts {
@@ -129,6 +131,7 @@ impl Counts {
         self.failures += counted.failures;
         self.sent_bytes += counted.sent_bytes;
         self.fetched_bytes += counted.fetched_bytes;
+        self.relayed_bytes += counted.relayed_bytes;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::config::meaning::{Network, Purging, Scrubbing, Timeouts};
+use crate::config::meaning::{Advertise, Network, Purging, Scrubbing, Timeouts};
 use crate::config::reader::Section;
 use crate::meta::postgres::Place;
 use crate::registry::{Collecting, Limits};
@@ -37,6 +37,38 @@ pub(in crate::config) fn database(ours: &Section<'_>) -> Option<Place> {
         return None;
     };
     Some(place("database", &url)?.with_standbys(standbys))
+}
+
+/// Where other processes on the same database reach this one.
+pub(in crate::config) fn advertise(ours: &Section<'_>) -> Advertise {
+    let Some(said) = ours.text("advertise") else {
+        return Advertise::Found;
+    };
+    if said == "none" {
+        return Advertise::Nothing;
+    }
+    let url = said.parse::<http::Uri>().ok();
+    let is_origin = url.is_some_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.path() == "/"
+            && url.query().is_none()
+            && url
+                .authority()
+                .is_some_and(|one| !one.as_str().contains('@'))
+    });
+    if !is_origin {
+        ours.refuse(
+            "advertise",
+            format!("{said:?} is no address of this process; write http://10.0.0.5:5000, or none"),
+        );
+    }
+    if !ours.has("database") {
+        ours.refuse(
+            "advertise",
+            "to which other processes? There is no layerhouse.database",
+        );
+    }
+    Advertise::At(said.trim_end_matches('/').to_owned())
 }
 
 pub(in crate::config) fn limits(

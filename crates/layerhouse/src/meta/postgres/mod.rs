@@ -17,7 +17,10 @@ pub(super) mod values;
 pub(super) mod watch;
 pub(super) mod writer;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
+
+use tokio_postgres::config::Host;
 
 /// Connections for reading, if nothing else is said.
 const CONNECTIONS_DEFAULT: usize = 16;
@@ -132,6 +135,25 @@ impl Place {
         })
     }
 
+    /// The address of this machine from which it reaches the server, as its routes are: others that use the server
+    /// may reach it there. Resolves names, and sends nothing.
+    pub(crate) fn local_address(&self) -> Option<IpAddr> {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate();
+        let mut found = hosts.filter_map(|(at, host)| match host {
+            Host::Tcp(name) => {
+                let port = ports.get(at).or(ports.first()).copied();
+                let mut servers = (name.as_str(), port.unwrap_or(5432))
+                    .to_socket_addrs()
+                    .ok()?;
+                servers.find_map(routed_from)
+            }
+            // All that use it are on this machine.
+            Host::Unix(_) => Some(Ipv4Addr::LOCALHOST.into()),
+        });
+        found.next()
+    }
+
     /// The same, with standbys that lists are read from.
     pub(crate) fn with_standbys(self, standbys: Vec<Self>) -> Self {
         Self { standbys, ..self }
@@ -169,6 +191,19 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
         next = source.source();
     }
     text
+}
+
+/// The address that packets to another one would come from.
+fn routed_from(to: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    // Of a datagram socket this only looks the route up.
+    socket.connect(to).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 #[cfg(test)]

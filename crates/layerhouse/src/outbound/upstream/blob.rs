@@ -74,7 +74,10 @@ impl UpstreamBlob {
 }
 
 /// The size of the whole, of a `Content-Range` that goes on from an offset to the end. Pure.
-fn continuation(range: Option<&str>, from: u64) -> Result<Option<u64>, String> {
+pub(in crate::outbound) fn continuation(
+    range: Option<&str>,
+    from: u64,
+) -> Result<Option<u64>, String> {
     let range = range.ok_or("it answers 206 without saying which part it sends")?;
     let wrong = || {
         let shown: String = range.chars().take(100).collect();

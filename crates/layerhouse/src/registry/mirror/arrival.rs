@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -39,6 +39,8 @@ pub(super) struct Arrival {
     /// How many wait for it or read it.
     aboard: watch::Sender<usize>,
     is_stopping: watch::Receiver<bool>,
+    /// What other processes say who read along; absent while this one does not fetch it.
+    token: OnceLock<String>,
 }
 
 /// How far it is.
@@ -91,6 +93,7 @@ impl Arrivals {
             state: watch::Sender::default(),
             aboard: watch::Sender::new(1),
             is_stopping: self.stopping.subscribe(),
+            token: OnceLock::new(),
         });
         open.insert(key.clone(), Arc::clone(&arrival));
         let ticket = self.ticket(&arrival);
@@ -108,6 +111,18 @@ impl Arrivals {
             arrival.state.send_modify(|state| state.end = Some(result));
         });
         (ticket, true)
+    }
+
+    /// A place aboard for another process, which says this of the blob of this digest.
+    pub(super) fn board(&self, digest: &Digest, token: &str) -> Option<Ticket> {
+        let open = self.lock();
+        let is_meant = |(key, arrival): &(&Key, &Arc<Arrival>)| {
+            let said = arrival.token.get().map(String::as_bytes);
+            key.1 == *digest && said.is_some_and(|said| is_same(said, token.as_bytes()))
+        };
+        let (_, arrival) = open.iter().find(is_meant)?;
+        arrival.aboard.send_modify(|aboard| *aboard += 1);
+        Some(self.ticket(arrival))
     }
 
     fn ticket(&self, arrival: &Arc<Arrival>) -> Ticket {
@@ -138,6 +153,11 @@ impl Arrivals {
 }
 
 impl Arrival {
+    /// Lets other processes read along who say this.
+    pub(super) fn show_to(&self, token: &str) {
+        let _ = self.token.set(token.to_owned());
+    }
+
     /// It can be read from now on.
     pub(super) fn begin(&self, head: Head) {
         self.state.send_modify(|state| state.head = Some(head));
@@ -218,6 +238,10 @@ impl Ticket {
         let end = ended.ok().and_then(|state| state.end.clone());
         end.unwrap_or_else(|| Err(over().into()))
     }
+}
+
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
 fn over() -> Fault {

@@ -72,6 +72,19 @@ impl Registry {
         Err(source.invalid(&format!("blob {digest} went as soon as it came")))
     }
 
+    /// A blob that this process fetches, for another one of this registry; `token` is what it found where they say so. `None`
+    /// if this one does not fetch it, or has published it by now.
+    pub(crate) async fn show_fetch(&self, digest: &Digest, token: &str) -> Option<ArrivingBlob> {
+        let ticket = self.copying.arrivals.board(digest, token)?;
+        let head = ticket.begun().await.ok().flatten()?;
+        let digest = digest.clone();
+        Some(ArrivingBlob {
+            digest,
+            ticket,
+            head,
+        })
+    }
+
     /// Has a blob fetched, unless the copy has it, and waits until it is published; whether it was.
     ///
     /// # Errors

@@ -1,18 +1,16 @@
 //! Fetching a blob: from the upstream into a stage, on again with `Range` where it broke off, verified, published
-//! as a file or as an object.
+//! as a file or as an object. Where several processes would, one does, and the others read along (`follow.rs`).
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use layerhouse_oci::digest::Digest;
 use layerhouse_oci::upload_id::UploadId;
 use tokio::sync::SemaphorePermit;
-use tokio::task::{JoinError, JoinHandle};
 
 use super::arrival::{Arrival, Head};
 use super::fetch_lease::{Claimed, Waiting};
+use super::pour::{Poured, lost};
 use super::routing::Source;
 use super::{Asked, MirrorError, What};
 use crate::auth::rights::Visibility;
@@ -26,15 +24,13 @@ use crate::registry::objects::REPLACED_KEPT;
 use crate::registry::uploads::is_undone;
 use crate::registry::{Registry, blocking};
 
-/// Written at once, as of an upload.
-const BATCH_BYTES: usize = 256 << 10;
 /// How often in a row a fetch goes on where it broke off without having got much further.
-const RETRIES_MAX: u32 = 4;
+pub(super) const RETRIES_MAX: u32 = 4;
 /// What is much. An upstream that breaks off sooner every time is given up: it would be asked thousands of times for
 /// one layer, and Docker Hub counts.
-const PROGRESS_BYTES: u64 = 1 << 20;
+pub(super) const PROGRESS_BYTES: u64 = 1 << 20;
 /// Before the first of them; each waits twice as long as the one before.
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// A fetch under way.
 pub(super) struct Fetch {
@@ -44,14 +40,30 @@ pub(super) struct Fetch {
     pub(super) arrival: Arc<Arrival>,
 }
 
-/// How the bytes of one answer ended.
-enum Poured {
-    /// The upstream says that this was all.
-    Ended,
-    Broken(UpstreamError),
-    TooLong,
-    GivenUp,
-    Fault(Fault),
+/// A blob as far as it is here.
+pub(super) struct Staged {
+    id: UploadId,
+    /// Absent until somebody began to send it, and while it is written to.
+    pub(super) stage: Option<Stage>,
+    /// If who sends it said so.
+    size_bytes: Option<u64>,
+    /// All of it is here, and is what it should be.
+    verified: Option<VerifiedBlob>,
+}
+
+impl Staged {
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.stage.as_ref().map_or(0, Stage::held_bytes)
+    }
+
+    /// Whether clients may be reading it.
+    fn is_begun(&self) -> bool {
+        self.stage.is_some()
+    }
+
+    pub(super) fn is_verified(&self) -> bool {
+        self.verified.is_some()
+    }
 }
 
 impl Fetch {
@@ -82,26 +94,38 @@ impl Fetch {
         if self.is_here().await? {
             return Ok(());
         }
-        let Self { source, .. } = self;
-        let finishes = source.mirror.settings.finishes;
+        let registry = &self.registry;
+        let id = UploadId::from_random(registry.random.bits());
+        let mut staged = Staged {
+            id: id.clone(),
+            stage: None,
+            size_bytes: None,
+            verified: None,
+        };
+        let result = self.bring(&mut staged).await;
+        drop(staged);
+        let store = Arc::clone(&registry.store);
+        blocking(move || store.remove_stage(&id)).await?;
+        result
+    }
+
+    /// Fetches it, or reads along while another process does.
+    async fn bring(&self, staged: &mut Staged) -> Result<(), MirrorError> {
         let mut waiting = self.registry.is_shared().then(Waiting::begin);
         loop {
             // Before the lease: others can fetch what would only wait here.
-            let turn = tokio::select! {
-                turn = source.served.fetches.acquire() => turn.ok(),
-                () = self.arrival.given_up(finishes) => return Err(given_up()),
-            };
+            let turn = self.turn().await?;
             let Some(waiting) = &mut waiting else {
-                return self.fetch(turn).await;
+                return self.fetch(staged, turn).await;
             };
             match self.claim(waiting).await {
                 Claimed::Ours(lease) => {
                     let fetch = async {
                         // Who had it may have published it since we looked.
-                        if self.is_here().await? {
+                        if !staged.is_begun() && self.is_here().await? {
                             return Ok(());
                         }
-                        self.fetch(turn).await
+                        self.fetch(staged, turn).await
                     };
                     let result = tokio::select! {
                         result = fetch => result,
@@ -110,32 +134,84 @@ impl Fetch {
                     lease.release().await;
                     return result;
                 }
-                Claimed::Unknown => return self.fetch(turn).await,
+                Claimed::Unknown => return self.fetch(staged, turn).await,
                 Claimed::Elsewhere => {}
             }
             drop(turn);
-            if self.wait_for_others(waiting).await? {
+            self.follow(staged, waiting).await?;
+            if self.wait_for_others(staged, waiting).await? {
+                if staged.is_begun() && !staged.is_verified() {
+                    // Clients have the beginning from here, so the end is brought for them.
+                    let turn = self.turn().await?;
+                    return self.fetch(staged, turn).await;
+                }
                 return Ok(());
             }
         }
     }
 
-    /// Fetches the blob; `turn` is of the fetches that this upstream has at once.
-    async fn fetch(&self, turn: Option<SemaphorePermit<'_>>) -> Result<(), MirrorError> {
+    /// One of the fetches that this upstream has at once.
+    async fn turn(&self) -> Result<Option<SemaphorePermit<'_>>, MirrorError> {
+        tokio::select! {
+            turn = self.source.served.fetches.acquire() => Ok(turn.ok()),
+            () = self.given_up() => Err(given_up()),
+        }
+    }
+
+    /// Waits until it is to be given up.
+    pub(super) async fn given_up(&self) {
+        let finishes = self.source.mirror.settings.finishes;
+        self.arrival.given_up(finishes).await;
+    }
+
+    /// Fetches the blob, or what is missing of it, and publishes it.
+    async fn fetch(
+        &self,
+        staged: &mut Staged,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> Result<(), MirrorError> {
+        if !staged.is_verified() {
+            let upstream = &self.source.served.upstream;
+            let blob = if staged.is_begun() {
+                let held_bytes = staged.held_bytes();
+                // Nothing but the last look at it may be missing.
+                if staged.size_bytes == Some(held_bytes) {
+                    self.verify(staged).await?;
+                    return self.finish(staged, turn).await;
+                }
+                self.go_on(held_bytes, None, &mut 0).await?
+            } else {
+                tokio::select! {
+                    blob = upstream.blob(&self.source.repository, &self.digest, 0) => blob?,
+                    () = self.given_up() => return Err(given_up()),
+                }
+            };
+            self.begin(staged, blob.size_bytes).await?;
+            self.receive(staged, blob).await?;
+            self.verify(staged).await?;
+        }
+        self.finish(staged, turn).await
+    }
+
+    /// Makes the stage, if there is none, for a blob of which who sends it says its size; clients can read it from now on.
+    ///
+    /// # Errors
+    /// It has another size than its manifest or somebody else said, or more than a blob may; or there is no room.
+    pub(super) async fn begin(
+        &self,
+        staged: &mut Staged,
+        sent: Option<u64>,
+    ) -> Result<(), MirrorError> {
         let Self { source, digest, .. } = self;
-        let finishes = source.mirror.settings.finishes;
-        let upstream = &source.served.upstream;
-        let blob = tokio::select! {
-            blob = upstream.blob(&source.repository, digest, 0) => blob,
-            () = self.arrival.given_up(finishes) => return Err(given_up()),
-        };
-        let blob = blob?;
         let registry = &self.registry;
-        let said = registry
-            .database
-            .read(|tx| meta::mirror::absent_size(tx, &source.copy, digest))?;
-        let size_bytes = blob.size_bytes.or(said);
-        if let (Some(sent), Some(said)) = (blob.size_bytes, said)
+        let said = match staged.size_bytes {
+            Some(size_bytes) => Some(size_bytes),
+            None => registry
+                .database
+                .read(|tx| meta::mirror::absent_size(tx, &source.copy, digest))?,
+        };
+        let size_bytes = sent.or(said);
+        if let (Some(sent), Some(said)) = (sent, said)
             && sent != said
         {
             let what = format!("blob {digest} has {sent} bytes, its manifest says {said}");
@@ -146,29 +222,31 @@ impl Fetch {
             let what = format!("blob {digest} has more bytes than a blob may ({bytes_max})");
             return Err(source.invalid(&what));
         }
+        if staged.is_begun() {
+            return Ok(());
+        }
         registry.store.check_room()?;
-        let id = UploadId::from_random(registry.random.bits());
         let store = Arc::clone(&registry.store);
-        let (staged, algorithm) = (id.clone(), digest.algorithm());
+        let (id, algorithm) = (staged.id.clone(), digest.algorithm());
         let opened = blocking(move || {
-            let stage = Stage::open_file(&store, &staged, algorithm)?;
+            let stage = Stage::open_file(&store, &id, algorithm)?;
             let file = stage.shared()?;
             Ok::<_, Fault>((stage, file))
         });
-        let result = match opened.await? {
-            Ok((stage, file)) => {
-                // Of one without bytes there is nothing to wait for but whether it is right.
-                if let Some(size_bytes) = size_bytes.filter(|size_bytes| 0 < *size_bytes) {
-                    self.arrival.begin(Head { size_bytes, file });
-                }
-                self.receive(stage, blob, size_bytes, (bytes_max, turn))
-                    .await
-            }
-            Err(fault) => Err(fault.into()),
-        };
-        let store = Arc::clone(&registry.store);
-        blocking(move || store.remove_stage(&id)).await?;
-        result
+        let (stage, file) = opened.await??;
+        // Of one without bytes there is nothing to wait for but whether it is right.
+        if let Some(size_bytes) = size_bytes.filter(|size_bytes| 0 < *size_bytes) {
+            self.arrival.begin(Head { size_bytes, file });
+        }
+        staged.stage = Some(stage);
+        staged.size_bytes = size_bytes;
+        Ok(())
+    }
+
+    /// How long it may become.
+    pub(super) fn length_bytes_max(&self, staged: &Staged) -> u64 {
+        let bytes_max = self.registry.limits.blob_bytes_max;
+        staged.size_bytes.unwrap_or(bytes_max)
     }
 
     /// Whether the copy has it by now: another fetch just ended, or another copy has it that all may see.
@@ -217,22 +295,24 @@ impl Fetch {
     /// Receives all of it, going on where it breaks off.
     async fn receive(
         &self,
-        mut stage: Stage,
+        staged: &mut Staged,
         mut blob: UpstreamBlob,
-        size_bytes: Option<u64>,
-        (bytes_max, turn): (u64, Option<SemaphorePermit<'_>>),
     ) -> Result<(), MirrorError> {
         let Self { source, digest, .. } = self;
-        let length_bytes_max = size_bytes.unwrap_or(bytes_max);
+        let length_bytes_max = self.length_bytes_max(staged);
+        let size_bytes = staged.size_bytes;
         let mut retries = 0;
         loop {
-            let before = stage.held_bytes();
-            let poured;
-            (stage, poured) = self.pour(stage, &mut blob, length_bytes_max).await?;
+            let before = staged.held_bytes();
+            let stage = staged.stage.take().ok_or_else(lost)?;
+            let (stage, poured) = self
+                .pour(stage, &mut blob, length_bytes_max, self.given_up())
+                .await?;
             let held_bytes = stage.held_bytes();
+            staged.stage = Some(stage);
             let broken = match poured {
                 Poured::Ended if size_bytes.is_none_or(|size_bytes| held_bytes == size_bytes) => {
-                    return self.finish(stage, turn).await;
+                    return Ok(());
                 }
                 Poured::Ended => None,
                 Poured::Broken(error) => Some(error),
@@ -240,7 +320,7 @@ impl Fetch {
                     let what = format!("blob {digest} is longer than {length_bytes_max} bytes");
                     return Err(source.invalid(&what));
                 }
-                Poured::GivenUp => return Err(given_up()),
+                Poured::Stopped => return Err(given_up()),
                 Poured::Fault(fault) => return Err(fault.into()),
             };
             if before + PROGRESS_BYTES <= held_bytes {
@@ -258,7 +338,6 @@ impl Fetch {
         retries: &mut u32,
     ) -> Result<UpstreamBlob, MirrorError> {
         let Self { source, digest, .. } = self;
-        let finishes = source.mirror.settings.finishes;
         while *retries < RETRIES_MAX {
             let pause = RETRY_PAUSE * 2_u32.pow(*retries);
             *retries += 1;
@@ -273,7 +352,7 @@ impl Fetch {
                     Ok(blob) => return Ok(blob),
                     Err(error) => broken = Some(error),
                 },
-                () = self.arrival.given_up(finishes) => return Err(given_up()),
+                () = self.given_up() => return Err(given_up()),
             }
         }
         Err(match broken {
@@ -282,95 +361,43 @@ impl Fetch {
         })
     }
 
-    /// Stages what one answer brings: what came is written as soon as what came before is, so that who reads it
-    /// gets all that is here, and a fast upstream is written in large batches.
-    async fn pour(
-        &self,
-        stage: Stage,
-        blob: &mut UpstreamBlob,
-        length_bytes_max: u64,
-    ) -> Result<(Stage, Poured), Fault> {
-        let given_up = self.arrival.given_up(self.source.mirror.settings.finishes);
-        tokio::pin!(given_up);
-        let mut taken_bytes = stage.held_bytes();
-        let (mut at_hand, mut writing) = (Some(stage), None);
-        let (mut batch, mut batch_bytes) = (Vec::new(), 0);
-        let end = loop {
-            tokio::select! {
-                biased;
-                // More than a batch would only wait for the disk.
-                next = blob.next(), if batch_bytes < BATCH_BYTES => match next {
-                    Some(Ok(bytes)) => {
-                        taken_bytes += bytes.len() as u64;
-                        if length_bytes_max < taken_bytes {
-                            break Poured::TooLong;
-                        }
-                        batch_bytes += bytes.len();
-                        batch.push(bytes);
-                    }
-                    Some(Err(error)) => break Poured::Broken(error),
-                    None => break Poured::Ended,
-                },
-                written = settled(&mut writing) => {
-                    writing = None;
-                    let (stage, result) = written?;
-                    self.received(&stage);
-                    if let Err(fault) = result {
-                        return Ok((stage, Poured::Fault(fault)));
-                    }
-                    at_hand = Some(stage);
-                }
-                () = std::future::ready(()), if at_hand.is_some() && 0 < batch_bytes => {
-                    batch_bytes = 0;
-                    let frames = std::mem::take(&mut batch);
-                    writing = at_hand.take().map(|stage| write(stage, frames));
-                }
-                () = &mut given_up => break Poured::GivenUp,
-            }
-        };
-        let (mut stage, mut result) = match (at_hand, writing) {
-            (Some(stage), _) => (stage, Ok(())),
-            (None, Some(mut writing)) => settled(&mut Some(&mut writing)).await?,
-            (None, None) => return Err(lost()),
-        };
-        if result.is_ok() && !batch.is_empty() && matches!(end, Poured::Ended | Poured::Broken(_)) {
-            (stage, result) = settled(&mut Some(write(stage, batch))).await?;
-        }
-        self.received(&stage);
-        Ok((stage, result.map_or_else(Poured::Fault, |()| end)))
-    }
-
-    /// Tells who reads it, and who counts, how much is here.
-    fn received(&self, stage: &Stage) {
-        let more_bytes = self.arrival.received(stage.held_bytes());
-        self.source.served.numbers.add_fetched_bytes(more_bytes);
-    }
-
-    /// All of it is staged: if it is what it should be, whoever reads it gets the end, and it is published.
-    async fn finish(
-        &self,
-        mut stage: Stage,
-        turn: Option<SemaphorePermit<'_>>,
-    ) -> Result<(), MirrorError> {
+    /// All of it is staged: if it is what it should be, whoever reads it gets the end.
+    pub(super) async fn verify(&self, staged: &mut Staged) -> Result<(), MirrorError> {
         let Self { source, digest, .. } = self;
-        let wanted = digest.clone();
+        let (wanted, mut stage) = (digest.clone(), staged.stage.take().ok_or_else(lost)?);
         let (stage, verified) = blocking(move || {
             let verified = stage.verify(&wanted);
             (stage, verified)
         })
         .await?;
-        let blob = match verified? {
-            Ok(blob) => blob,
+        staged.stage = Some(stage);
+        match verified? {
+            Ok(blob) => staged.verified = Some(blob),
             Err(mismatch) => {
                 let what = format!("blob {digest} hashes to {}", mismatch.actual);
                 return Err(source.invalid(&what));
             }
-        };
+        }
         self.arrival.verified();
-        if self.registry.bucket_for(&source.copy).is_some() {
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        staged: &mut Staged,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> Result<(), MirrorError> {
+        // Who had the fetch before may have published it and died.
+        if self.registry.is_shared() && self.is_here().await? {
+            return Ok(());
+        }
+        if self.registry.bucket_for(&self.source.copy).is_some() {
             // A bucket that is slow keeps nobody from what the upstream has.
             drop(turn);
         }
+        let (Some(stage), Some(blob)) = (staged.stage.take(), staged.verified.clone()) else {
+            return Err(lost().into());
+        };
         Ok(self.publish(stage, blob).await?)
     }
 
@@ -454,33 +481,4 @@ impl Asked {
 pub(super) fn given_up() -> MirrorError {
     let what = "a fetch was given up, for everybody who waited for it left or the server stops";
     Fault::plain(FaultKind::Stopping, what.to_owned()).into()
-}
-
-/// A stage, and whether what was to be appended was.
-type Written = (Stage, Result<(), Fault>);
-
-/// Appends to a stage on a thread that may wait.
-fn write(mut stage: Stage, frames: Vec<Bytes>) -> JoinHandle<Written> {
-    tokio::task::spawn_blocking(move || {
-        let result = stage.append(&frames);
-        (stage, result)
-    })
-}
-
-/// Waits for a stage to come back, for ever if it is not away.
-async fn settled<W>(writing: &mut Option<W>) -> Result<Written, Fault>
-where
-    W: Future<Output = Result<Written, JoinError>> + Unpin,
-{
-    match writing {
-        Some(writing) => writing.await.map_err(|_| lost()),
-        None => std::future::pending().await,
-    }
-}
-
-fn lost() -> Fault {
-    Fault::plain(
-        FaultKind::Other,
-        "a task that writes a blob died".to_owned(),
-    )
 }

@@ -1,5 +1,6 @@
-//! Which of several processes fetches a blob: one, which says so in a row while it does. The others wait until it is
-//! published, and give it to their clients from the store. Two may fetch the same for a while: it costs traffic.
+//! Which of several processes fetches a blob: one, which says so in a row while it does. The others read along where they
+//! can reach it (`follow.rs`), wait until it is published, and give it to their clients from the store after that. Two may
+//! fetch the same for a while: it costs traffic.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 
 use super::MirrorError;
-use super::fetch::{Fetch, given_up};
+use super::fetch::{Fetch, Staged, given_up};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::fault::Fault;
 use crate::meta;
-use crate::meta::fetches::Lately;
+use crate::meta::fetches::{Holder, Lately};
 use crate::registry::Registry;
 use crate::registry::objects::claims_at;
 
@@ -77,7 +78,10 @@ impl Fetch {
             return Claimed::Unknown;
         }
         match lease.take().await {
-            Ok(true) => Claimed::Ours(lease),
+            Ok(true) => {
+                self.arrival.show_to(&lease.holder);
+                Claimed::Ours(lease)
+            }
             Ok(false) => Claimed::Elsewhere,
             Err(fault) => {
                 tracing::debug!(%fault, "a blob is fetched, perhaps by two processes");
@@ -90,9 +94,14 @@ impl Fetch {
     ///
     /// # Errors
     /// All who wanted it left, or the server stops.
-    pub(super) async fn wait_for_others(&self, waiting: &Waiting) -> Result<bool, MirrorError> {
-        let finishes = self.source.mirror.settings.finishes;
-        let (lease, database) = (self.lease(), &self.registry.database);
+    pub(super) async fn wait_for_others(
+        &self,
+        staged: &Staged,
+        waiting: &Waiting,
+    ) -> Result<bool, MirrorError> {
+        // Who got all of it may leave.
+        let finishes = self.source.mirror.settings.finishes || staged.is_verified();
+        let database = &self.registry.database;
         let mut seen = None;
         loop {
             for _ in 0..LOOKS {
@@ -107,13 +116,28 @@ impl Fetch {
                     () = self.arrival.given_up(finishes) => return Err(given_up()),
                 }
             }
-            let is_over = matches!(lease.is_held(), Ok(false))
+            let holder = self.holder();
+            let is_over = matches!(&holder, Ok(holder) if !holder.as_ref().is_some_and(|one| self.lives(one)))
                 // For who would read it while it comes.
                 || waiting.is_too_long() && self.arrival.is_awaited();
             if is_over {
                 return Ok(false);
             }
         }
+    }
+
+    /// Who fetches the blob, or died while it did.
+    pub(super) fn holder(&self) -> Result<Option<Holder>, Fault> {
+        let key = (&self.source.copy, &self.digest);
+        self.registry
+            .database
+            .read(|tx| meta::fetches::holder(tx, key))
+    }
+
+    /// Whether somebody said lately that it lives.
+    pub(super) fn lives(&self, holder: &Holder) -> bool {
+        let now = claims_at(&self.registry.database, self.registry.clock.now());
+        holder.lives(lately(now))
     }
 
     fn lease(&self) -> FetchLease {
@@ -131,18 +155,12 @@ impl FetchLease {
         claims_at(&self.registry.database, self.registry.clock.now())
     }
 
-    fn is_held(&self) -> Result<bool, Fault> {
-        let (key, lately) = ((&self.copy, &self.digest), lately(self.now()));
-        self.registry
-            .database
-            .read(|tx| meta::fetches::is_held(tx, key, lately))
-    }
-
     async fn take(&self) -> Result<bool, Fault> {
         let (copy, digest, holder) = self.names();
-        let now = self.now();
+        let (now, address) = (self.now(), self.registry.copying.address.get().cloned());
         let taken = self.registry.database.write_apart(move |tx| {
-            meta::fetches::take(tx, (&copy, &digest), &holder, now, lately(now))
+            let holder = (holder.as_str(), address.as_deref());
+            meta::fetches::take(tx, (&copy, &digest), holder, now, lately(now))
         });
         taken.await
     }

@@ -2,24 +2,26 @@
 //! repository of its own, and is pulled, collected, scrubbed and backed up like everything else.
 //!
 //! `routing.rs` says which names are an upstream's; `manifests.rs` keeps tags fresh and copies manifests; `fetch.rs`
-//! fetches a blob once for all who wait for it, who read it meanwhile (`arrival.rs`), and for all processes (`fetch_lease.rs`); `evict` lets go what takes too
-//! much room; `warm.rs` fetches what nobody asked for yet, `sync.rs` copies it into repositories of our own.
+//! fetches a blob once for all who wait for it, who read it meanwhile (`arrival.rs`), and for all processes (`fetch_lease.rs`),
+//! which read along (`follow.rs`); `evict` lets go what takes too much room; `warm.rs` fetches what nobody asked for yet, `sync.rs` copies it into repositories of our own.
 
 pub(crate) mod arrival;
 pub(crate) mod blobs;
 pub(crate) mod evict;
 mod fetch;
 mod fetch_lease;
+mod follow;
 mod lists;
 pub(crate) mod manifests;
 pub(crate) mod numbers;
 pub(crate) mod platforms;
+mod pour;
 pub(crate) mod routing;
 pub(crate) mod sync;
 mod waiting;
 pub(crate) mod warm;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -38,6 +40,7 @@ use super::Registry;
 use crate::clock::{Clock, Moment};
 use crate::config::meaning;
 use crate::fault::Fault;
+use crate::outbound::replica::Replicas;
 use crate::outbound::upstream::Upstream;
 use crate::outbound::upstream::dial::OpenUpstreamError;
 use crate::outbound::upstream::error::UpstreamError;
@@ -73,6 +76,10 @@ pub(super) struct Copying {
     eviction_wanted: Notify,
     /// What copies took when it was last looked.
     usage: ArcSwapOption<evict::Usage>,
+    /// Where other processes of this registry reach this one, if they do.
+    address: OnceLock<String>,
+    /// Asks them.
+    replicas: Replicas,
 }
 
 /// What an upstream is asked for; by the name of the copy, which says the upstream, too.
@@ -132,6 +139,8 @@ impl Default for Copying {
             evicting: AsyncMutex::default(),
             eviction_wanted: Notify::new(),
             usage: ArcSwapOption::default(),
+            address: OnceLock::new(),
+            replicas: Replicas::default(),
         }
     }
 }
@@ -254,6 +263,11 @@ impl Registry {
     /// Blobs that are on their way.
     pub(crate) fn mirror_fetches(&self) -> u64 {
         self.copying.arrivals.count() as u64
+    }
+
+    /// Tells other processes of this registry where they can read along what this one fetches (`http://10.0.0.5:5000`).
+    pub(crate) fn advertise(&self, address: String) {
+        let _ = self.copying.address.set(address);
     }
 
     /// Ends what is on its way from upstreams, and waits until it is cleaned up.

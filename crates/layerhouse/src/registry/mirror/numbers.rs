@@ -14,6 +14,7 @@ pub(crate) struct Numbers {
     failures: AtomicU64,
     sent_bytes: AtomicU64,
     fetched_bytes: AtomicU64,
+    relayed_bytes: AtomicU64,
 }
 
 /// [`Numbers`] at one moment.
@@ -36,6 +37,8 @@ pub(crate) struct Counted {
     pub(crate) sent_bytes: u64,
     /// Bytes of blobs that came from the upstream.
     pub(crate) fetched_bytes: u64,
+    /// Bytes of blobs that came from another process, which fetched them.
+    pub(crate) relayed_bytes: u64,
 }
 
 /// What is counted one at a time.
@@ -72,6 +75,10 @@ impl Numbers {
         self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    pub(super) fn add_relayed_bytes(&self, bytes: u64) {
+        self.relayed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn counted(&self) -> Counted {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counted {
@@ -84,6 +91,7 @@ impl Numbers {
             failures: read(&self.failures),
             sent_bytes: read(&self.sent_bytes),
             fetched_bytes: read(&self.fetched_bytes),
+            relayed_bytes: read(&self.relayed_bytes),
         }
     }
 }

@@ -16,6 +16,7 @@ mod numbers;
 mod objects;
 mod redirects;
 mod reload;
+mod replicas;
 mod routing;
 mod status;
 mod streaming;

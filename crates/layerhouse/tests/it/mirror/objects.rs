@@ -1,29 +1,27 @@
 //! Copies whose bytes are in a bucket: they pass through a file while they come, and are read meanwhile.
 
+use super::replicas::two;
 use super::{COPY, LATEST, NGINX, section, wait_until};
 use crate::faults::noise;
 use crate::harness::bucket::Bucket;
-use crate::harness::console::ask;
-use crate::harness::database;
-use crate::harness::http::Client;
 use crate::harness::pull::Pull;
 use crate::harness::server::Server;
 use crate::harness::upstream::{Trouble, Upstream};
 
-const STREAMED: &str = "redirect: {disable: true}";
+pub(super) const STREAMED: &str = "redirect: {disable: true}";
 /// Three parts, the last of one byte.
 const SIZE: usize = (10 << 20) + 1;
 const ASKED: &str = "GET /v2/library/nginx/blobs/";
 
 /// In this order, for what is named last goes first.
-fn start(storage: &str) -> (Bucket, Upstream, Server) {
+pub(super) fn start(storage: &str) -> (Bucket, Upstream, Server) {
     let (bucket, upstream) = (Bucket::start(), Upstream::start());
     let mirror = section(&[("up1", &upstream.url(), "")], "up1", "");
     let server = Server::configured(&format!("{}\n{mirror}", bucket.configuration(storage)));
     (bucket, upstream, server)
 }
 
-fn blob(digest: &str) -> String {
+pub(super) fn blob(digest: &str) -> String {
     format!("{COPY}/blobs/{digest}")
 }
 
@@ -110,7 +108,7 @@ fn what_the_bucket_lost_is_fetched_again() {
     let (bucket, upstream, mut alone) = start(STREAMED);
     alone.may_complain();
     loses_and_heals(&alone, (&bucket, &upstream));
-    if let Some((bucket, upstream, mut first, mut second)) = replicas() {
+    if let Some((bucket, upstream, mut first, mut second)) = two() {
         first.may_complain();
         second.may_complain();
         loses_and_heals(&first, (&bucket, &upstream));
@@ -133,64 +131,5 @@ fn loses_and_heals(server: &Server, (bucket, upstream): (&Bucket, &Upstream)) {
         let answer = server.client.get(&blob(&digest));
         answer.status == 200 && answer.body == content && bucket.holds(&digest)
     });
-    assert_eq!(upstream.count(ASKED), 1);
-}
-
-/// Two processes on one database and bucket (`LAYERHOUSE_TEST_POSTGRES`).
-fn replicas() -> Option<(Bucket, Upstream, Server, Server)> {
-    if !database::is_served() {
-        return None;
-    }
-    let (bucket, upstream, first) = start(STREAMED);
-    let second = first.replica(21);
-    Some((bucket, upstream, first, second))
-}
-
-#[test]
-fn replicas_fetch_a_blob_once() {
-    let Some((_bucket, upstream, first, second)) = replicas() else {
-        return;
-    };
-    let content = noise(65, SIZE);
-    let digest = upstream.give_blob(NGINX, &content);
-    upstream.once(ASKED, Trouble::Stalls { after: SIZE / 2 });
-    let mut pull = Pull::begin(&first.client, &blob(&digest), &[]);
-    pull.read_up_to(SIZE / 4)
-        .expect("it comes while it arrives");
-    std::thread::scope(|scope| {
-        let elsewhere = |client: Client| {
-            let (path, content) = (blob(&digest), &content);
-            scope.spawn(move || assert!(client.get(&path).body == *content))
-        };
-        let all: Vec<_> = (0..8).map(|_| elsewhere(second.client)).collect();
-        wait_until("the second process waits for the first", || {
-            let (_, said) = ask(&second.root(), "GET", "/mirror", None);
-            said["fetches"] == 1
-        });
-        upstream.open();
-        for one in all {
-            one.join().expect("it comes");
-        }
-    });
-    assert!(pull.finish().expect("all of it comes") == content);
-    assert_eq!(upstream.count(ASKED), 1);
-    wait_until("nobody fetches any more", || {
-        database::texts(&first.root(), "SELECT digest FROM fetches").is_empty()
-    });
-}
-
-/// One that said a while ago that it fetches, and died.
-#[test]
-fn who_died_while_it_fetched_is_followed() {
-    let Some((_bucket, upstream, first, second)) = replicas() else {
-        return;
-    };
-    let digest = upstream.give_blob(NGINX, b"of one that died");
-    let dead = format!(
-        "INSERT INTO fetches (copy, digest, holder, renewed_at)
-         SELECT 'up1/library/nginx', '{digest}', 'dead', (EXTRACT(EPOCH FROM now()) * 1000)::BIGINT - 11000"
-    );
-    database::change(&first.root(), &dead);
-    assert_eq!(second.client.get(&blob(&digest)).text(), "of one that died");
     assert_eq!(upstream.count(ASKED), 1);
 }
