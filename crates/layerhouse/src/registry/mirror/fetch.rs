@@ -138,8 +138,9 @@ impl Fetch {
                 Claimed::Elsewhere => {}
             }
             drop(turn);
-            self.follow(staged, waiting).await?;
-            if self.wait_for_others(staged, waiting).await? {
+            let tried = self.follow(staged, waiting).await?;
+            let tried = tried.as_deref();
+            if self.wait_for_others(staged, waiting, tried).await? {
                 if staged.is_begun() && !staged.is_verified() {
                     // Clients have the beginning from here, so the end is brought for them.
                     let turn = self.turn().await?;

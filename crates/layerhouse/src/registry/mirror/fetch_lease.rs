@@ -26,6 +26,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(12);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks at that, between two at who fetches.
 const LOOKS: u32 = 4;
+/// Rounds of those until who could not be followed is asked again.
+const FOLLOWED_AGAIN: u32 = 5;
 /// Clients and what balances them give up on an answer that does not begin (haproxy's examples and containerd after 5
 /// minutes): after so long it is fetched a second time, and they read it while it comes.
 const WAIT_MAX: Duration = Duration::from_mins(2);
@@ -90,7 +92,8 @@ impl Fetch {
         }
     }
 
-    /// Waits until another process published the blob (true), or does not fetch it any more.
+    /// Waits until another process published the blob (true), or there may be something to do: nobody fetches it any more,
+    /// or somebody does who may be followed. `tried` is who could not be a moment ago.
     ///
     /// # Errors
     /// All who wanted it left, or the server stops.
@@ -98,12 +101,13 @@ impl Fetch {
         &self,
         staged: &Staged,
         waiting: &Waiting,
+        tried: Option<&str>,
     ) -> Result<bool, MirrorError> {
         // Who got all of it may leave.
         let finishes = self.source.mirror.settings.finishes || staged.is_verified();
         let database = &self.registry.database;
         let mut seen = None;
-        loop {
+        for round in 1_u32.. {
             for _ in 0..LOOKS {
                 let elsewhere = Some(database.elsewhere());
                 // What cannot be asked right now is asked again.
@@ -116,14 +120,22 @@ impl Fetch {
                     () = self.arrival.given_up(finishes) => return Err(given_up()),
                 }
             }
-            let holder = self.holder();
-            let is_over = matches!(&holder, Ok(holder) if !holder.as_ref().is_some_and(|one| self.lives(one)))
-                // For who would read it while it comes.
-                || waiting.is_too_long() && self.arrival.is_awaited();
-            if is_over {
-                return Ok(false);
+            let has_work = match self.holder() {
+                Ok(Some(holder)) if self.lives(&holder) => {
+                    let is_new = tried != Some(holder.name.as_str());
+                    let may_follow = holder.address.is_some() && !staged.is_verified();
+                    may_follow && (is_new || FOLLOWED_AGAIN <= round)
+                }
+                Ok(_) => true,
+                Err(_) => false,
+            };
+            // For who would read it while it comes.
+            let is_tired = waiting.is_too_long() && self.arrival.is_awaited();
+            if has_work || is_tired {
+                break;
             }
         }
+        Ok(false)
     }
 
     /// Who fetches the blob, or died while it did.

@@ -7,7 +7,6 @@ use super::MirrorError;
 use super::fetch::{Fetch, PROGRESS_BYTES, RETRIES_MAX, RETRY_PAUSE, Staged, given_up};
 use super::fetch_lease::Waiting;
 use super::pour::{Poured, lost};
-use crate::fault::{Fault, FaultKind};
 use crate::meta::fetches::Holder;
 use crate::outbound::OutboundError;
 use crate::outbound::replica::ReplicaBlob;
@@ -26,7 +25,7 @@ enum Followed {
 }
 
 impl Fetch {
-    /// Reads along for as long as there is somebody who fetches the blob and can be reached.
+    /// Reads along for as long as there is somebody who fetches the blob and can be reached; who it was at last.
     ///
     /// # Errors
     /// All who wanted it left, the server stops, or what came is not the blob.
@@ -34,11 +33,15 @@ impl Fetch {
         &self,
         staged: &mut Staged,
         waiting: &mut Waiting,
-    ) -> Result<(), MirrorError> {
-        let mut retries = 0;
+    ) -> Result<Option<String>, MirrorError> {
+        let (mut retries, mut last) = (0, None);
         while !staged.is_verified() {
             let before = staged.held_bytes();
-            let followed = self.follow_once(staged).await?;
+            let Some(holder) = self.alive() else {
+                break;
+            };
+            let followed = self.follow_once(staged, &holder).await?;
+            last = Some(holder.name);
             if before < staged.held_bytes() {
                 *waiting = Waiting::begin();
             }
@@ -46,13 +49,16 @@ impl Fetch {
                 retries = 0;
             }
             let problem = match followed {
-                Followed::All => return self.verify(staged).await,
-                Followed::Over => return Ok(()),
+                Followed::All => {
+                    self.verify(staged).await?;
+                    break;
+                }
+                Followed::Over => break,
                 Followed::Broken(problem) => problem,
             };
             tracing::debug!(digest = %self.digest, problem, "another process could not be followed");
             if retries == RETRIES_MAX {
-                return Ok(());
+                break;
             }
             let pause = tokio::time::sleep(RETRY_PAUSE * 2_u32.pow(retries));
             retries += 1;
@@ -61,14 +67,15 @@ impl Fetch {
                 () = self.given_up() => return Err(given_up()),
             }
         }
-        Ok(())
+        Ok(last)
     }
 
-    async fn follow_once(&self, staged: &mut Staged) -> Result<Followed, MirrorError> {
-        let Some(holder) = self.alive() else {
-            return Ok(Followed::Over);
-        };
-        let Some(mut blob) = self.ask(staged, &holder).await? else {
+    async fn follow_once(
+        &self,
+        staged: &mut Staged,
+        holder: &Holder,
+    ) -> Result<Followed, MirrorError> {
+        let Some(mut blob) = self.ask(staged, holder).await? else {
             return Ok(Followed::Over);
         };
         let blob = match &mut blob {
@@ -84,7 +91,7 @@ impl Fetch {
         let stage = staged.stage.take().ok_or_else(lost)?;
         let stop = async {
             tokio::select! {
-                () = self.dead(&holder) => {}
+                () = self.left(holder, false) => {}
                 () = self.given_up() => {}
             }
         };
@@ -95,10 +102,7 @@ impl Fetch {
             Poured::Ended if held_bytes == length_bytes_max => Ok(Followed::All),
             Poured::Ended => Ok(Followed::Broken("it ended before its end".to_owned())),
             Poured::Broken(error) => Ok(Followed::Broken(error.to_string())),
-            Poured::TooLong => {
-                let what = "another process sends more of a blob than it said";
-                Err(Fault::plain(FaultKind::Other, what.to_owned()).into())
-            }
+            Poured::TooLong => Ok(Followed::Broken("it sends more than it said".to_owned())),
             // Given up, or on to the next who fetches it.
             Poured::Stopped => Ok(Followed::Broken("it is silent".to_owned())),
             Poured::Fault(fault) => Err(fault.into()),
@@ -118,19 +122,23 @@ impl Fetch {
         let replicas = &self.registry.copying.replicas;
         tokio::select! {
             answer = replicas.blob(address, what, staged.held_bytes()) => Ok(Some(answer)),
-            () = self.dead(holder) => Ok(None),
+            () = self.left(holder, true) => Ok(None),
             () = self.given_up() => Err(given_up()),
         }
     }
 
-    /// Waits until somebody is known to have died. Who has ended the fetch may still send what it has.
-    async fn dead(&self, holder: &Holder) {
+    /// Waits until somebody is known to have died; or to have ended the fetch, if that counts: who has ended it may still
+    /// send what it has.
+    async fn left(&self, holder: &Holder, end_counts: bool) {
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            // What cannot be asked right now is asked again.
-            if let Ok(Some(found)) = self.holder()
-                && (found.name != holder.name || !self.lives(&found))
-            {
+            let has_left = match self.holder() {
+                Ok(Some(found)) => found.name != holder.name || !self.lives(&found),
+                Ok(None) => end_counts,
+                // What cannot be asked right now is asked again.
+                Err(_) => false,
+            };
+            if has_left {
                 return;
             }
         }

@@ -285,26 +285,31 @@ fn who_read_along_goes_on_where_the_other_died() {
     }
 }
 
-/// Another process fetches it next, and is followed from there on; then that dies, too, when all of it is here.
+/// Another process fetches it next, and is followed from there on, whether the one before broke off or says nothing
+/// more; then that dies, too, when all of it is here.
 #[test]
 fn the_next_who_fetches_it_is_followed() {
-    let Some((bucket, upstream, first, second)) = two() else {
-        return;
-    };
-    let content = noise(71, SIZE);
-    let digest = upstream.give_blob(NGINX, &content);
-    let dead = Leader::start(&content, Sends::UntilAndNoMore(HALF));
-    dead.fetches(&first, &digest, "dead");
-    let mut pull = Pull::begin(&second.client, &blob(&digest), &[]);
-    pull.read_up_to(HALF - 1).expect("it comes");
-    let next = Leader::start(&content, Sends::Until(SIZE));
-    next.fetches(&first, &digest, "next");
-    assert!(pull.finish().expect("all of it comes") == content);
-    assert_eq!((dead.asked(), next.asked()), (vec![0], vec![HALF]));
-    assert!(!bucket.holds(&digest), "whoever fetches it publishes it");
-    all_die(&first);
-    wait_until("it is in the bucket", || bucket.holds(&digest));
-    assert_eq!(upstream.count(ASKED), 0);
+    // The second is asked again and again, until that is given up.
+    for (sends, times) in [(Sends::UntilAndNoMore(HALF), 1), (Sends::Until(HALF), 5)] {
+        let Some((bucket, upstream, first, second)) = two() else {
+            return;
+        };
+        let content = noise(71, SIZE);
+        let digest = upstream.give_blob(NGINX, &content);
+        let dead = Leader::start(&content, sends);
+        dead.fetches(&first, &digest, "dead");
+        let mut pull = Pull::begin(&second.client, &blob(&digest), &[]);
+        pull.read_up_to(HALF - 1).expect("it comes");
+        wait_until("it was asked", || dead.asked().len() == times);
+        let next = Leader::start(&content, Sends::Until(SIZE));
+        next.fetches(&first, &digest, "next");
+        assert!(pull.finish().expect("all of it comes") == content);
+        assert_eq!(next.asked(), [HALF]);
+        assert!(!bucket.holds(&digest), "whoever fetches it publishes it");
+        all_die(&first);
+        wait_until("it is in the bucket", || bucket.holds(&digest));
+        assert_eq!(upstream.count(ASKED), 0);
+    }
 }
 
 /// What another process sends is believed as little as an upstream.
