@@ -16,12 +16,15 @@ pub(crate) struct Placement {
 pub(crate) struct Placed {
     pub(crate) store: String,
     pub(crate) repositories: Vec<Glob>,
+    /// Those of them that it is not for.
+    pub(crate) except: Vec<Glob>,
 }
 
 impl Placement {
     /// The name of the bucket that a repository's blobs go to; `None` for where all others go.
     pub(crate) fn store_of(&self, repository: &str) -> Option<&str> {
-        let fits = |placed: &&Placed| placed.repositories.iter().any(|glob| glob.fits(repository));
+        let is_of = |globs: &[Glob]| globs.iter().any(|glob| glob.fits(repository));
+        let fits = |placed: &&Placed| is_of(&placed.repositories) && !is_of(&placed.except);
         let placed = self.entries.iter().find(fits);
         placed.map(|placed| placed.store.as_str())
     }
@@ -33,18 +36,20 @@ mod tests {
 
     #[test]
     fn the_first_that_fits_counts() {
-        let placed = |store: &str, globs: &[&str]| Placed {
+        let globs = |globs: &[&str]| {
+            let parsed = globs.iter().map(|glob| glob.parse().expect("a pattern"));
+            parsed.collect()
+        };
+        let placed = |store: &str, repositories: &[&str], except: &[&str]| Placed {
             store: store.to_owned(),
-            repositories: globs
-                .iter()
-                .map(|glob| glob.parse().expect("a pattern"))
-                .collect(),
+            repositories: globs(repositories),
+            except: globs(except),
         };
         let placement = Placement {
             entries: vec![
-                placed("fast", &["ml/prod/**", "web"]),
-                placed("left", &[]),
-                placed("cold", &["ml/**", "**/archive"]),
+                placed("fast", &["ml/prod/**", "web"], &["ml/prod/old/**"]),
+                placed("left", &[], &[]),
+                placed("cold", &["ml/**", "**/archive"], &["ml/ci", "acme/keep/*"]),
             ],
             moves: true,
         };
@@ -54,6 +59,9 @@ mod tests {
             ("web", Some("fast")),
             ("acme/web", None),
             ("acme/archive", Some("cold")),
+            ("acme/keep/archive", None),
+            ("ml/ci", None),
+            ("ml/prod/old/llm", Some("cold")),
             ("library/alpine", None),
         ] {
             assert_eq!(placement.store_of(repository), store, "{repository}");

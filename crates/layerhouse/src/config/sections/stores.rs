@@ -26,6 +26,7 @@ pub(in crate::config) fn read(
     let (mut buckets, mut entries) = (BTreeMap::new(), Vec::new());
     for section in &sections {
         let repositories = repository_globs(section, "repositories");
+        let except = repository_globs(section, "except");
         let Some((name, bucket)) = store(section) else {
             continue;
         };
@@ -37,6 +38,7 @@ pub(in crate::config) fn read(
         entries.push(Placed {
             store,
             repositories,
+            except,
         });
         buckets.insert(name, bucket);
     }

@@ -34,7 +34,7 @@ fn pulled(client: &Client, repository: &str, digest: &str) -> Vec<u8> {
 #[test]
 fn each_repository_has_its_store() {
     let bucket = Bucket::start();
-    let cold = bucket.store("cold", "[ml/**, '*/archive']");
+    let cold = bucket.store("cold", "[ml/**, '*/archive'], except: [ml/disk/*]");
     let fast = bucket.store("fast", "[ml/prod/*]");
     let whole = content(13_000_003);
     // The first that fits counts.
@@ -52,6 +52,8 @@ fn each_repository_has_its_store() {
          PUT   $upload?digest=$sha512($whole)                                201
          POST  /v2/ml/prod/llm/blobs/uploads/?digest=$sha256(fast)  'fast'   201
          POST  /v2/acme/web/blobs/uploads/?digest=$sha256(other)  'other'    201
+         POST  /v2/ml/disk/llm/blobs/uploads/?digest=$sha256(kept)  'kept'   201
+         GET   /v2/ml/disk/llm/blobs/$sha256(kept)                           200  'kept'
          GET   /v2/ml/train/blobs/$sha256(cold)                              200  'cold'
          GET   /v2/acme/archive/blobs/$sha512($whole)                        200  $whole
          GET   /v2/acme/archive/blobs/$sha512($whole)  Range: bytes=0-1      206
@@ -70,6 +72,7 @@ fn each_repository_has_its_store() {
     assert_eq!(bucket.open_parts(), 0);
     let server = transcript.servers().next().unwrap();
     assert!(is_file(server, &digest("other")) && !is_file(server, &digest("fast")));
+    assert!(is_file(server, &digest("kept")));
 }
 
 #[test]
