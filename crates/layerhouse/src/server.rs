@@ -149,7 +149,15 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     registry.show_copies().await.map_err(OpenError::from)?;
     tell_registry(&registry, config, &address).await?;
     if let Some(own) = advertised(config, &address).await? {
-        tracing::debug!(address = own, "other processes read along here");
+        let is_local = own.starts_with("http://127.") || own.starts_with("http://[::1]");
+        if is_local && registry.is_shared() && config.mirror.is_some() {
+            tracing::info!(
+                address = own,
+                "only processes of this machine can read along what this one fetches; say in layerhouse.advertise where others reach it"
+            );
+        } else {
+            tracing::debug!(address = own, "other processes read along here");
+        }
         registry.advertise(own);
     }
     let (notifications, wanted) = watch::channel(config.notifications.clone());
@@ -276,17 +284,19 @@ async fn tell_registry(
 
 /// Where other processes on the same database reach this one, if they may.
 async fn advertised(config: &Config, address: &Address) -> Result<Option<String>, StartError> {
-    let (Some(database), Some(bound)) = (&config.database, address.tcp()) else {
-        return Ok(None);
-    };
     match &config.advertise {
         Advertise::Nothing => return Ok(None),
-        Advertise::At(said) => return Ok(Some(said.clone())),
+        Advertise::At(said) => {
+            let is_served = *address != Address::Nowhere;
+            return Ok(is_served.then(|| said.clone()));
+        }
         // Which name a certificate has is not known.
         Advertise::Found if config.tls.is_some() => return Ok(None),
         Advertise::Found => {}
     }
-    let database = database.clone();
+    let (Some(database), Some(bound)) = (config.database.clone(), address.tcp()) else {
+        return Ok(None);
+    };
     // Names may be resolved for that.
     let found = tokio::task::spawn_blocking(move || database.local_address()).await?;
     Ok(found

@@ -14,7 +14,9 @@ use super::{OutboundError, parse};
 /// A process that cannot be reached is done without.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 /// As long as upstreams may bring nothing, if nobody says otherwise.
-const STALL_MAX: Duration = Duration::from_mins(1);
+const STALL_MAX: Duration = Duration::from_secs(30);
+/// What another server at that address would not say.
+const DIGEST: &str = "docker-content-digest";
 
 /// Asks other processes of this registry; connections are kept and used again.
 #[derive(Debug, Default)]
@@ -49,13 +51,17 @@ impl Replicas {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
         let response = request.send().await?;
-        let range = response.headers().get(CONTENT_RANGE);
-        let range = range.and_then(|range| range.to_str().ok());
+        let said = |name: &str| response.headers().get(name)?.to_str().ok();
+        let range = said(CONTENT_RANGE.as_str());
         let size_bytes = match (response.status().as_u16(), from) {
             (200, 0) => response.content_length(),
             (206, _) => continuation(range, from).map_err(OutboundError::Request)?,
             (status, _) => return Err(OutboundError::Request(format!("it answers {status}"))),
         };
+        if said(DIGEST) != Some(digest.as_str()) {
+            let problem = "it is no process of this registry".to_owned();
+            return Err(OutboundError::Request(problem));
+        }
         let without = || OutboundError::Request("it does not say how long the blob is".to_owned());
         Ok(ReplicaBlob {
             size_bytes: size_bytes.ok_or_else(without)?,

@@ -49,7 +49,9 @@ pub(in crate::config) fn advertise(ours: &Section<'_>) -> Advertise {
     }
     let url = said.parse::<http::Uri>().ok();
     let is_origin = url.is_some_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https"))
+        // Which is left out of it without a word.
+        !said.contains('#')
+            && matches!(url.scheme_str(), Some("http" | "https"))
             && url.path() == "/"
             && url.query().is_none()
             && url

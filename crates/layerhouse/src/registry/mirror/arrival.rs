@@ -173,6 +173,11 @@ impl Arrival {
         received_bytes.saturating_sub(before)
     }
 
+    /// How many can be read.
+    pub(super) fn received_bytes(&self) -> u64 {
+        self.state.borrow().received_bytes
+    }
+
     pub(super) fn verified(&self) {
         self.state.send_modify(|state| state.is_verified = true);
     }

@@ -113,12 +113,24 @@ impl Fetch {
     async fn bring(&self, staged: &mut Staged) -> Result<(), MirrorError> {
         let mut waiting = self.registry.is_shared().then(Waiting::begin);
         loop {
-            // Before the lease: others can fetch what would only wait here.
-            let turn = self.turn().await?;
+            let is_elsewhere = waiting
+                .as_ref()
+                .is_some_and(|waiting| self.alive().is_some() && !self.is_tired(staged, waiting));
+            // Before the lease: others can fetch what would only wait here. Who only reads along or publishes needs none.
+            let turn = if is_elsewhere || staged.is_verified() {
+                None
+            } else {
+                self.turn().await?
+            };
             let Some(waiting) = &mut waiting else {
                 return self.fetch(staged, turn).await;
             };
-            match self.claim(waiting).await {
+            let claimed = if is_elsewhere {
+                Claimed::Elsewhere
+            } else {
+                self.claim(staged, waiting).await
+            };
+            match claimed {
                 Claimed::Ours(lease) => {
                     let fetch = async {
                         // Who had it may have published it since we looked.
@@ -134,10 +146,17 @@ impl Fetch {
                     lease.release().await;
                     return result;
                 }
-                Claimed::Unknown => return self.fetch(staged, turn).await,
-                Claimed::Elsewhere => {}
+                Claimed::Unknown => {
+                    let fetched = self.fetch(staged, turn).await;
+                    let is_refused = matches!(fetched, Err(MirrorError::Upstream(_)));
+                    if !is_refused || self.alive().is_none() {
+                        return fetched;
+                    }
+                    // Whom we did not wait for any longer may still bring it.
+                    *waiting = Waiting::begin();
+                }
+                Claimed::Elsewhere => drop(turn),
             }
-            drop(turn);
             let tried = self.follow(staged, waiting).await?;
             let tried = tried.as_deref();
             if self.wait_for_others(staged, waiting, tried).await? {

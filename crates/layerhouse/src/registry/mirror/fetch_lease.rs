@@ -15,8 +15,8 @@ use crate::clock::{Clock, Moment, Timestamp};
 use crate::fault::Fault;
 use crate::meta;
 use crate::meta::fetches::{Holder, Lately};
-use crate::registry::Registry;
 use crate::registry::objects::claims_at;
+use crate::registry::{Registry, blocking};
 
 /// How often who fetches says that it lives.
 const RENEWAL: Duration = Duration::from_secs(3);
@@ -65,16 +65,16 @@ impl Waiting {
         Self { clock, began }
     }
 
-    fn is_too_long(&self) -> bool {
+    pub(super) fn is_too_long(&self) -> bool {
         WAIT_MAX <= self.clock.moment().since(self.began)
     }
 }
 
 impl Fetch {
     /// Makes this process the one that fetches the blob, unless another one does.
-    pub(super) async fn claim(&self, waiting: &Waiting) -> Claimed {
+    pub(super) async fn claim(&self, staged: &Staged, waiting: &Waiting) -> Claimed {
         let lease = self.lease();
-        if waiting.is_too_long() {
+        if self.is_tired(staged, waiting) {
             let (copy, digest) = (&lease.copy, &lease.digest);
             tracing::info!(%copy, %digest, "a blob that another process fetches is fetched here, too");
             return Claimed::Unknown;
@@ -129,13 +129,16 @@ impl Fetch {
                 Ok(_) => true,
                 Err(_) => false,
             };
-            // For who would read it while it comes.
-            let is_tired = waiting.is_too_long() && self.arrival.is_awaited();
-            if has_work || is_tired {
+            if has_work || self.is_tired(staged, waiting) {
                 break;
             }
         }
         Ok(false)
+    }
+
+    /// Whether others were waited for long enough, by somebody who would read it while it comes.
+    pub(super) fn is_tired(&self, staged: &Staged, waiting: &Waiting) -> bool {
+        waiting.is_too_long() && self.arrival.is_awaited() && !staged.is_verified()
     }
 
     /// Who fetches the blob, or died while it did.
@@ -144,6 +147,23 @@ impl Fetch {
         self.registry
             .database
             .read(|tx| meta::fetches::holder(tx, key))
+    }
+
+    /// The same, for who has bytes to take meanwhile.
+    pub(super) async fn holder_meanwhile(&self) -> Result<Option<Holder>, Fault> {
+        let (registry, digest) = (Arc::clone(&self.registry), self.digest.clone());
+        let copy = self.source.copy.clone();
+        let found = blocking(move || {
+            let key = (&copy, &digest);
+            registry.database.read(|tx| meta::fetches::holder(tx, key))
+        });
+        found.await?
+    }
+
+    /// Who fetches the blob, if anybody does.
+    pub(super) fn alive(&self) -> Option<Holder> {
+        let holder = self.holder().ok().flatten()?;
+        self.lives(&holder).then_some(holder)
     }
 
     /// Whether somebody said lately that it lives.

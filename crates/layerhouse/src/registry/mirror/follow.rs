@@ -57,7 +57,7 @@ impl Fetch {
                 Followed::Broken(problem) => problem,
             };
             tracing::debug!(digest = %self.digest, problem, "another process could not be followed");
-            if retries == RETRIES_MAX {
+            if retries == RETRIES_MAX || waiting.is_too_long() {
                 break;
             }
             let pause = tokio::time::sleep(RETRY_PAUSE * 2_u32.pow(retries));
@@ -128,25 +128,22 @@ impl Fetch {
     }
 
     /// Waits until somebody is known to have died; or to have ended the fetch, if that counts: who has ended it may still
-    /// send what it has.
+    /// send what it has. Nobody has died who sends anything, whatever stands in the database.
     async fn left(&self, holder: &Holder, end_counts: bool) {
+        let mut before = self.arrival.received_bytes();
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            let has_left = match self.holder() {
+            let is_gone = match self.holder_meanwhile().await {
                 Ok(Some(found)) => found.name != holder.name || !self.lives(&found),
                 Ok(None) => end_counts,
                 // What cannot be asked right now is asked again.
                 Err(_) => false,
             };
-            if has_left {
+            let received = self.arrival.received_bytes();
+            if is_gone && received == before {
                 return;
             }
+            before = received;
         }
-    }
-
-    /// Who fetches the blob, if anybody does.
-    fn alive(&self) -> Option<Holder> {
-        let holder = self.holder().ok().flatten()?;
-        self.lives(&holder).then_some(holder)
     }
 }
