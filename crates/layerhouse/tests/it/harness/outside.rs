@@ -1,5 +1,5 @@
 //! A bucket at a server of S3 that runs beside the tests and is not ours; nothing where there is none.
-//! `scripts/test-radosgw` starts one.
+//! `scripts/with-radosgw` and `scripts/with-garage` start one.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use time::macros::format_description;
 use super::google::hex;
 use super::http::{Client, Response};
 
-/// Where the server is: `127.0.0.1:7480`. It knows [`KEY`] and [`SECRET`].
+/// Where the server is: `127.0.0.1:7480`. What it knows us by may be said, too: its access key, and the secret.
 const VARIABLE: &str = "LAYERHOUSE_TEST_S3";
-const KEY: &str = "key";
-const SECRET: &str = "secret";
+const KEY: (&str, &str) = ("LAYERHOUSE_TEST_S3_KEY", "key");
+const SECRET: (&str, &str) = ("LAYERHOUSE_TEST_S3_SECRET", "secret");
 const REGION: &str = "us-east-1";
 /// What the tests' client says in each request, which is signed.
 const HOST: &str = "registry";
@@ -25,6 +25,8 @@ const ROOT: &str = "of/registry";
 pub(crate) struct Outside {
     client: Client,
     address: SocketAddr,
+    key: String,
+    secret: String,
     name: String,
 }
 
@@ -32,13 +34,16 @@ impl Outside {
     /// Makes one; `None` where there is no server, which is said. No two tests of a run have the same name.
     pub(crate) fn make(name: &str) -> Option<Self> {
         let Ok(address) = std::env::var(VARIABLE) else {
-            eprintln!("skipped: {VARIABLE} is not set; scripts/test-radosgw runs this with Ceph's");
+            eprintln!("skipped: {VARIABLE} is not set; scripts/with-radosgw runs this with Ceph's");
             return None;
         };
         let address = address.parse().expect("an address and a port");
+        let said = |(name, default): (&str, &str)| std::env::var(name).unwrap_or(default.into());
         let bucket = Self {
             client: Client::new(address),
             address,
+            key: said(KEY),
+            secret: said(SECRET),
             name: format!("{name}-{}", std::process::id()),
         };
         let made = bucket.send("PUT", "", "", b"");
@@ -48,14 +53,14 @@ impl Outside {
 
     /// What a server's configuration says of it, in YAML; `more` are further lines below `storage`.
     pub(crate) fn configuration(&self, more: &str) -> String {
-        self.configured(SECRET, more)
+        self.configured(&self.secret, more)
     }
 
     /// The same with another secret.
     pub(crate) fn configured(&self, secret: &str, more: &str) -> String {
-        let (address, bucket) = (self.address, &self.name);
+        let (address, bucket, key) = (self.address, &self.name, &self.key);
         format!(
-            "storage:\n  s3:\n    bucket: {bucket}\n    region: {REGION}\n    accesskey: {KEY}\n    secretkey: {secret}\n    \
+            "storage:\n  s3:\n    bucket: {bucket}\n    region: {REGION}\n    accesskey: {key}\n    secretkey: {secret}\n    \
              regionendpoint: http://{address}\n    chunksize: 5242880\n    rootdirectory: /{ROOT}\n  {more}"
         )
     }
@@ -66,8 +71,8 @@ impl Outside {
             "s3": {
                 "bucket": self.name,
                 "region": REGION,
-                "accesskey": KEY,
-                "secretkey": SECRET,
+                "accesskey": self.key,
+                "secretkey": self.secret,
                 "regionendpoint": format!("http://{}", self.address),
                 "secure": false,
                 "rootdirectory": format!("/{ROOT}"),
@@ -139,13 +144,14 @@ impl Outside {
         let scope = format!("{day}/{REGION}/s3/aws4_request");
         let hashed = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
         let signed = format!("AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashed}");
-        let mut secret = format!("AWS4{SECRET}").into_bytes();
+        let mut secret = format!("AWS4{}", self.secret).into_bytes();
         for part in scope.split('/').chain([signed.as_str()]) {
             let with = hmac::Key::new(hmac::HMAC_SHA256, &secret);
             secret = hmac::sign(&with, part.as_bytes()).as_ref().to_vec();
         }
         let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, Signature={}",
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
+            self.key,
             hex(&secret)
         );
         let target = if query.is_empty() {
