@@ -1,6 +1,6 @@
 """Passes connections on to a port of this machine as if it were far away.
 
-    far.py LISTEN_PORT TARGET_PORT MILLISECONDS [near]
+    far.py ADDRESS:PORT TARGET_PORT MILLISECONDS [near]
 
 What comes is passed on so much later, half of it on the way there and half on the way back. SIGUSR1 makes the way as short as
 this machine lets it be, or as long again; with `near` it begins short.
@@ -10,7 +10,8 @@ import asyncio
 import signal
 import sys
 
-listen_port, target_port, milliseconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+address, listen_port = sys.argv[1].rsplit(":", 1)
+target_port, milliseconds = int(sys.argv[2]), float(sys.argv[3])
 is_far = "near" not in sys.argv[4:]
 
 
@@ -59,7 +60,7 @@ async def passed_on(reader, writer):
 
 async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, turn)
-    server = await asyncio.start_server(passed_on, "127.0.0.1", listen_port)
+    server = await asyncio.start_server(passed_on, address, int(listen_port))
     await server.serve_forever()
 
 

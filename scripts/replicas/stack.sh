@@ -1,6 +1,6 @@
 # Sourced by who tests and measures several replicas: an S3 (crates/layerhouse/examples/s3.rs), replicas on it and on the
 # PostgreSQL of LAYERHOUSE_TEST_POSTGRES, and a haproxy before them. Wants `layerhouse` and `s3`, the binaries, and
-# `work`, a directory. All listen on 127.0.0.1.
+# `work`, a directory. All listen on 127.0.0.1, but replicas that have networks of their own (own_network).
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
@@ -24,22 +24,46 @@ await() {
   return 1
 }
 
+# What is started like this ends with who started it, however that ends.
+bound() { exec setpriv --pdeathsig KILL -- "$@"; }
+
 # The S3: `s3_port`, `s3_id`. Started again, it has what it had.
 start_s3() {
   if [[ -z ${s3_port-} ]]; then free_port; s3_port=$port; fi
   mkdir -p "$work/s3/images"
-  "$s3" "127.0.0.1:$s3_port" "$work/s3" >>"$work/s3.log" 2>&1 </dev/null &
+  bound "$s3" "127.0.0.1:$s3_port" "$work/s3" >>"$work/s3.log" 2>&1 </dev/null &
   s3_id=$!
   local _
   for _ in {1..100}; do curl -s -o /dev/null "http://127.0.0.1:$s3_port/" && return; sleep 0.1; done
   die "the S3 does not answer"
 }
 
-# far PORT MILLISECONDS [near]: `far_port` is that port, so far away; `far_id` (far.py).
+# own_network NUMBER: a network namespace for that replica, with a wire to a bridge of ours, where we are `hub`.
+hub=127.0.0.1 network_ids=()
+own_network() {
+  local number=$1
+  if [[ $hub == 127.0.0.1 ]]; then
+    hub=10.77.0.1
+    ip link add replicas type bridge
+    ip address add "$hub/24" dev replicas
+    ip link set replicas up
+  fi
+  bound unshare --net sleep infinity &
+  network_ids[number]=$!
+  while [[ $(readlink "/proc/$!/ns/net") == "$(readlink /proc/self/ns/net)" ]]; do sleep 0.01; done
+  replica_addresses[number]=10.77.0.1$number
+  ip link add "replica-$number" master replicas up type veth peer name wire netns "${network_ids[number]}"
+  in_network "$number" ip address add "${replica_addresses[number]}/24" dev wire
+  in_network "$number" ip link set wire up
+}
+# in_network NUMBER COMMAND…: there.
+in_network() { nsenter "--net=/proc/${network_ids[$1]}/ns/net" -- "${@:2}"; }
+
+# far PORT MILLISECONDS [near]: `far_port` of `hub` is that port, so far away; `far_id` (far.py).
 far() {
   free_port
   far_port=$port
-  python3 scripts/replicas/far.py "$far_port" "$@" >>"$work/far.log" 2>&1 </dev/null &
+  bound python3 scripts/replicas/far.py "$hub:$far_port" "$@" >>"$work/far.log" 2>&1 </dev/null &
   far_id=$!
   local _
   for _ in {1..100}; do ss -Hltn | grep -q ":$far_port " && return; sleep 0.1; done
@@ -59,7 +83,7 @@ configure() {
 	version: 0.1
 	log: { accesslog: { disabled: true } }
 	storage:
-	  s3: { bucket: images, region: us-east-1, accesskey: key, secretkey: secret, regionendpoint: "http://127.0.0.1:${store_port:-$s3_port}", rootdirectory: "/${1:-registry}" }
+	  s3: { bucket: images, region: us-east-1, accesskey: key, secretkey: secret, regionendpoint: "http://$hub:${store_port:-$s3_port}", rootdirectory: "/${1:-registry}" }
 	  redirect: { disable: true }
 	  delete: { enabled: true }
 	layerhouse:
@@ -67,20 +91,25 @@ configure() {
 	EOF
 }
 
-replica_ids=() replica_ports=()
-# start_replica NUMBER: on its own port and directory, the same each time.
+replica_ids=() replica_ports=() replica_addresses=()
+# start_replica NUMBER: in its own network, if it has one, on its own port and directory, the same each time.
 start_replica() {
-  local number=$1
+  local number=$1 there=()
+  if [[ -n ${network_ids[number]-} ]]; then there=(nsenter "--net=/proc/${network_ids[number]}/ns/net" --); fi
+  replica_addresses[number]=${replica_addresses[number]:-127.0.0.1}
   if [[ -z ${replica_ports[number]-} ]]; then free_port; replica_ports[number]=$port; fi
   LAYERHOUSE_LOG=${stack_log:-info} LAYERHOUSE_DATABASE=$database LAYERHOUSE_DIRECTORY=$work/replica-$number \
-    "$layerhouse" serve --config "$work/config.yml" --listen "127.0.0.1:${replica_ports[number]}" \
+    bound "${there[@]}" "$layerhouse" serve --config "$work/config.yml" --listen "$(place_of "$number")" \
     >>"$work/replica-$number.log" 2>&1 </dev/null &
   replica_ids[number]=$!
 }
 
+# place_of NUMBER: address and port of that replica.
+place_of() { echo "${replica_addresses[$1]}:${replica_ports[$1]}"; }
+
 # await_replica NUMBER: until it can take pushes.
 await_replica() {
-  await "http://127.0.0.1:${replica_ports[$1]}/readyz" || die "replica $1 does not answer: $(tail -3 "$work/replica-$1.log")"
+  await "http://$(place_of "$1")/readyz" || die "replica $1 does not answer: $(tail -3 "$work/replica-$1.log")"
 }
 
 # start_proxy: before all replicas that have a port; `proxy_port`, `proxy_id`.
@@ -114,10 +143,10 @@ start_proxy() {
 	  option httpchk GET /readyz
 	EOF
     for number in "${!replica_ports[@]}"; do
-      echo "  server replica-$number 127.0.0.1:${replica_ports[number]} check inter 500ms fall 2 rise 1"
+      echo "  server replica-$number $(place_of "$number") check inter 500ms fall 2 rise 1"
     done
   } >"$work/haproxy.cfg"
-  haproxy -q -f "$work/haproxy.cfg" >"$work/haproxy.log" 2>&1 </dev/null &
+  bound haproxy -q -f "$work/haproxy.cfg" >"$work/haproxy.log" 2>&1 </dev/null &
   proxy_id=$!
   await "http://127.0.0.1:$proxy_port/v2/" || die "haproxy does not answer: $(tail -3 "$work/haproxy.log")"
 }
@@ -137,5 +166,5 @@ stop_replicas() {
   replica_ids=() replica_ports=()
 }
 stop_stack() {
-  stop ${proxy_id:+"$proxy_id"} "${replica_ids[@]}" ${s3_id:+"$s3_id"}
+  stop ${proxy_id:+"$proxy_id"} "${replica_ids[@]}" ${s3_id:+"$s3_id"} "${network_ids[@]}"
 }
