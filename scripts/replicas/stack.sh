@@ -1,6 +1,6 @@
-# Sourced by who tests and measures several replicas: an S3 (crates/layerhouse/examples/s3.rs), replicas on it and on the
-# PostgreSQL of LAYERHOUSE_TEST_POSTGRES, and a haproxy before them. Wants `layerhouse` and `s3`, the binaries, and
-# `work`, a directory. All listen on 127.0.0.1, but replicas that have networks of their own (own_network).
+# Sourced by who tests and measures several replicas: an S3 (that of LAYERHOUSE_TEST_S3, else crates/layerhouse/examples/s3.rs),
+# replicas on it and on the PostgreSQL of LAYERHOUSE_TEST_POSTGRES, and a haproxy before them. Wants `layerhouse` and `s3`, the
+# binaries, and `work`, a directory. All listen on 127.0.0.1, but replicas that have networks of their own (own_network).
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
@@ -27,8 +27,15 @@ await() {
 # What is started like this ends with who started it, however that ends.
 bound() { exec setpriv --pdeathsig KILL -- "$@"; }
 
-# The S3: `s3_port`, `s3_id`. Started again, it has what it had.
+# The S3: `s3_port`, and `s3_id` if it is ours. Started again, it has what it had.
 start_s3() {
+  if [[ -n ${LAYERHOUSE_TEST_S3-} ]]; then
+    s3_port=${LAYERHOUSE_TEST_S3##*:} s3_key=${LAYERHOUSE_TEST_S3_KEY:-key} s3_secret=${LAYERHOUSE_TEST_S3_SECRET:-secret}
+    curl -sS -f -o /dev/null -X PUT --aws-sigv4 aws:amz:us-east-1:s3 --user "$s3_key:$s3_secret" \
+      -H "x-amz-content-sha256: $(sha256sum </dev/null | cut -d ' ' -f 1)" "http://$LAYERHOUSE_TEST_S3/images" ||
+      die "the S3 makes no bucket"
+    return
+  fi
   if [[ -z ${s3_port-} ]]; then free_port; s3_port=$port; fi
   mkdir -p "$work/s3/images"
   bound "$s3" "127.0.0.1:$s3_port" "$work/s3" >>"$work/s3.log" 2>&1 </dev/null &
@@ -83,7 +90,7 @@ configure() {
 	version: 0.1
 	log: { accesslog: { disabled: true } }
 	storage:
-	  s3: { bucket: images, region: us-east-1, accesskey: key, secretkey: secret, regionendpoint: "http://$hub:${store_port:-$s3_port}", rootdirectory: "/${1:-registry}" }
+	  s3: { bucket: images, region: us-east-1, accesskey: ${s3_key:-key}, secretkey: ${s3_secret:-secret}, regionendpoint: "http://$hub:${store_port:-$s3_port}", rootdirectory: "/${1:-registry}" }
 	  redirect: { disable: true }
 	  delete: { enabled: true }
 	layerhouse:
