@@ -119,7 +119,7 @@ await_replica() {
   await "http://$(place_of "$1")/readyz" || die "replica $1 does not answer: $(tail -3 "$work/replica-$1.log")"
 }
 
-# start_proxy: before all replicas that have a port; `proxy_port`, `proxy_id`.
+# start_proxy: before all replicas that have a port; `proxy_port`, `proxy_id`. Its /all is 200 while it asks all of them.
 start_proxy() {
   local number
   free_port
@@ -144,6 +144,8 @@ start_proxy() {
 	  no option http-buffer-request
 	frontend registry
 	  bind 127.0.0.1:$proxy_port
+	  monitor-uri /all
+	  monitor fail if { nbsrv(replicas) lt ${#replica_ports[@]} }
 	  default_backend replicas
 	backend replicas
 	  balance roundrobin
