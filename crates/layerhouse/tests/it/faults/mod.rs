@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use super::harness::database::verify_process;
 use super::harness::files::quick_directory;
 use super::harness::process::{Process, Refused};
 use layerhouse::{OpenError, Report};
@@ -108,7 +109,7 @@ fn copy(from: &Path, to: &Path) {
 /// until that runs its binary it has our descriptors.
 fn survey(root: &Path) -> Report {
     for _ in 0..100 {
-        match layerhouse::verify(root, None) {
+        match verify_process(root) {
             Ok(report) => return report,
             Err(OpenError::InUse { .. }) => std::thread::sleep(Duration::from_millis(20)),
             Err(error) => panic!("{error}"),

@@ -24,6 +24,12 @@ pub(crate) fn url_of(root: &Path) -> Option<String> {
     Some(at(&pooler.unwrap_or(admin), &name))
 }
 
+/// The same for a server that is a process of its own: embedded, unless `LAYERHOUSE_TEST_PROCESSES` says otherwise; tests of
+/// commands and files expect that.
+pub(crate) fn url_of_process(root: &Path) -> Option<String> {
+    std::env::var_os("LAYERHOUSE_TEST_PROCESSES").and_then(|_| url_of(root))
+}
+
 fn at(url: &str, name: &str) -> String {
     let (server, _) = url.rsplit_once('/').expect("a URL of a database");
     format!("{server}/{name}")
@@ -105,6 +111,13 @@ pub(crate) fn texts(root: &Path, query: &str) -> Vec<String> {
 /// `layerhouse rebuild`, where the facts of this directory are.
 pub(crate) fn rebuild(root: &Path, kind: Rebuild) -> Result<RebuildReport, OpenError> {
     layerhouse::rebuild(root, place_of(root).as_ref(), kind)
+}
+
+/// `layerhouse verify`, where the facts of the process with this directory are.
+pub(crate) fn verify_process(root: &Path) -> Result<Report, OpenError> {
+    let url = url_of_process(root);
+    let place = url.map(|url| database_place(&url).expect("a URL of a database"));
+    layerhouse::verify(root, place.as_ref())
 }
 
 /// `layerhouse verify`, where the facts of this directory are.

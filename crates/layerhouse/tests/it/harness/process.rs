@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::database;
 use super::http::Client;
 use super::variables_of_all;
 
@@ -58,8 +59,14 @@ impl Process {
 
     /// Runs a command that ends in our binary, for instance `prlimit` with it.
     pub(crate) fn spawn(mut command: Command, variables: &[(&str, &str)]) -> Result<Self, Refused> {
+        let mut arguments = command.get_args().skip_while(|one| *one != "--root");
+        let database = arguments
+            .nth(1)
+            .map(Path::new)
+            .and_then(database::url_of_process);
         command
             .envs(variables_of_all())
+            .envs(database.map(|url| ("LAYERHOUSE_DATABASE", url)))
             .envs(variables.iter().copied())
             .stdin(Stdio::null());
         let mut child = command
