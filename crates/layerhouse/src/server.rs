@@ -148,18 +148,7 @@ pub async fn start(config: &Config, environment: Environment) -> Result<Running,
     registry.use_mirror(prepare_mirror(&registry, config)?);
     registry.show_copies().await.map_err(OpenError::from)?;
     tell_registry(&registry, config, &address).await?;
-    if let Some(own) = advertised(config, &address).await? {
-        let is_local = own.starts_with("http://127.") || own.starts_with("http://[::1]");
-        if is_local && registry.is_shared() && config.mirror.is_some() {
-            tracing::info!(
-                address = own,
-                "only processes of this machine can read along what this one fetches; say in layerhouse.advertise where others reach it"
-            );
-        } else {
-            tracing::debug!(address = own, "other processes read along here");
-        }
-        registry.advertise(own);
-    }
+    advertise(&registry, config, &address).await?;
     let (notifications, wanted) = watch::channel(config.notifications.clone());
     let (stop, is_stopping) = watch::channel(false);
     let checks = Arc::new(Checks::new(config.health.clone()));
@@ -280,6 +269,28 @@ async fn tell_registry(
     registry.configure_policies(&config.policies);
     registry.tell_events_as(source_name(address));
     Ok(registry.configure_events(&config.notifications).await?)
+}
+
+/// Has other processes read along what this one fetches, if they can reach it.
+async fn advertise(
+    registry: &Registry,
+    config: &Config,
+    address: &Address,
+) -> Result<(), StartError> {
+    let Some(own) = advertised(config, address).await? else {
+        return Ok(());
+    };
+    let is_local = own.starts_with("http://127.") || own.starts_with("http://[::1]");
+    if is_local && registry.is_shared() && config.mirror.is_some() {
+        tracing::info!(
+            address = own,
+            "only processes of this machine can read along what this one fetches; say in layerhouse.advertise where others reach it"
+        );
+    } else {
+        tracing::debug!(address = own, "other processes read along here");
+    }
+    registry.advertise(own);
+    Ok(())
 }
 
 /// Where other processes on the same database reach this one, if they may.

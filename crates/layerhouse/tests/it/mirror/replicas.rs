@@ -143,12 +143,8 @@ fn sec_s23_nobody_else_reads_along() {
     refuses("POST", &path, &token);
     refuses("GET", "/internal/fetches/", &token);
     refuses("GET", "/internal/fetches/latest", &token);
-    let other = format!("{}0", &digest[..digest.len() - 1]);
-    let other = if other == digest {
-        digest.replace(":", ":0")
-    } else {
-        other
-    };
+    let last = if digest.ends_with('0') { '1' } else { '0' };
+    let other = format!("{}{last}", &digest[..digest.len() - 1]);
     refuses("GET", &format!("/internal/fetches/{other}"), &token);
     let headers = [("Authorization", token.as_str()), ("Range", "bytes=5-9")];
     let mut part = Pull::begin(&first.client, &path, &headers);
