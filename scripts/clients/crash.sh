@@ -10,7 +10,7 @@ part_crash() {
   check "crash: kill -9 four times under skopeo" crash_skopeo
 }
 
-registry_bytes() { du --summarize --bytes "$work/registry" | cut -f 1; }
+registry_bytes() { { du --total --summarize --bytes "$work"/{registry,s3} 2>/dev/null || true; } | tail -n 1 | cut -f 1; }
 registry_grew() { (($(registry_bytes) >= $1)); }
 
 # push_and_kill NAME:TAG MEGABYTES: begins to push, kills the registry when it has
