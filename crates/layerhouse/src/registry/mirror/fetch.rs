@@ -57,7 +57,7 @@ impl Staged {
     }
 
     /// Whether clients may be reading it.
-    fn is_begun(&self) -> bool {
+    pub(super) fn is_begun(&self) -> bool {
         self.stage.is_some()
     }
 
@@ -134,7 +134,7 @@ impl Fetch {
                 Claimed::Ours(lease) => {
                     let fetch = async {
                         // Who had it may have published it since we looked.
-                        if !staged.is_begun() && self.is_here().await? {
+                        if self.is_here().await? && self.is_completed(staged).await? {
                             return Ok(());
                         }
                         self.fetch(staged, turn).await
@@ -160,12 +160,11 @@ impl Fetch {
             let tried = self.follow(staged, waiting).await?;
             let tried = tried.as_deref();
             if self.wait_for_others(staged, waiting, tried).await? {
-                if staged.is_begun() && !staged.is_verified() {
-                    // Clients have the beginning from here, so the end is brought for them.
-                    let turn = self.turn().await?;
-                    return self.fetch(staged, turn).await;
+                if self.is_completed(staged).await? {
+                    return Ok(());
                 }
-                return Ok(());
+                let turn = self.turn().await?;
+                return self.fetch(staged, turn).await;
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Reading a blob from the process that fetches it, while it comes there. What came stays when that breaks off: whoever
-//! fetches the blob next is followed from there on, or this process fetches the rest.
+//! fetches the blob next is followed from there on, or this process fetches the rest, or reads it from the store.
 
 use std::time::Duration;
 
@@ -106,6 +106,45 @@ impl Fetch {
             // Given up, or on to the next who fetches it.
             Poured::Stopped => Ok(Followed::Broken("it is silent".to_owned())),
             Poured::Fault(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Brings clients that have the beginning of a blob from here the end of it, now that it is published; whether nobody
+    /// waits for any of it any more. If not, the store does not give it.
+    ///
+    /// # Errors
+    /// All who wanted it left, the server stops, or what came is not the blob.
+    pub(super) async fn is_completed(&self, staged: &mut Staged) -> Result<bool, MirrorError> {
+        if !staged.is_begun() || staged.is_verified() {
+            return Ok(true);
+        }
+        let (store, size_bytes) = (&self.registry.store, self.length_bytes_max(staged));
+        let Some(key) = self.registry.object_key(&self.digest)? else {
+            return Ok(false);
+        };
+        let Some(objects) = store.objects_of(&key) else {
+            return Ok(false);
+        };
+        let opened = objects
+            .open_range(&key, staged.held_bytes()..size_bytes)
+            .await;
+        let Ok(Some(mut rest)) = opened else {
+            return Ok(false);
+        };
+        let stage = staged.stage.take().ok_or_else(lost)?;
+        let (stage, poured) = self
+            .pour(stage, &mut rest, size_bytes, self.given_up())
+            .await?;
+        let held_bytes = stage.held_bytes();
+        staged.stage = Some(stage);
+        match poured {
+            Poured::Ended if held_bytes == size_bytes => {
+                self.verify(staged).await?;
+                Ok(true)
+            }
+            Poured::Stopped => Err(given_up()),
+            Poured::Fault(fault) => Err(fault.into()),
+            Poured::Ended | Poured::Broken(_) | Poured::TooLong => Ok(false),
         }
     }
 

@@ -1,12 +1,13 @@
-//! Staging what comes of a blob, from its upstream or from another process that fetches it.
+//! Staging what comes of a blob, from its upstream, from another process that fetches it, or from the store.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 
 use bytes::Bytes;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::fetch::Fetch;
 use super::numbers::Numbers;
+use crate::blobs::objects::read::ObjectReader;
 use crate::blobs::stage::Stage;
 use crate::fault::{Fault, FaultKind};
 use crate::outbound::OutboundError;
@@ -50,6 +51,17 @@ impl Coming for ReplicaBlob {
     fn count(numbers: &Numbers, bytes: u64) {
         numbers.add_relayed_bytes(bytes);
     }
+}
+
+impl Coming for ObjectReader {
+    type Error = Fault;
+
+    fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, Fault>>> + Send {
+        poll_fn(|context| self.poll_next(context))
+    }
+
+    /// They were counted when they came.
+    fn count(_: &Numbers, _: u64) {}
 }
 
 /// How the bytes of one answer ended.

@@ -326,6 +326,26 @@ fn the_next_who_fetches_it_is_followed() {
     }
 }
 
+/// Who has the beginning of what was published meanwhile has the end from there.
+#[test]
+fn the_end_comes_from_the_bucket() {
+    let Some((_bucket, upstream, first, second)) = two() else {
+        return;
+    };
+    let content = noise(76, SIZE);
+    let digest = upstream.give_blob(NGINX, &content);
+    let leader = Leader::start(&content, Sends::Until(HALF));
+    leader.fetches(&first, &digest, "elsewhere");
+    let mut pull = Pull::begin(&second.client, &blob(&digest), &[]);
+    pull.read_up_to(HALF - 1).expect("it comes");
+    // What one copy has, others of its upstream have, too.
+    upstream.give_blob("library/other", &content);
+    let other = format!("/v2/up1/library/other/blobs/{digest}");
+    assert!(first.client.get(&other).body == content);
+    assert!(pull.finish().expect("all of it comes") == content);
+    assert_eq!(upstream.count(ASKED), 0);
+}
+
 /// What another process sends is believed as little as an upstream.
 #[test]
 fn sec_s23_what_another_process_sends_is_hashed() {
