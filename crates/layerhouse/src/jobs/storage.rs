@@ -41,5 +41,7 @@ async fn take(registry: &Arc<Registry>) -> Result<Duration, crate::fault::Fault>
         return Ok(left);
     }
     registry.sample_storage().await?;
-    Ok(INTERVAL)
+    // What that took is part of the hour.
+    let taken = registry.clock().now().since(now);
+    Ok(INTERVAL.saturating_sub(taken))
 }
