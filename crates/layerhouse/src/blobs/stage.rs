@@ -203,7 +203,7 @@ impl Stage {
     }
 
     /// What is on its way to an object store, for whoever drops the stage: see [`ObjectStage::leave`].
-    pub(crate) fn leave(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+    pub(crate) fn leave(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
         match &mut self.place {
             Place::File(_) => None,
             Place::Object(stage) => stage.leave(),

@@ -50,18 +50,9 @@ pub(super) struct Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.renewing.abort();
-        if self.is_settled {
-            return;
+        if !self.is_settled {
+            tokio::spawn(self.give_back());
         }
-        let (database, id, writer) = (self.database.clone(), self.id.clone(), self.writer.clone());
-        tokio::spawn(async move {
-            let released = database
-                .write_apart(move |tx| meta::uploads::release(tx, &id, &writer))
-                .await;
-            if let Err(fault) = released {
-                tracing::warn!(%fault, "an upload can be gone on with in a minute only");
-            }
-        });
     }
 }
 
@@ -69,6 +60,24 @@ impl Claim {
     /// What the claim is known as.
     pub(super) fn writer(&self) -> &str {
         &self.writer
+    }
+
+    /// Lets the next request write to the upload.
+    pub(super) async fn release(mut self) {
+        self.give_back().await;
+        self.is_settled = true;
+    }
+
+    fn give_back(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (database, id, writer) = (self.database.clone(), self.id.clone(), self.writer.clone());
+        async move {
+            let released = database
+                .write_apart(move |tx| meta::uploads::release(tx, &id, &writer))
+                .await;
+            if let Err(fault) = released {
+                tracing::warn!(%fault, "an upload can be gone on with in a minute only");
+            }
+        }
     }
 
     /// Says that the request still lives, as long as it does.
@@ -474,10 +483,15 @@ impl Registry {
             }
             _ => {}
         }
-        let mut claim = writer.take_claim().expect("it was looked for above");
-        let Some((held_bytes, saved)) = saved? else {
-            return Ok(());
+        let (held_bytes, saved) = match saved {
+            Ok(Some(saved)) => saved,
+            Ok(None) => return Ok(()),
+            Err(fault) => {
+                writer.release().await;
+                return Err(fault.into());
+            }
         };
+        let mut claim = writer.take_claim().expect("it was looked for above");
         let progress = Progress {
             held_bytes,
             state: Some((saved.state, saved.tail)),

@@ -193,6 +193,40 @@ impl Writer {
         result.map_err(ReceiveError::Fault)
     }
 
+    /// Has the next request go on from what was written down last, before the client hears that this one failed: it
+    /// comes again at once.
+    pub(super) async fn release(mut self) {
+        let Some(released) = self.leave() else {
+            return;
+        };
+        if let Err(error) = released.await {
+            tracing::error!(%error, "a task that gives an upload back");
+        }
+    }
+
+    /// What a request that ended before its time (its store or disk failed, its task died) does with its upload. It has
+    /// parts on their way to an object store, perhaps. Its claim lasts until they are there, for they would come behind
+    /// those of whoever goes on; without a claim nobody can. A process that ends has no such time, as it had none for the
+    /// one part that it waited for before parts went together: what it sent may arrive after another one took the upload
+    /// over, in a minute or after a start, and sent the same number. S3 and Google then refuse to complete what has
+    /// another part than we name, and in Azure each part has a name of its own.
+    fn leave(&mut self) -> Option<JoinHandle<()>> {
+        let on_its_way = self.stage.take().and_then(|mut stage| {
+            let on_its_way = stage.leave();
+            // The descriptor is closed: thousands of sessions may be open.
+            *self.guard = stage.into_hasher();
+            on_its_way
+        });
+        let claim = self.claim.take()?;
+        // On a task of its own: it goes on although nobody waits for it any more.
+        Some(tokio::spawn(async move {
+            if let Some(on_its_way) = on_its_way {
+                on_its_way.await;
+            }
+            claim.release().await;
+        }))
+    }
+
     pub(super) fn session(&self) -> &Arc<Session> {
         &self.session
     }
@@ -204,24 +238,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let Some(mut stage) = self.stage.take() else {
-            return;
-        };
-        // A request that ended before its time (its disk failed, its task died) leaves parts on their way to an object
-        // store. Its claim lasts until they are there, for they would come behind those of whoever goes on; without a
-        // claim nobody can. A process that ends has no such time, as it had none for the one part that it waited for
-        // before parts went together: what it sent may arrive after another one took the upload over, in a minute or
-        // after a start, and sent the same number. S3 and Google then refuse to complete what has another part than we
-        // name, and in Azure each part has a name of its own.
-        let on_its_way = stage.leave();
-        // The descriptor is closed: thousands of sessions may be open.
-        *self.guard = stage.into_hasher();
-        if let (Some(on_its_way), Some(claim)) = (on_its_way, self.claim.take()) {
-            tokio::spawn(async move {
-                on_its_way.await;
-                drop(claim);
-            });
-        }
+        self.leave();
     }
 }
 

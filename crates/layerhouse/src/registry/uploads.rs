@@ -442,6 +442,8 @@ impl Registry {
             Err(fault) => {
                 if ends_the_session(&fault) || !writer.outlives_request() {
                     self.end(writer).await;
+                } else {
+                    writer.release().await;
                 }
                 return Err(fault.into());
             }
@@ -473,6 +475,7 @@ impl Registry {
         })
         .await?;
         let is_object = matches!(result, Ok(Some(_)));
+        let is_published = result.is_ok();
         let recorded = match result {
             Ok(key) => {
                 let upload = (id.clone(), claimed_by);
@@ -514,6 +517,10 @@ impl Registry {
             // The commit may have reached the disk after all: both names stay, and the next start
             // sees from the rows which of them to keep.
             self.sessions.remove(&id);
+            // Else the database failed: nobody waits for it a second time.
+            if !is_published {
+                writer.release().await;
+            }
             return Err(error);
         }
         if is_object {

@@ -351,7 +351,7 @@ impl ObjectStage {
 
     /// What is on its way, for whoever drops the stage: no other may write to the upload until it is there or failed.
     /// `None` if that is nothing.
-    pub(crate) fn leave(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+    pub(crate) fn leave(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
         let sending = std::mem::take(&mut self.sending);
         (!sending.is_empty()).then_some(async move {
             for part in sending {

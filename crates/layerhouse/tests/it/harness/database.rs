@@ -101,6 +101,26 @@ pub(crate) fn change(root: &Path, statements: &str) {
     database.execute_batch(statements).expect("statements");
 }
 
+/// Who writes to the facts of this directory waits until what this gives is dropped.
+pub(crate) fn lock(root: &Path) -> Locked {
+    if let Some(mut client) = enter(root) {
+        client
+            .batch_execute("BEGIN; LOCK TABLE uploads IN EXCLUSIVE MODE")
+            .expect("a table");
+        return Locked::Served(client);
+    }
+    let path = root.join("layerhouse/layerhouse.db");
+    let database = rusqlite::Connection::open(path).expect("a database");
+    database.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    Locked::Embedded(database)
+}
+
+/// A lock, which ends with its connection.
+pub(crate) enum Locked {
+    Served(#[expect(dead_code, reason = "held")] Client),
+    Embedded(#[expect(dead_code, reason = "held")] rusqlite::Connection),
+}
+
 /// The first column of rows of the server with this directory, as text.
 pub(crate) fn texts(root: &Path, query: &str) -> Vec<String> {
     let mut client = enter(root).expect("a PostgreSQL");

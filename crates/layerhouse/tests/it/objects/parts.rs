@@ -2,11 +2,13 @@
 //! them fails or its client goes away.
 
 use std::io::Write;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{STREAMED, content};
 use crate::harness::bucket::Bucket;
+use crate::harness::database;
 use crate::harness::http::Client;
 use crate::harness::images::{digest, push_blob};
 use crate::harness::server::Server;
@@ -131,6 +133,37 @@ fn a_last_chunk_whose_parts_fail_can_be_sent_again() {
         bucket.mend();
         assert_eq!(held_bytes(&client, &upload), 7_000_000, "as before");
     }
+    finish(&client, &upload, &whole, 7_000_000);
+}
+
+/// Who hears that it failed comes again at once, and must not be told that somebody writes.
+#[test]
+fn an_upload_is_free_before_its_client_hears_that_it_failed() {
+    let bucket = Bucket::start();
+    let mut server = Server::configured(&bucket.configuration(STREAMED));
+    server.may_complain();
+    let client = server.client;
+    let whole = content(18_000_000);
+    quicken(&client);
+    let upload = open(&client);
+    assert_eq!(append(&client, &upload, &whole[..7_000_000]), 202);
+    let path = format!("{upload}?digest={}", digest(&whole));
+    // The last one, which is sent when all of the request came.
+    bucket.refuse_part(4);
+    let held = bucket.hold(PARTS);
+    thread::scope(|scope| {
+        let (answer, answered) = mpsc::channel();
+        let rest = &whole[7_000_000..];
+        scope.spawn(move || answer.send(client.send("PUT", &path, &[], rest).status));
+        bucket.wait_for(PARTS, 3);
+        let locked = database::lock(&server.root());
+        drop(held);
+        let early = answered.recv_timeout(Duration::from_secs(1));
+        assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+        drop(locked);
+        assert_eq!(answered.recv(), Ok(503));
+    });
+    bucket.mend();
     finish(&client, &upload, &whole, 7_000_000);
 }
 
