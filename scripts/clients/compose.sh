@@ -44,7 +44,15 @@ compose_single() {
   composed single up -d --force-recreate
   within 15 curl -fsS http://127.0.0.1:5110/readyz || { composed single logs; fail "it does not answer"; }
   image_has 5110 acme/web
+  within 30 compose_healthy single layerhouse || fail "it is not healthy"
   composed single down --volumes
+}
+
+# compose_healthy NAME SERVICE: whether its health check says so.
+compose_healthy() {
+  local id
+  id=$(composed "$1" ps --quiet "$2")
+  [[ $(docker inspect --format '{{.State.Health.Status}}' "$id") == healthy ]]
 }
 
 compose_unset() {
@@ -158,6 +166,9 @@ compose_rolling() {
   wait "$pulls"
   echo "pulled $(wc -l <"$tmp/pulled") times"
   is "$(<"$tmp/refused")" "" "pulls that failed"
+  for number in 1 2 3; do
+    within 30 compose_healthy replicas "layerhouse-$number" || fail "layerhouse-$number is not healthy"
+  done
 }
 
 compose_backup() {

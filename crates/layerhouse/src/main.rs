@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::configuration::{CheckArguments, ConfigCommand};
 use commands::console::{Alone, Group, Place};
+use commands::healthcheck::HealthcheckArguments;
 use commands::htpasswd::HtpasswdArguments;
 use commands::index::acl::AclCommand;
 use commands::index::audit::AuditCommand;
@@ -30,7 +31,7 @@ use commands::registry::retention::RetentionCommand;
 use commands::registry::scrub::ScrubCommand;
 use commands::registry::tags::TagsCommand;
 use commands::ui::UiArguments;
-use commands::{configuration, htpasswd, reload, ui};
+use commands::{configuration, healthcheck, htpasswd, reload, ui};
 use layerhouse::config::database_place;
 use layerhouse::config::meaning::{Config, Formatter, Log};
 use layerhouse::config::{Arguments, LISTEN_DEFAULT, ROOT_DEFAULT, Surroundings};
@@ -75,6 +76,8 @@ enum Command {
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Say by its exit status whether a server runs and answers: 0 or 1
+    Healthcheck(HealthcheckArguments),
     /// Make a line for a file of users, as Apache's program does
     Htpasswd(HtpasswdArguments),
     /// Manage users
@@ -196,6 +199,7 @@ fn main() -> ExitCode {
         Some(Command::Migrate(arguments)) => move_database(&arguments),
         Some(Command::Check(arguments)) => return configuration::check(arguments),
         Some(Command::Config(command)) => return configuration::run(command),
+        Some(Command::Healthcheck(arguments)) => healthcheck::run(arguments),
         Some(Command::Htpasswd(arguments)) => htpasswd::run(&arguments),
         Some(Command::User(group)) => return group.run(),
         Some(Command::Org(group)) => return group.run(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod configuration;
 pub(crate) mod console;
+pub(crate) mod healthcheck;
 pub(crate) mod htpasswd;
 pub(crate) mod index;
 pub(crate) mod registry;

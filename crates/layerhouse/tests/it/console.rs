@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::bucket::Bucket;
 use crate::harness::console::{ask, send};
 use crate::harness::images;
 use crate::harness::machine::Machine;
+use crate::harness::process::output;
 use crate::harness::server::Server;
 
 #[test]
@@ -105,4 +107,34 @@ fn with_accounts_the_operator_is_answered_as_well() {
     let (status, storage) = ask(&server.root(), "GET", "/storage", None);
     assert_eq!((status, &storage["repositories"]), (200, &json!(0)));
     assert_eq!(server.client.get("/api/v1/storage").status, 401);
+}
+
+/// What asks for a health check knows no more than the configuration.
+#[test]
+fn a_health_check_says_by_its_status_how_the_server_is() {
+    let bucket = Bucket::start();
+    let mut server = Server::configured(&bucket.configuration(""));
+    server.may_complain();
+    let root = server.root();
+    let root = root.to_str().expect("it is UTF-8");
+    let check = |more: &[&str]| {
+        let arguments = [&["healthcheck", "--root", root], more].concat();
+        let (status, said) = output(&arguments, &[]);
+        (status.code(), said)
+    };
+    assert_eq!(check(&[]), (Some(0), String::new()));
+    assert_eq!(check(&["--ready"]), (Some(0), String::new()));
+    bucket.refuse("", usize::MAX);
+    assert_eq!(check(&[]), (Some(0), String::new()));
+    let (status, said) = check(&["--ready"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("not ready: pushes are refused"), "{said}");
+    bucket.mend();
+    assert_eq!(check(&["--ready"]), (Some(0), String::new()));
+    server.stop();
+    let (status, said) = check(&[]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("no server runs on"), "{said}");
+    // 2 is one of Docker's own.
+    assert_eq!(check(&["/nowhere.yml"]).0, Some(1));
 }
