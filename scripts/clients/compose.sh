@@ -171,10 +171,18 @@ compose_rolling() {
   done
 }
 
+# Whether the proxy knows nobody to ask, which it says at once.
+compose_is_away() {
+  [[ $(curl -s --max-time 0.5 -o /dev/null -w '%{http_code}' http://127.0.0.1:5110/readyz) == 503 ]]
+}
+
 compose_backup() {
+  trap '[[ $? == 0 ]] || composed replicas logs --no-color' EXIT
   composed replicas exec -T postgres pg_dump --username=layerhouse --format=custom layerhouse >"$tmp/dump"
   image_keeps 5110 acme/later
   composed replicas stop layerhouse-1 layerhouse-2 layerhouse-3
+  # Else it may find out when they are there again, by other addresses.
+  within 30 compose_is_away || fail "the proxy does not see that all are stopped"
   composed replicas exec -T postgres pg_restore --username=layerhouse --dbname=layerhouse --clean --if-exists --exit-on-error <"$tmp/dump"
   composed replicas run --rm --no-deps layerhouse-1 verify --config /etc/docker/registry/config.yml
   composed replicas start layerhouse-1 layerhouse-2 layerhouse-3
