@@ -75,6 +75,7 @@ layerhouse:
   index:
     tokens: {services: [other]}
 YAML
+  shared "$index/config.yml" index
   index_serve
   # A dockerd that runs already looks at /etc/hosts every few seconds.
   within 20 index_is_known || die "dockerd does not find hub.example"
@@ -474,7 +475,7 @@ index_ends() {
   kill -TERM "$(<"$index/pid")"
   within 30 test -s "$index/exit" || fail "it did not end within 30 s"
   is "$(<"$index/exit")" 0 "exit status"
-  timeout 120 "$program" verify --root "$index/data"
+  timeout 120 "$program" verify --config "$index/config.yml"
   if grep -a -n -i -E 'panicked at|"?status"?[=:]5[0-9]{2}' "$index/log" "$index/out"; then fail "a panic or a 5xx answer"; fi
   # The commands open the directory themselves now.
   is "$(operate user show alice -o json | jq -r .name)" alice "a user of the stopped server"

@@ -54,7 +54,8 @@ auth: {htpasswd: {realm: hub, path: $mirror/htpasswd}}"
 version: 0.1
 storage: {filesystem: {rootdirectory: $mirror/corp}}
 http: {addr: $corp_up, tls: {certificate: $mirror/certs/up.crt, key: $mirror/certs/up.key}}
-layerhouse: {index: {}}
+layerhouse:
+  index: {}
 YAML
   mirror_serve corp "https://$corp_up"
   timeout 30 "$program" user create corpuser --config "$mirror/corp.yml" <<<"corp's good password" >>"$mirror/corp.log" 2>&1
@@ -83,6 +84,7 @@ layerhouse:
         username: corpuser
         password: corp's good password
 YAML
+  shared "$mirror/front.yml" front
   mirror_serve front "http://$front"
 
   # dockerd takes this over without a restart.
@@ -253,13 +255,14 @@ storage: {filesystem: {rootdirectory: $mirror/proxy}}
 http: {addr: 127.0.0.1:5104}
 proxy: {remoteurl: "http://$hub_up", username: hubuser, password: "hub's password"}
 YAML
+  shared "$mirror/proxy.yml" proxy
   mirror_serve proxy http://127.0.0.1:5104
   skopeo copy --src-tls-verify=false docker://127.0.0.1:5104/library/web:v1 "dir:$tmp/copy"
   is "$(digest_of "$tmp/copy/manifest.json")" "$web_digest" digest
   contains "$(docker pull 127.0.0.1:5104/library/web:v1)" "Digest: $web_digest"
   refused skopeo copy --dest-tls-verify=false "oci:$work/layout:web" docker://127.0.0.1:5104/acme/web:v1
   is "$(mirror_ended proxy)" 0 "exit status"
-  timeout 120 "$program" verify --root "$mirror/proxy"
+  timeout 120 "$program" verify --config "$mirror/proxy.yml"
 }
 
 # Docker asks for a token by the name that it was given, whatever the challenge says.
@@ -278,6 +281,7 @@ layerhouse:
       - {name: quay.example, url: "https://$quay_up", ca: $mirror/certs/ca.crt}
       - {name: corp.example, url: "https://$corp_up", ca: $mirror/certs/ca.crt, username: corpuser, password: corp's good password}
 YAML
+  shared "$mirror/accounts.yml" accounts
   mirror_serve accounts "http://$accounts"
   timeout 30 "$program" user create boss --admin --config "$mirror/accounts.yml" <<<"boss's good password"
   timeout 30 "$program" user create otto --config "$mirror/accounts.yml" <<<"otto's good password"
@@ -297,7 +301,7 @@ YAML
   refused docker pull "$name"
   said=$(mirror_ended accounts)
   is "$said" 0 "exit status"
-  timeout 120 "$program" verify --root "$mirror/accounts"
+  timeout 120 "$program" verify --config "$mirror/accounts.yml"
 }
 
 mirror_kept_calm() {
@@ -332,6 +336,6 @@ mirror_says_which() {
 
 mirror_ends() {
   is "$(mirror_ended front)" 0 "exit status"
-  timeout 120 "$program" verify --root "$mirror/data"
+  timeout 120 "$program" verify --config "$mirror/front.yml"
   if grep -a -n -i 'panicked at' "$mirror/front.log" "$mirror/proxy.log"; then fail "a panic"; fi
 }
