@@ -90,8 +90,8 @@ pub(crate) struct Looked {
     pub(crate) size_bytes: u64,
     /// Of the object that it is; `None` for a file.
     pub(crate) object_key: Option<String>,
-    /// Its link waits to be reviewed.
-    pub(crate) is_queued: bool,
+    /// When the row last had a client told of it; `None` if its link waits for no review.
+    pub(crate) promised_at: Option<Timestamp>,
 }
 
 /// A blob in a repository; `None` if it is not linked.
@@ -101,7 +101,8 @@ pub(crate) fn look(
     digest: &Digest,
 ) -> Result<Option<Looked>, Fault> {
     tx.query_one(
-        "SELECT blobs.size, blobs.object_key, repository_blobs.review_since IS NOT NULL
+        "SELECT blobs.size, blobs.object_key,
+                CASE WHEN repository_blobs.review_since IS NOT NULL THEN repository_blobs.linked_at END
          FROM repository_blobs
          JOIN repositories ON repositories.id = repository_blobs.repository_id
          JOIN blobs ON blobs.digest = repository_blobs.digest
@@ -112,7 +113,7 @@ pub(crate) fn look(
             Ok(Looked {
                 size_bytes: bytes(row.int(0)?),
                 object_key: row.optional_text(1)?,
-                is_queued: row.int(2)? != 0,
+                promised_at: row.optional_int(2)?.map(Timestamp),
             })
         },
     )

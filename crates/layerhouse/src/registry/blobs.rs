@@ -51,24 +51,6 @@ enum Source {
     },
 }
 
-/// A blob that a repository has.
-struct Linked {
-    size_bytes: u64,
-    object_key: Option<Arc<str>>,
-    /// Who is told of it must be promised it in its row.
-    is_queued: bool,
-}
-
-impl Linked {
-    fn new(blob: LinkedBlob, is_queued: bool) -> Self {
-        Self {
-            size_bytes: blob.size_bytes,
-            object_key: blob.object_key,
-            is_queued,
-        }
-    }
-}
-
 /// Why a blob was not mounted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MountBlobError {
@@ -232,7 +214,8 @@ impl Registry {
         }
     }
 
-    /// As [`Registry::blob_size`], where another process may collect: what waits to be reviewed is promised in its row.
+    /// As [`Registry::blob_size`], where another process may collect: what waits to be reviewed is promised in its row,
+    /// unless that says so since a moment ago, for each promise there is a commit.
     async fn promise_to_all(
         &self,
         repository: &RepositoryName,
@@ -241,8 +224,13 @@ impl Registry {
         let Some(linked) = self.linked(repository, digest)? else {
             return Ok(None);
         };
-        if linked.is_queued {
-            let (name, digest, now) = (repository.clone(), digest.clone(), self.clock.now());
+        let now = self.clock.now();
+        let again_after = self.limits.collection.promised_again_after();
+        let is_due = linked
+            .promised_at
+            .is_some_and(|at| at.after(again_after) <= now);
+        if is_due {
+            let (name, digest) = (repository.clone(), digest.clone());
             let promised = self
                 .database
                 .write(move |tx| meta::reviews::promise(tx, &name, &digest, now));
@@ -269,11 +257,11 @@ impl Registry {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Option<Linked>, Fault> {
+    ) -> Result<Option<LinkedBlob>, Fault> {
         let key = Key::blob(repository, digest);
         let generation = self.database.generation();
         if let Some(blob) = self.cache.blob(generation, &key) {
-            return Ok(Some(Linked::new(blob, false)));
+            return Ok(Some(blob));
         }
         let looked = self
             .database
@@ -284,13 +272,10 @@ impl Registry {
         let blob = LinkedBlob {
             size_bytes: looked.size_bytes,
             object_key: looked.object_key.map(Arc::from),
+            promised_at: looked.promised_at,
         };
-        // What is queued is remembered where nobody has to be promised it in a row.
-        let is_queued = looked.is_queued && self.is_shared();
-        if !is_queued {
-            self.cache.keep_blob(generation, key, &blob);
-        }
-        Ok(Some(Linked::new(blob, is_queued)))
+        self.cache.keep_blob(generation, key, &blob);
+        Ok(Some(blob))
     }
 
     /// Whether there is a published file that is as long as it was; it is not opened. Of an object the row is

@@ -13,6 +13,7 @@ use layerhouse_oci::digest::Digest;
 use layerhouse_oci::name::RepositoryName;
 use layerhouse_oci::reference::Reference;
 
+use crate::clock::Timestamp;
 use crate::meta::manifests::StoredManifest;
 
 /// Parts with a lock each, so that threads seldom wait for each other.
@@ -39,6 +40,8 @@ pub(super) struct LinkedBlob {
     pub(super) size_bytes: u64,
     /// Of the object that it is; `None` for a file.
     pub(super) object_key: Option<Arc<str>>,
+    /// As its row says; `None` if its link waits for no review.
+    pub(super) promised_at: Option<Timestamp>,
 }
 
 /// What names a fact: no repository has a `:`, `@` or `#` in its name.
@@ -201,6 +204,7 @@ mod tests {
         let linked = LinkedBlob {
             size_bytes: 1,
             object_key: None,
+            promised_at: None,
         };
         cache.keep_blob(1, Key::blob(&repository, &digest), &linked);
         let manifest = Key::manifest(&repository, &Reference::Digest(digest.clone()));

@@ -110,6 +110,13 @@ pub(crate) struct Collecting {
     pub(crate) interval: Duration,
 }
 
+impl Collecting {
+    /// Where promises are kept in rows: one that was written within this long is not written again.
+    fn promised_again_after(&self) -> Duration {
+        self.promise / 60
+    }
+}
+
 /// What there is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {

@@ -245,6 +245,8 @@ impl Registry {
     fn rules(&self, how: How) -> Collecting {
         let mut rules = self.limits.collection;
         if self.is_shared() {
+            // What a row says may have been promised again since.
+            rules.promise += rules.promised_again_after();
             // What is in no queue is promised without a word: it waits for as long once it is in one.
             rules.grace = rules.grace.max(rules.promise);
         }
