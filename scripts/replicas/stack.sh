@@ -98,15 +98,16 @@ configure() {
 	EOF
 }
 
-replica_ids=() replica_ports=() replica_addresses=()
-# start_replica NUMBER: in its own network, if it has one, on its own port and directory, the same each time.
+replica_ids=() replica_ports=() replica_addresses=() replica_binaries=()
+# start_replica NUMBER: in its own network, if it has one, on its own port and directory, the same each time; `layerhouse`, or its
+# own binary.
 start_replica() {
   local number=$1 there=()
   if [[ -n ${network_ids[number]-} ]]; then there=(nsenter "--net=/proc/${network_ids[number]}/ns/net" --); fi
   replica_addresses[number]=${replica_addresses[number]:-127.0.0.1}
   if [[ -z ${replica_ports[number]-} ]]; then free_port; replica_ports[number]=$port; fi
   LAYERHOUSE_LOG=${stack_log:-info} LAYERHOUSE_DATABASE=$database LAYERHOUSE_DIRECTORY=$work/replica-$number \
-    bound "${there[@]}" "$layerhouse" serve --config "$work/config.yml" --listen "$(place_of "$number")" \
+    bound "${there[@]}" "${replica_binaries[number]:-$layerhouse}" serve --config "$work/config.yml" --listen "$(place_of "$number")" \
     >>"$work/replica-$number.log" 2>&1 </dev/null &
   replica_ids[number]=$!
 }
