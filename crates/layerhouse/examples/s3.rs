@@ -15,14 +15,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CreateMultipartUploadInput,
-    CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
-    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
-    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
-    ListPartsOutput, Object, PutObjectInput, PutObjectOutput, Timestamp, UploadPartCopyInput,
-    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput, GetBucketLocationOutput,
+    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+    HeadObjectOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    ListPartsInput, ListPartsOutput, Object, PutObjectInput, PutObjectOutput, Timestamp,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
@@ -65,7 +65,6 @@ impl S3 for Files {
         get_object: GetObjectInput -> GetObjectOutput;
         head_bucket: HeadBucketInput -> HeadBucketOutput;
         head_object: HeadObjectInput -> HeadObjectOutput;
-        list_objects: ListObjectsInput -> ListObjectsOutput;
         list_parts: ListPartsInput -> ListPartsOutput;
         put_object: PutObjectInput -> PutObjectOutput;
         upload_part: UploadPartInput -> UploadPartOutput;
@@ -80,22 +79,52 @@ impl S3 for Files {
         'a: 'b,
         Self: 'b,
     {
-        if request.input.delimiter.is_some() {
-            return self.files.list_objects_v2(request);
-        }
         let bucket = self.directory.join(&request.input.bucket);
+        Box::pin(async move { Ok(S3Response::new(list(bucket, request.input).await?)) })
+    }
+
+    fn list_objects<'a, 'b>(
+        &'a self,
+        request: S3Request<ListObjectsInput>,
+    ) -> Answer<'b, ListObjectsOutput>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let input = ListObjectsV2Input::from(request.input);
+        let bucket = self.directory.join(&input.bucket);
         Box::pin(async move {
-            if !bucket.is_dir() {
-                return Err(s3_error!(NoSuchBucket));
-            }
-            let listed = tokio::task::spawn_blocking(move || list(&bucket, request.input)).await;
-            let listed = listed.map_err(S3Error::internal_error)?;
-            Ok(S3Response::new(listed.map_err(S3Error::internal_error)?))
+            let marker = input.start_after.clone();
+            let listed = list(bucket, input).await?;
+            Ok(S3Response::new(ListObjectsOutput {
+                common_prefixes: listed.common_prefixes,
+                contents: listed.contents,
+                delimiter: listed.delimiter,
+                is_truncated: listed.is_truncated,
+                marker,
+                max_keys: listed.max_keys,
+                name: listed.name,
+                next_marker: listed.next_continuation_token,
+                prefix: listed.prefix,
+                ..ListObjectsOutput::default()
+            }))
         })
     }
 }
 
-fn list(bucket: &Path, input: ListObjectsV2Input) -> io::Result<ListObjectsV2Output> {
+async fn list(bucket: PathBuf, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+    if input.delimiter.as_deref().is_some_and(|text| text != "/") {
+        return Err(s3_error!(NotImplemented, "the delimiter is a slash"));
+    }
+    if !bucket.is_dir() {
+        return Err(s3_error!(NoSuchBucket));
+    }
+    let listed = tokio::task::spawn_blocking(move || page_of(&bucket, input)).await;
+    let listed = listed.map_err(S3Error::internal_error)?;
+    listed.map_err(S3Error::internal_error)
+}
+
+fn page_of(bucket: &Path, input: ListObjectsV2Input) -> io::Result<ListObjectsV2Output> {
     let asked = input.max_keys.and_then(|keys| usize::try_from(keys).ok());
     let mut page = Page {
         prefix: input.prefix.clone().unwrap_or_default(),
@@ -104,19 +133,23 @@ fn list(bucket: &Path, input: ListObjectsV2Input) -> io::Result<ListObjectsV2Out
             .clone()
             .max(input.start_after.clone())
             .unwrap_or_default(),
+        is_delimited: input.delimiter.is_some(),
         objects: Vec::new(),
-        objects_max: asked.map_or(PAGE, |keys| keys.min(PAGE)),
+        prefixes: Vec::new(),
+        last: None,
+        keys_max: asked.map_or(PAGE, |keys| keys.min(PAGE)),
         is_truncated: false,
     };
     page.visit(bucket, "")?;
-    let last = page.objects.last().and_then(|object| object.key.clone());
     Ok(ListObjectsV2Output {
-        key_count: i32::try_from(page.objects.len()).ok(),
-        max_keys: i32::try_from(page.objects_max).ok(),
+        key_count: i32::try_from(page.keys()).ok(),
+        max_keys: i32::try_from(page.keys_max).ok(),
         is_truncated: Some(page.is_truncated),
         contents: Some(page.objects),
-        next_continuation_token: last.filter(|_| page.is_truncated),
+        common_prefixes: Some(page.prefixes),
+        next_continuation_token: page.last.filter(|_| page.is_truncated),
         continuation_token: input.continuation_token,
+        delimiter: input.delimiter,
         name: Some(input.bucket),
         prefix: input.prefix,
         start_after: input.start_after,
@@ -127,14 +160,22 @@ fn list(bucket: &Path, input: ListObjectsV2Input) -> io::Result<ListObjectsV2Out
 /// A walk in the order of keys that looks into no directory in vain.
 struct Page {
     prefix: String,
-    /// The last key of the page before.
+    /// The last key or common prefix of the page before.
     after: String,
+    /// What is below a directory behind the prefix is one common prefix.
+    is_delimited: bool,
     objects: Vec<Object>,
-    objects_max: usize,
+    prefixes: Vec<CommonPrefix>,
+    last: Option<String>,
+    keys_max: usize,
     is_truncated: bool,
 }
 
 impl Page {
+    fn keys(&self) -> usize {
+        self.objects.len() + self.prefixes.len()
+    }
+
     fn visit(&mut self, directory: &Path, above: &str) -> io::Result<()> {
         let mut keys = Vec::new();
         let entries = match fs::read_dir(directory) {
@@ -155,15 +196,16 @@ impl Page {
             let path = directory.join(&key[above.len()..]);
             if key.ends_with('/') {
                 let is_behind = self.after < key || self.after.starts_with(&key);
-                let is_within = key.starts_with(&self.prefix) || self.prefix.starts_with(&key);
-                if is_behind && is_within {
+                let is_below = key.starts_with(&self.prefix) && self.prefix.len() < key.len();
+                if self.is_delimited && is_below {
+                    if self.after < key && !self.after.starts_with(&key) && has_objects(&path)? {
+                        self.push(&path, key)?;
+                    }
+                } else if is_behind && (is_below || self.prefix.starts_with(&key)) {
                     self.visit(&path, &key)?;
                 }
             } else if self.after < key && key.starts_with(&self.prefix) {
-                self.is_truncated = self.objects.len() == self.objects_max;
-                if !self.is_truncated {
-                    self.push(&path, key)?;
-                }
+                self.push(&path, key)?;
             }
             if self.is_truncated {
                 return Ok(());
@@ -172,12 +214,23 @@ impl Page {
         Ok(())
     }
 
+    /// Adds an object, or a common prefix, if there is room.
     fn push(&mut self, path: &Path, key: String) -> io::Result<()> {
+        self.is_truncated = self.keys() == self.keys_max;
+        if self.is_truncated {
+            return Ok(());
+        }
+        if key.ends_with('/') {
+            self.last = Some(key.clone());
+            self.prefixes.push(CommonPrefix { prefix: Some(key) });
+            return Ok(());
+        }
         let metadata = match path.metadata() {
             // It was removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             found => found?,
         };
+        self.last = Some(key.clone());
         self.objects.push(Object {
             key: Some(key),
             last_modified: Some(Timestamp::from(metadata.modified()?)),
@@ -186,6 +239,21 @@ impl Page {
         });
         Ok(())
     }
+}
+
+/// Whether there is one below it: an object that is removed leaves its directories.
+fn has_objects(directory: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || has_objects(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[tokio::main]
