@@ -21,6 +21,7 @@ use crate::blobs::objects::read::ObjectReader;
 use crate::blobs::read::{BlobFile, Window};
 use crate::blobs::redirection::{Place, Redirection};
 use crate::blobs::stretch::Stretch;
+use crate::clock::Timestamp;
 use crate::fault::{Fault, FaultKind};
 use crate::meta;
 use crate::meta::links::Link;
@@ -214,8 +215,8 @@ impl Registry {
         }
     }
 
-    /// As [`Registry::blob_size`], where another process may collect: what waits to be reviewed is promised in its row,
-    /// unless that says so since a moment ago, for each promise there is a commit.
+    /// As [`Registry::blob_size`], where another process may collect: what waits to be reviewed is promised in its row.
+    /// That is a commit, so a row that was written a moment ago is left as it is.
     async fn promise_to_all(
         &self,
         repository: &RepositoryName,
@@ -260,7 +261,8 @@ impl Registry {
     ) -> Result<Option<LinkedBlob>, Fault> {
         let key = Key::blob(repository, digest);
         let generation = self.database.generation();
-        if let Some(blob) = self.cache.blob(generation, &key) {
+        let known = self.cache.blob(generation, &key);
+        if let Some(blob) = known.filter(|blob| !self.may_be_collected(blob)) {
             return Ok(Some(blob));
         }
         let looked = self
@@ -276,6 +278,13 @@ impl Registry {
         };
         self.cache.keep_blob(generation, key, &blob);
         Ok(Some(blob))
+    }
+
+    /// Whether another process may have collected a blob that waits for its review, before its commit is noticed here.
+    fn may_be_collected(&self, blob: &LinkedBlob) -> bool {
+        let promise = self.limits.collection.promise;
+        let is_over = |at: Timestamp| at.after(promise) <= self.clock.now();
+        self.is_shared() && blob.promised_at.is_some_and(is_over)
     }
 
     /// Whether there is a published file that is as long as it was; it is not opened. Of an object the row is
@@ -361,7 +370,8 @@ impl Registry {
             return Err(Fault::plain(FaultKind::Unavailable, what));
         };
         let reader = objects.open_range(&key, first..end).await?;
-        if reader.is_none() {
+        // It may have been collected since its row was looked at.
+        if reader.is_none() && self.object_key(&digest)?.as_deref() == Some(&*key) {
             tracing::error!(%digest, %key, "a blob's object is missing; push it again to heal it");
             let registry = Arc::clone(self);
             // The row says so from then on, and whoever pushes sends it.

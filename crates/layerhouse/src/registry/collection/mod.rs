@@ -242,10 +242,10 @@ impl Registry {
     }
 
     /// The rules of a collection.
-    fn rules(&self, how: How) -> Collecting {
+    pub(in crate::registry) fn rules(&self, how: How) -> Collecting {
         let mut rules = self.limits.collection;
         if self.is_shared() {
-            // What a row says may have been promised again since.
+            // It may have been promised again since, without being written down.
             rules.promise += rules.promised_again_after();
             // What is in no queue is promised without a word: it waits for as long once it is in one.
             rules.grace = rules.grace.max(rules.promise);

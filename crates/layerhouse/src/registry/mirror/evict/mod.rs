@@ -27,6 +27,7 @@ use crate::meta::mirror::Copy;
 use crate::meta::repositories::RepositoryId;
 use crate::meta::retention::{ManifestRow, TagRow};
 use crate::meta::transaction::Transaction;
+use crate::registry::collection::How;
 use crate::registry::{Registry, blocking, deletion};
 
 /// Manifests that go in one transaction, at some 100 µs each; an index takes its images along.
@@ -241,7 +242,7 @@ impl Registry {
             })
             .collect();
         let now = self.clock.now();
-        let rules = self.collecting();
+        let rules = self.rules(How::default());
         // As if they had waited already: nobody pushes to a copy, so nobody relies on what was said of its blobs.
         let since = now.before(rules.grace.max(rules.promise));
         self.database
