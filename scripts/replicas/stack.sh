@@ -99,8 +99,8 @@ configure() {
 }
 
 replica_ids=() replica_ports=() replica_addresses=() replica_binaries=()
-# start_replica NUMBER: in its own network, if it has one, on its own port and directory, the same each time; `layerhouse`, or its
-# own binary.
+# start_replica NUMBER: in its own network, if it has one, on its own port and directory, the same each time; runs
+# `replica_binaries[NUMBER]` if that is set, else `layerhouse`.
 start_replica() {
   local number=$1 there=()
   if [[ -n ${network_ids[number]-} ]]; then there=(nsenter "--net=/proc/${network_ids[number]}/ns/net" --); fi

@@ -198,7 +198,7 @@ impl Page {
                 let is_behind = self.after < key || self.after.starts_with(&key);
                 let is_below = key.starts_with(&self.prefix) && self.prefix.len() < key.len();
                 if self.is_delimited && is_below {
-                    if self.after < key && !self.after.starts_with(&key) && has_objects(&path)? {
+                    if self.after < key && has_objects(&path)? {
                         self.push(&path, key)?;
                     }
                 } else if is_behind && (is_below || self.prefix.starts_with(&key)) {
